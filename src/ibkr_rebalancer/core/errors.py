@@ -1,0 +1,86 @@
+"""The errors a person meets: one class per exit code, the sentence written where the fact is known.
+
+RebalancerError
+├── Refused                11  a limit or check says no
+├── Busy                   15  another run, or all our client ids, are at work
+├── GatewayUnavailable     20  the gateway cannot be reached or does not answer whole
+├── GatewayRefused         21  the gateway answers, and the answer is no
+├── AllocationUnavailable  23  the targets could not be fetched
+├── AllocationRejected     24  the targets were fetched, and cannot be trusted
+├── UsageError              2  the command was called wrongly
+└── ConfigError            78  accounts.yaml or the environment is wrong
+"""
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+EXIT_DONE = 0
+EXIT_BUG = 70
+
+GRAVEST_FIRST = (13, 14, 12, 30, EXIT_BUG, 78, 2, 20, 21, 23, 24, 11, 15, 10, EXIT_DONE)
+"""Every exit code of the program, the one that needs a person soonest first."""
+
+
+class RebalancerError(Exception):
+    """Something a person has to know: `code` is stable, `message` has the values, `hint` says what to do."""
+
+    exit_code: ClassVar[int]
+
+    def __init__(self, code: str, message: str, *, hint: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.hint = hint
+
+
+class Refused(RebalancerError):
+    """A limit or check of ours says no; nothing was sent."""
+
+    exit_code = 11
+
+
+class Busy(RebalancerError):
+    """Somebody else holds what we need; the same command may succeed later."""
+
+    exit_code = 15
+
+
+class GatewayUnavailable(RebalancerError):
+    """The gateway is down, silent, cut off, or answered only in part."""
+
+    exit_code = 20
+
+
+class GatewayRefused(RebalancerError):
+    """The gateway, or the account behind it, says no and will go on saying so."""
+
+    exit_code = 21
+
+
+class AllocationUnavailable(RebalancerError):
+    """The allocation source could not be read."""
+
+    exit_code = 23
+
+
+class AllocationRejected(RebalancerError):
+    """The allocation document was read and fails a check; the whole of it is refused."""
+
+    exit_code = 24
+
+
+class UsageError(RebalancerError):
+    """The command line asks for something that does not exist or does not fit together."""
+
+    exit_code = 2
+
+
+class ConfigError(RebalancerError):
+    """A setting is missing, misspelt or out of range."""
+
+    exit_code = 78
+
+
+def gravest(exit_codes: Iterable[int]) -> int:
+    """The exit code that speaks for several accounts."""
+    return min(exit_codes, key=GRAVEST_FIRST.index, default=EXIT_DONE)

@@ -1,0 +1,56 @@
+"""A contract's regular sessions, read from the gateway's `liquidHours` and asked about one moment. Pure.
+
+The wire form is `20261123:0930-20261123:1600;20261124:CLOSED`, in the zone the contract names (`timeZoneId`);
+an older form repeats only the time (`20261123:0930-1600`). Source: TWS API, ContractDetails.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """One stretch of regular trading; both ends are aware UTC, the end is exclusive."""
+
+    opens: datetime
+    closes: datetime
+
+
+def parse_liquid_hours(liquid_hours: str, *, time_zone: str) -> tuple[Session, ...] | None:
+    """The sessions in `liquid_hours`, in time order; closed days have none.
+
+    None when the text, or its zone, cannot be read: then nobody knows whether the market is open.
+    """
+    try:
+        zone = ZoneInfo(time_zone)
+        spans = [span for span in liquid_hours.split(";") if span and not span.endswith(":CLOSED")]
+        sessions = [_session(span, zone) for span in spans]
+    except (ValueError, ZoneInfoNotFoundError):
+        return None
+    return tuple(sorted(sessions, key=lambda session: session.opens)) if liquid_hours else None
+
+
+def is_open(sessions: Sequence[Session], *, at: datetime) -> bool:
+    """Whether `at` lies in one of the sessions."""
+    return any(session.opens <= at < session.closes for session in sessions)
+
+
+def next_open(sessions: Sequence[Session], *, after: datetime) -> datetime | None:
+    """When the first session later than `after` opens, if the gateway told us of one."""
+    return min((session.opens for session in sessions if session.opens > after), default=None)
+
+
+def _session(span: str, zone: ZoneInfo) -> Session:
+    first, last = span.split("-")
+    day = first.partition(":")[0]
+    end = last if ":" in last else f"{day}:{last}"
+    session = Session(opens=_instant(first, zone), closes=_instant(end, zone))
+    if session.closes <= session.opens:
+        raise ValueError(f"session {span} ends before it starts")
+    return session
+
+
+def _instant(text: str, zone: ZoneInfo) -> datetime:
+    return datetime.strptime(text, "%Y%m%d:%H%M").replace(tzinfo=zone).astimezone(UTC)

@@ -1,0 +1,85 @@
+"""Contracts: what a symbol of the targets means at Interactive Brokers, decided once and by `conId`. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import NewType
+
+from ibkr_rebalancer.core.errors import Refused
+from ibkr_rebalancer.core.hours import Session
+
+ConId = NewType("ConId", int)
+"""Interactive Brokers' number of a contract; the only identity of an instrument."""
+
+STOCK = "STK"
+"""The security type of shares and of ETFs alike."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContractQuery:
+    """What is asked of the gateway: a symbol, narrowed by the owner's `contracts:` entry if there is one."""
+
+    symbol: str
+    con_id: ConId | None = None
+    exchange: str = "SMART"
+    currency: str = "USD"
+    primary_exchange: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contract:
+    """One instrument as the gateway describes it."""
+
+    con_id: ConId
+    symbol: str
+    security_type: str
+    currency: str
+    primary_exchange: str
+    name: str
+    tick_size: Decimal
+    """Smallest price step, in `currency`."""
+    sessions: tuple[Session, ...] | None
+    """Regular trading sessions the gateway announced; None when it gave none that can be read."""
+
+
+def choose_contract(query: ContractQuery, candidates: Sequence[Contract]) -> Contract:
+    """The one contract that `query` means.
+
+    Raises:
+        Refused: there is none (`CONTRACT_UNKNOWN`), there are several (`CONTRACT_AMBIGUOUS`), or it is not a
+            stock or ETF (`CONTRACT_NOT_A_STOCK`).
+    """
+    distinct = {contract.con_id: contract for contract in candidates}
+    if not distinct:
+        raise Refused(
+            "CONTRACT_UNKNOWN",
+            f"Interactive Brokers knows no contract for {_described(query)}.",
+            hint=f"Correct the symbol at the allocation source, or name the contract: "
+            f"contracts: {{{query.symbol}: {{con_id: …}}}} in accounts.yaml.",
+        )
+    if len(distinct) > 1:
+        listed = "; ".join(_candidate(contract) for contract in distinct.values())
+        raise Refused(
+            "CONTRACT_AMBIGUOUS",
+            f"{_described(query)} can mean {len(distinct)} contracts: {listed}.",
+            hint=f"Choose one in accounts.yaml: contracts: {{{query.symbol}: {{con_id: …}}}}.",
+        )
+    (contract,) = distinct.values()
+    if contract.security_type != STOCK:
+        raise Refused(
+            "CONTRACT_NOT_A_STOCK",
+            f"{_described(query)} is a {contract.security_type} contract; only stocks and ETFs are traded.",
+            hint=f"Name a stock or ETF for {query.symbol} in accounts.yaml, or remove it from the targets.",
+        )
+    return contract
+
+
+def _described(query: ContractQuery) -> str:
+    if query.con_id is not None:
+        return f"{query.symbol} (con_id {query.con_id})"
+    venue = f"{query.exchange}/{query.currency}"
+    return f"{query.symbol} ({venue}{f', {query.primary_exchange}' if query.primary_exchange else ''})"
+
+
+def _candidate(contract: Contract) -> str:
+    return f"con_id {contract.con_id} {contract.primary_exchange} {contract.currency} {contract.name}"

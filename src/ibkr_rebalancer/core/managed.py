@@ -1,0 +1,180 @@
+"""Which instruments a plan decides about, and which holdings stay untouched with the reason why. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from ibkr_rebalancer.core.allocation import Allocation
+from ibkr_rebalancer.core.errors import Refused
+from ibkr_rebalancer.core.instruments import STOCK, ConId, Contract
+from ibkr_rebalancer.core.money import ZERO
+from ibkr_rebalancer.core.plan import Untouched
+from ibkr_rebalancer.core.policy import Limits, Policy
+from ibkr_rebalancer.core.portfolio import Holding, Snapshot
+from ibkr_rebalancer.core.quotes import Prices, prices_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Managed:
+    """An instrument that the plan decides about: a target, a holding that has to go, or a target already held."""
+
+    symbol: str
+    con_id: ConId
+    weight: Decimal
+    """Of what is invested; 0 means that it has to go."""
+    listed: bool
+    """Whether the allocation names it, if only with weight 0."""
+    held: Decimal
+    prices: Prices
+
+    @property
+    def whole(self) -> int:
+        """Whole shares held: all that the gateway lets us sell."""
+        return int(self.held)
+
+    @property
+    def fraction(self) -> Decimal:
+        """What is held beyond whole shares; it can neither be sold nor made up."""
+        return self.held - self.whole
+
+
+@dataclass(frozen=True, slots=True)
+class _NoPrices:
+    """Why a contract cannot be priced."""
+
+    code: str
+    reason: str
+
+
+def sort_holdings(
+    allocation: Allocation, *, snapshot: Snapshot, policy: Policy
+) -> tuple[tuple[Managed, ...], tuple[Untouched, ...]]:
+    """Split the account into what is managed and what is not, both in order of symbol.
+
+    Raises:
+        Refused: a target cannot be planned: it is held short, its currency is not the account's, it has no
+            usable price, or two symbols mean the same contract.
+    """
+    symbols = _symbols_by_contract(snapshot.targets)
+    holdings = {holding.position.con_id: holding for holding in snapshot.portfolio.holdings}
+    managed = [
+        _target(symbol, allocation.weights[symbol], con_id, holdings.get(con_id), snapshot, policy.limits)
+        for con_id, symbol in symbols.items()
+    ]
+    untouched = []
+    for con_id, holding in holdings.items():
+        if con_id in symbols:
+            continue
+        match _other(holding, allocation, snapshot, policy.limits):
+            case Managed() as leaving:
+                managed.append(leaving)
+            case Untouched() as staying:
+                untouched.append(staying)
+    return (
+        tuple(sorted(managed, key=lambda line: (line.symbol, line.con_id))),
+        tuple(sorted(untouched, key=lambda line: (line.symbol, line.con_id))),
+    )
+
+
+def _symbols_by_contract(targets: Mapping[str, Contract]) -> dict[ConId, str]:
+    symbols: dict[ConId, str] = {}
+    for symbol, contract in targets.items():
+        if contract.con_id in symbols:
+            raise Refused(
+                "TARGET_TWICE",
+                f"The targets {symbols[contract.con_id]} and {symbol} are the same contract "
+                f"(con_id {contract.con_id}).",
+                hint="Let the allocation source merge them, or correct `contracts:` in accounts.yaml.",
+            )
+        symbols[contract.con_id] = symbol
+    return symbols
+
+
+def _target(
+    symbol: str, weight: Decimal, con_id: ConId, holding: Holding | None, snapshot: Snapshot, limits: Limits
+) -> Managed:
+    held = holding.position.quantity if holding else ZERO
+    if held < 0:
+        raise Refused(
+            "TARGET_HELD_SHORT",
+            f"{symbol} is a target, but {snapshot.portfolio.account} holds {held} shares of it short.",
+            hint="Close the short position by hand, or remove the symbol from the targets.",
+        )
+    _require_base_currency(symbol, snapshot.contracts[con_id], snapshot)
+    prices = _usable_prices(con_id, snapshot, limits)
+    if isinstance(prices, _NoPrices):
+        raise Refused(
+            prices.code,
+            f"{symbol} is a target without a usable price: {prices.reason}.",
+            hint="Check the market data subscription of this user (also that no other session holds it), "
+            "and run the command again.",
+        )
+    return Managed(symbol=symbol, con_id=con_id, weight=weight, listed=True, held=held, prices=prices)
+
+
+def _require_base_currency(symbol: str, contract: Contract, snapshot: Snapshot) -> None:
+    base = snapshot.portfolio.balances.currency
+    if contract.currency != base:
+        raise Refused(
+            "CURRENCY_MISMATCH",
+            f"{symbol} trades in {contract.currency}, the account {snapshot.portfolio.account} is kept in {base}.",
+            hint=f"Name a listing in {base} under `contracts:` in accounts.yaml, "
+            "or remove the symbol from the targets.",
+        )
+
+
+def _other(holding: Holding, allocation: Allocation, snapshot: Snapshot, limits: Limits) -> Managed | Untouched:
+    """A holding without a target weight: to be sold, unless something keeps us from it."""
+    position = holding.position
+    obstacle = _obstacle(holding, snapshot)
+    if obstacle is not None:
+        return _untouched(holding, obstacle)
+    prices = _usable_prices(position.con_id, snapshot, limits)
+    if isinstance(prices, _NoPrices):
+        return _untouched(holding, prices.reason)
+    return Managed(
+        symbol=position.symbol,
+        con_id=position.con_id,
+        weight=ZERO,
+        listed=position.symbol in allocation.weights,
+        held=position.quantity,
+        prices=prices,
+    )
+
+
+def _untouched(holding: Holding, reason: str) -> Untouched:
+    position = holding.position
+    return Untouched(
+        symbol=position.symbol,
+        con_id=position.con_id,
+        security_type=position.security_type,
+        currency=position.currency,
+        quantity=position.quantity,
+        market_value=holding.market_value,
+        reason=reason,
+    )
+
+
+def _obstacle(holding: Holding, snapshot: Snapshot) -> str | None:
+    position = holding.position
+    if position.security_type != STOCK:
+        return f"{position.security_type} positions are never traded"
+    if position.quantity < 0:
+        return "short positions are never traded"
+    if position.currency != snapshot.portfolio.balances.currency:
+        return f"held in {position.currency}, not in the account's currency"
+    if position.quantity < 1:
+        return "less than one share, which the gateway does not sell"
+    return None
+
+
+def _usable_prices(con_id: ConId, snapshot: Snapshot, limits: Limits) -> Prices | _NoPrices:
+    quote = snapshot.quotes.get(con_id)
+    prices = prices_of(quote)
+    if quote is None or prices is None:
+        return _NoPrices("PRICE_MISSING", "the gateway gave no bid and ask, no last price and no previous close")
+    age_s = Decimal(str((snapshot.assembled_at - quote.received_at).total_seconds()))
+    if age_s > limits.max_quote_age_s:
+        limit = f"the limit is {limits.max_quote_age_s} s (max_quote_age_s)"
+        return _NoPrices("PRICE_STALE", f"its quote is {age_s:.0f} s old, {limit}")
+    return prices

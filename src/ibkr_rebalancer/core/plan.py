@@ -1,0 +1,112 @@
+"""The plan: what would be traded, what would not, and why, as one frozen value. Pure.
+
+A plan is printed, hashed, checked and executed as it is. Money is in the account's base currency; weights are
+fractions of net liquidation; every line carries its reason.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import Enum
+
+from ibkr_rebalancer.core.instruments import ConId
+from ibkr_rebalancer.core.portfolio import AccountId
+
+
+class Side(Enum):
+    """The direction of a trade; quantities are positive on both sides."""
+
+    BUY = "BUY"
+    SELL = "SELL"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trade:
+    """One order to be: whole shares of one contract."""
+
+    symbol: str
+    con_id: ConId
+    side: Side
+    quantity: int
+    price: Decimal
+    """The bid for a sale, the ask for a purchase."""
+    notional: Decimal
+    """`quantity × price`."""
+    commission: Decimal
+    """Estimated."""
+    held: Decimal
+    target_quantity: Decimal
+    """Shares held once the trade is filled, a fraction included."""
+    weight_before: Decimal
+    weight_target: Decimal
+    weight_after: Decimal
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skip:
+    """A managed instrument that is not traded."""
+
+    symbol: str
+    con_id: ConId
+    held: Decimal
+    price: Decimal
+    """The middle of bid and ask."""
+    weight_before: Decimal
+    weight_target: Decimal
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Untouched:
+    """A holding that no plan may trade; it counts neither as invested nor as money to invest."""
+
+    symbol: str
+    con_id: ConId
+    security_type: str
+    currency: str
+    quantity: Decimal
+    market_value: Decimal
+    """At the broker's mark, signed, in `currency`."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Strategy:
+    """What the allocation source calls the targets of this plan."""
+
+    name: str | None
+    strategy_long_name: str | None
+    last_rebalance_on: str | None
+    as_of: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """All decisions for one account at one moment. Sells stand before buys, each side largest first."""
+
+    account: AccountId
+    plan_id: str
+    """Digest of the allocation, the snapshot and the policy: the same inputs give the same plan."""
+    as_of: datetime
+    """The gateway's time of the snapshot."""
+    strategy: Strategy
+    currency: str
+    net_liquidation: Decimal
+    cash: Decimal
+    """Cash in `currency` before the plan."""
+    cash_after: Decimal
+    """Cash when every trade fills at its price, commissions paid."""
+    cash_reserve: Decimal
+    """What may not be spent."""
+    turnover: Decimal
+    """Sum of all notionals as a fraction of net liquidation."""
+    commission: Decimal
+    drift_before: Decimal
+    """Half the sum of all distances from the targets, cash included, as a fraction of net liquidation."""
+    drift_after: Decimal
+    trades: tuple[Trade, ...]
+    skips: tuple[Skip, ...]
+    untouched: tuple[Untouched, ...]
+    remarks: tuple[str, ...]
+    """Sentences about the whole plan that its reader should know."""

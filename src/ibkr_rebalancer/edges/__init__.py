@@ -1,0 +1,1 @@
+"""The outside worlds, one module or package each; none knows another."""

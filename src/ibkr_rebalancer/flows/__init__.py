@@ -1,0 +1,1 @@
+"""Stories told over ports: they join decisions with the outside world and hold neither."""

@@ -1,0 +1,156 @@
+"""Read what plans are decided from: whole for each account, or refused. One batch of quotes serves all accounts."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from ibkr_rebalancer.core.errors import GatewayRefused, RebalancerError, Refused
+from ibkr_rebalancer.core.instruments import STOCK, ConId, Contract, ContractQuery, choose_contract
+from ibkr_rebalancer.core.notices import Notice, Severity
+from ibkr_rebalancer.core.portfolio import (
+    AccountId,
+    Portfolio,
+    Position,
+    Snapshot,
+    TradingMode,
+    require_agreement,
+)
+from ibkr_rebalancer.ports import Clock, MarketView, Observer
+
+MAX_CLOCK_SKEW = timedelta(seconds=5)
+"""Between the gateway's clock, which tells whole seconds, and ours."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reading:
+    """An account, read, with the contracts its targets mean; only the quotes are missing."""
+
+    portfolio: Portfolio
+    targets: Mapping[str, Contract]
+
+
+async def take_snapshots(
+    wanted: Mapping[AccountId, Mapping[str, ContractQuery]],
+    *,
+    mode: TradingMode,
+    market: MarketView,
+    clock: Clock,
+    observer: Observer,
+) -> Mapping[AccountId, Snapshot | RebalancerError]:
+    """One snapshot per account, with the contracts of its target symbols; or why that account has none.
+
+    Raises:
+        GatewayUnavailable: the gateway fails in the middle; then there is no snapshot of any account.
+        Refused: in live trading, the clocks disagree (`CLOCK_SKEW`).
+    """
+    if not wanted:
+        return {}
+    taken_at = await market.server_time()
+    _check_clock(taken_at, clock, mode, observer)
+    portfolios = await read_portfolios(list(wanted), market=market, observer=observer)
+    queries = {query for by_symbol in wanted.values() for query in by_symbol.values()}
+    observer.notify(_step("contracts.lookup", f"Looking up {len(queries)} contracts"))
+    candidates = await market.contracts(sorted(queries, key=lambda query: query.symbol))
+    readings = {account: _reading(portfolios[account], wanted[account], candidates) for account in wanted}
+    whole = [reading for reading in readings.values() if isinstance(reading, _Reading)]
+    contracts = await _tradable_contracts(whole, market)
+    observer.notify(_step("quotes.request", f"Asking for {len(contracts)} quotes"))
+    quotes = await market.quotes(list(contracts.values())) if contracts else {}
+    assembled_at = clock.now()
+    return {
+        account: reading
+        if isinstance(reading, RebalancerError)
+        else Snapshot(
+            portfolio=reading.portfolio,
+            targets=reading.targets,
+            quotes=quotes,
+            contracts=contracts,
+            taken_at=taken_at,
+            assembled_at=assembled_at,
+        )
+        for account, reading in readings.items()
+    }
+
+
+async def read_portfolios(
+    accounts: Sequence[AccountId], *, market: MarketView, observer: Observer
+) -> Mapping[AccountId, Portfolio | RebalancerError]:
+    """What each account holds, without targets or quotes; or why that account cannot be read.
+
+    Raises:
+        GatewayUnavailable: the gateway fails in the middle; then there is no portfolio of any account.
+    """
+    managed = await market.managed_accounts()
+    positions = await market.positions()
+    portfolios: dict[AccountId, Portfolio | RebalancerError] = {}
+    for account in accounts:
+        try:
+            portfolios[account] = await _read_portfolio(account, market, managed, positions, observer)
+        except (Refused, GatewayRefused) as error:
+            portfolios[account] = error
+    return portfolios
+
+
+def _check_clock(server_time: datetime, clock: Clock, mode: TradingMode, observer: Observer) -> None:
+    skew = abs(server_time - clock.now())
+    if skew <= MAX_CLOCK_SKEW:
+        return
+    sentence = f"The gateway's clock and this machine's are {skew.total_seconds():.0f} s apart."
+    if mode is TradingMode.LIVE:
+        raise Refused("CLOCK_SKEW", sentence, hint="Set this machine's clock (for example with chrony) and run again.")
+    observer.notify(Notice(event="clock.skewed", text=sentence, severity=Severity.WARNING))
+
+
+def _reading(
+    portfolio: Portfolio | RebalancerError,
+    by_symbol: Mapping[str, ContractQuery],
+    candidates: Mapping[ContractQuery, Sequence[Contract]],
+) -> _Reading | RebalancerError:
+    if isinstance(portfolio, RebalancerError):
+        return portfolio
+    try:
+        targets = {symbol: choose_contract(query, candidates[query]) for symbol, query in by_symbol.items()}
+    except Refused as refusal:
+        return refusal
+    return _Reading(portfolio=portfolio, targets=targets)
+
+
+async def _read_portfolio(
+    account: AccountId,
+    market: MarketView,
+    managed: Sequence[AccountId],
+    positions: Sequence[Position],
+    observer: Observer,
+) -> Portfolio:
+    require_managed(account, managed)
+    observer.notify(_step("account.read", f"Reading {account}", account))
+    portfolio = await market.portfolio(account)
+    require_agreement(positions, portfolio)
+    return portfolio
+
+
+def require_managed(account: AccountId, managed: Sequence[AccountId]) -> None:
+    """Check that the gateway manages the account, before anything is asked about it.
+
+    Raises:
+        GatewayRefused: it does not (`ACCOUNT_NOT_MANAGED`).
+    """
+    if account not in managed:
+        raise GatewayRefused(
+            "ACCOUNT_NOT_MANAGED",
+            f"The gateway does not manage {account}; it manages {', '.join(managed)}.",
+            hint="Check account_id in accounts.yaml, and which user (and mode) the gateway is logged in with.",
+        )
+
+
+async def _tradable_contracts(readings: Sequence[_Reading], market: MarketView) -> dict[ConId, Contract]:
+    """The contracts of all targets and of all stocks held, once each."""
+    known = {contract.con_id: contract for reading in readings for contract in reading.targets.values()}
+    held = [holding.position for reading in readings for holding in reading.portfolio.holdings]
+    others = {p.con_id: p for p in held if p.security_type == STOCK and p.con_id not in known}
+    found = await market.contracts([ContractQuery(symbol=p.symbol, con_id=p.con_id) for p in others.values()])
+    return known | {contract.con_id: contract for listed in found.values() for contract in listed}
+
+
+def _step(event: str, text: str, account: AccountId | None = None) -> Notice:
+    return Notice(event=event, text=text, account=account)
