@@ -1,0 +1,88 @@
+"""The control endpoint: look at the sandbox and change it while it runs, in JSON.
+
+`GET /control` shows the state as a scenario, with the venue's time as its clock, and the connected clients:
+
+    curl $URL
+
+`PATCH /control` lays part of a scenario over it (RFC 7396): prices, positions, cash, hours, time, latency, answers
+of the allocation API and faults, which are replaced as a list. All of it takes effect, or none; followers are told.
+
+    curl -X PATCH $URL -d '{"market": {"QQQ": {"bid": "480.00", "data": "delayed"}}}'
+    curl -X PATCH $URL -d '{"accounts": {"DU123456": {"positions": {"QQQ": 90}, "cash": "1000"}}}'
+    curl -X PATCH $URL -d '{"market": {"QQQ": {"hours": "closed"}}, "clock": "2026-11-23T21:30:00Z"}'
+    curl -X PATCH $URL -d '{"faults": [{"when": {"message": "positionEnd", "count": 1}, "what": "drop"}]}'
+
+`POST /control/kick` cuts one client's connection, or without a client all of them:
+
+    curl -X POST $URL/kick -d '{"client": 7}'
+
+`POST /control/notice` sends every client a system message, in the usual words unless told others:
+
+    curl -X POST $URL/notice -d '{"code": 1100}'
+"""
+
+import json
+from typing import Any, Protocol
+
+from aiohttp import web
+
+from ibkr_rebalancer.sandbox.venue.scenario import Document, ScenarioError
+
+
+class Controlled(Protocol):
+    def state(self) -> Document: ...
+    def change(self, change: Document) -> None: ...
+    def kick(self, client: int | None = None) -> None: ...
+    def notice(self, code: int, text: str = "") -> None: ...
+
+
+def add_control(app: web.Application, sandbox: Controlled) -> None:
+    async def show(_: web.Request) -> web.Response:
+        return web.json_response(sandbox.state())
+
+    async def change(request: web.Request) -> web.Response:
+        try:
+            sandbox.change(await _body(request))
+        except ScenarioError as exc:
+            raise _bad_request(str(exc)) from exc
+        return web.json_response(sandbox.state())
+
+    async def kick(request: web.Request) -> web.Response:
+        body = await _body(request, "client")
+        sandbox.kick(_number(body, "client") if "client" in body else None)
+        return web.json_response(sandbox.state())
+
+    async def notice(request: web.Request) -> web.Response:
+        body = await _body(request, "code", "text")
+        sandbox.notice(_number(body, "code"), str(body.get("text", "")))
+        return web.json_response(sandbox.state())
+
+    app.router.add_get("/control", show)
+    app.router.add_patch("/control", change)
+    app.router.add_post("/control/kick", kick)
+    app.router.add_post("/control/notice", notice)
+
+
+async def _body(request: web.Request, *known: str) -> dict[str, Any]:
+    """The JSON object in the request; without names of known keys all are."""
+    try:
+        body = json.loads(await request.text() or "{}")
+    except ValueError as exc:
+        raise _bad_request(f"no JSON: {exc}") from exc
+    if not isinstance(body, dict):
+        raise _bad_request("expected an object")
+    unknown = set(body) - set(known) if known else set()
+    if unknown:
+        raise _bad_request(f"unknown key {min(unknown)!r}; known are {', '.join(known)}")
+    return body
+
+
+def _number(body: dict[str, Any], key: str) -> int:
+    value = body.get(key)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise _bad_request(f"{key} must be a whole number, was {value!r}")
+    return value
+
+
+def _bad_request(problem: str) -> web.HTTPBadRequest:
+    return web.HTTPBadRequest(text=json.dumps({"error": problem}), content_type="application/json")

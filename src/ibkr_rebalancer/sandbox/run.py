@@ -1,0 +1,165 @@
+"""Start the sandbox: one venue, its gateway socket and its HTTP port, all on loopback, until the block is left."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+from aiohttp import web
+
+from ibkr_rebalancer.sandbox.allocations import add_allocations
+from ibkr_rebalancer.sandbox.control import add_control
+from ibkr_rebalancer.sandbox.log import Log, Record
+from ibkr_rebalancer.sandbox.tws.server import LOOPBACK, Gateway
+from ibkr_rebalancer.sandbox.tws.session import check_faults
+from ibkr_rebalancer.sandbox.venue.scenario import Document, Scenario, ScenarioError, read_scenario, write_scenario
+from ibkr_rebalancer.sandbox.venue.venue import Venue
+
+API_KEY = "sandbox-key"
+"""Of the allocation API; no secret, since it opens nothing but this process."""
+
+
+def load_scenario(path: Path | None = None) -> Scenario:
+    """Read a scenario file; None is the one that comes with the package.
+
+    Raises:
+        OSError: when the file can't be read.
+        ScenarioError: when it is no scenario.
+    """
+    packaged = resources.files("ibkr_rebalancer.sandbox") / "default_scenario.yaml"
+    text = packaged.read_text(encoding="utf-8") if path is None else path.read_text(encoding="utf-8")
+    try:
+        document = yaml.safe_load(text)
+    except yaml.YAMLError as exc:
+        raise ScenarioError(str(path or packaged), f"no YAML: {exc}") from exc
+    return read_scenario(document)
+
+
+@asynccontextmanager
+async def run_sandbox(
+    scenario: Scenario, *, gateway_port: int = 0, allocations_port: int = 0, log: Path | None = None
+) -> AsyncIterator["Sandbox"]:
+    """Serve the scenario until the block is left. Port 0 takes any free one; `log` also gets the log as JSON lines.
+
+    Raises:
+        OSError: when a port is taken.
+        ScenarioError: when a fault names a message that doesn't exist.
+    """
+    sandbox = Sandbox(scenario, Log(log))
+    try:
+        await sandbox.start(gateway_port, allocations_port)
+        yield sandbox
+    finally:
+        await sandbox.stop()
+
+
+class Sandbox:
+    """A running sandbox; use `run_sandbox` to get one."""
+
+    gateway_port: int
+    allocations_port: int
+
+    def __init__(self, scenario: Scenario, log: Log) -> None:
+        check_faults(scenario.faults)
+        self._clock = _Clock(scenario.clock)
+        self._log = log
+        self._venue = Venue(scenario)
+        self._gateway = Gateway(self._venue, clock=self._clock.now, log=log)
+        app = web.Application()
+        add_allocations(app, self._venue, api_key=API_KEY, clock=self._clock.now, log=log)
+        add_control(app, self)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
+
+    @property
+    def log(self) -> list[Record]:
+        """All frames and events so far, as in the log file."""
+        return self._log.records
+
+    @property
+    def allocations_url(self) -> str:
+        """Followed by `/NAME`."""
+        return f"http://{LOOPBACK}:{self.allocations_port}/allocations"
+
+    @property
+    def control_url(self) -> str:
+        return f"http://{LOOPBACK}:{self.allocations_port}/control"
+
+    @property
+    def env(self) -> dict[str, str]:
+        """All that a user of this sandbox must export."""
+        paper = all(name.startswith("D") for name in self._venue.scenario.accounts)
+        return {
+            "IBKR_HOST": LOOPBACK,
+            "IBKR_PORT": str(self.gateway_port),
+            "TRADING_MODE": "paper" if paper else "live",
+            "ALLOCATIONS_API_KEY": API_KEY,
+        }
+
+    def announcement(self) -> Document:
+        return {
+            "schema": "rebalancer.sandbox/1",
+            "gateway_port": self.gateway_port,
+            "allocations_port": self.allocations_port,
+            "control_url": self.control_url,
+            "env": self.env,
+        }
+
+    def state(self) -> Document:
+        """The scenario of this moment as a document, with the clients connected just now."""
+        document = write_scenario(self._venue.scenario)
+        return document | {"clock": self._clock.now().isoformat(), "clients": sorted(self._gateway.client_ids)}
+
+    def change(self, change: Document) -> None:
+        """Lay part of a scenario over the present one, and tell those who follow; all of it, or nothing.
+
+        Raises:
+            ScenarioError: when the result is no scenario.
+        """
+        scenario = self._venue.changed(change)
+        check_faults(scenario.faults)
+        self._venue.become(scenario)
+        if "clock" in change:
+            self._clock.set(scenario.clock)
+        self._write({"event": "changed", "change": change})
+        self._gateway.refresh()
+
+    def kick(self, client: int | None = None) -> None:
+        """Cut one client's connection, or all of them."""
+        self._write({"event": "kicked", "client": client})
+        self._gateway.kick(client)
+
+    def notice(self, code: int, text: str = "") -> None:
+        """Send a system message to every client, in the usual words unless told others."""
+        self._write({"event": "notice", "code": code})
+        self._gateway.notice(code, text)
+
+    async def start(self, gateway_port: int, allocations_port: int) -> None:
+        self.gateway_port = await self._gateway.start(gateway_port)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, LOOPBACK, allocations_port)
+        await site.start()
+        self.allocations_port = self._runner.addresses[0][1]
+
+    async def stop(self) -> None:
+        await self._gateway.stop()
+        await self._runner.cleanup()
+        self._log.close()
+
+    def _write(self, record: dict[str, Any]) -> None:
+        self._log.write(self._clock.now(), record)
+
+
+class _Clock:
+    """The venue's time: starts where it is told, or at the real time, and runs on from there."""
+
+    def __init__(self, start: datetime | None) -> None:
+        self.set(start)
+
+    def set(self, start: datetime | None) -> None:
+        self._ahead = timedelta(0) if start is None else start - datetime.now(UTC)
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self._ahead

@@ -1,0 +1,27 @@
+"""The gateway's error codes that the sandbox sends, with the gateway's words."""
+
+CODES = {
+    162: "Historical Market Data Service error message:HMDS query returned no data",
+    200: "No security definition has been found for the request",
+    320: "Error reading request:",
+    321: "Error validating request:-",
+    322: "Error processing request:-: Maximum number of account summary requests exceeded",
+    326: "Unable to connect as the client id is already in use. Retry with a unique client id.",
+    354: "Requested market data is not subscribed.",
+    1100: "Connectivity between IBKR and Trader Workstation has been lost.",
+    1101: "Connectivity between IBKR and Trader Workstation has been restored - data lost.",
+    1102: "Connectivity between IBKR and Trader Workstation has been restored - data maintained.",
+    2103: "Market data farm connection is broken:usfarm",
+    2104: "Market data farm connection is OK:usfarm",
+    2105: "HMDS data farm connection is broken:ushmds",
+    2106: "HMDS data farm connection is OK:ushmds",
+    2110: "Connectivity between Trader Workstation and server is broken. It will be restored automatically.",
+    2157: "Sec-def data farm connection is broken:secdefil",
+    2158: "Sec-def data farm connection is OK:secdefil",
+    10167: "Requested market data is not subscribed. Displaying delayed market data.",
+    10168: "Requested market data is not subscribed. Delayed market data is not enabled.",
+    10197: "No market data during competing live session",
+}
+
+START_UP = (2104, 2106, 2158)
+"""The farms report themselves after every start."""

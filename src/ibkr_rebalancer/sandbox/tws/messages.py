@@ -1,0 +1,193 @@
+"""The messages of server version 178 that read: one table per direction, from the written layouts.
+
+A row is id, version of the message (where it still has one) and the names of its fields in order.
+"""
+
+from ibkr_rebalancer.sandbox.tws.wire import Group, Layout
+
+CONTRACT = (
+    "conId",
+    "symbol",
+    "secType",
+    "lastTradeDate",
+    "strike",
+    "right",
+    "multiplier",
+    "exchange",
+    "currency",
+    "localSymbol",
+    "tradingClass",
+)
+"""A contract as the gateway sends it with positions."""
+
+WANTED = (*CONTRACT[:8], "primaryExchange", *CONTRACT[8:])
+"""A contract as clients describe it in requests."""
+
+HANDSHAKE = Layout(name="handshake", id=None, fields=("serverVersion", "connectionTime"))
+
+
+def _layout(name: str, id: int, version: int | None, *fields: str | Group) -> Layout:  # noqa: A002  # the protocol's word
+    return Layout(name=name, id=id, version=version, fields=fields)
+
+
+_TO_CLIENT = (
+    _layout("tickPrice", 1, 6, "reqId", "tickType", "price", "size", "attribs"),
+    _layout("tickSize", 2, 6, "reqId", "tickType", "size"),
+    _layout("error", 4, 2, "id", "code", "text", "advancedRejectJson"),
+    _layout("updateAccountValue", 6, 2, "key", "value", "currency", "account"),
+    _layout(
+        "updatePortfolio",
+        7,
+        8,
+        *CONTRACT[:7],
+        "primaryExchange",
+        *CONTRACT[8:],
+        "position",
+        "marketPrice",
+        "marketValue",
+        "averageCost",
+        "unrealizedPNL",
+        "realizedPNL",
+        "account",
+    ),
+    _layout("updateAccountTime", 8, 1, "time"),
+    _layout("nextValidId", 9, 1, "orderId"),
+    _layout(
+        "contractDetails",
+        10,
+        None,
+        "reqId",
+        "symbol",
+        "secType",
+        "lastTradeDate",
+        "strike",
+        "right",
+        "exchange",
+        "currency",
+        "localSymbol",
+        "marketName",
+        "tradingClass",
+        "conId",
+        "minTick",
+        "multiplier",
+        "orderTypes",
+        "validExchanges",
+        "priceMagnifier",
+        "underConId",
+        "longName",
+        "primaryExchange",
+        "contractMonth",
+        "industry",
+        "category",
+        "subcategory",
+        "timeZoneId",
+        "tradingHours",
+        "liquidHours",
+        "evRule",
+        "evMultiplier",
+        Group("secIds", ("idType", "id")),
+        "aggGroup",
+        "underSymbol",
+        "underSecType",
+        "marketRuleIds",
+        "realExpirationDate",
+        "stockType",
+        "minSize",
+        "sizeIncrement",
+        "suggestedSizeIncrement",
+    ),
+    _layout("managedAccounts", 15, 1, "accounts"),
+    _layout(
+        "historicalData",
+        17,
+        None,
+        "reqId",
+        "start",
+        "end",
+        Group("bars", ("date", "open", "high", "low", "close", "volume", "wap", "count")),
+    ),
+    _layout("tickGeneric", 45, 6, "reqId", "tickType", "value"),
+    _layout("tickString", 46, 6, "reqId", "tickType", "value"),
+    _layout("currentTime", 49, 1, "time"),
+    _layout("contractDetailsEnd", 52, 1, "reqId"),
+    _layout("openOrderEnd", 53, 1),
+    _layout("accountDownloadEnd", 54, 1, "account"),
+    _layout("execDetailsEnd", 55, 1, "reqId"),
+    _layout("tickSnapshotEnd", 57, 1, "reqId"),
+    _layout("marketDataType", 58, 1, "reqId", "type"),
+    _layout("position", 61, 3, "account", *CONTRACT, "position", "avgCost"),
+    _layout("positionEnd", 62, 1),
+    _layout("accountSummary", 63, 1, "reqId", "account", "tag", "value", "currency"),
+    _layout("accountSummaryEnd", 64, 1, "reqId"),
+    _layout("positionMulti", 71, 1, "reqId", "account", *CONTRACT, "position", "avgCost", "modelCode"),
+    _layout("positionMultiEnd", 72, 1, "reqId"),
+    _layout("accountUpdateMulti", 73, 1, "reqId", "account", "modelCode", "key", "value", "currency"),
+    _layout("accountUpdateMultiEnd", 74, 1, "reqId"),
+    _layout("tickReqParams", 81, None, "reqId", "minTick", "bboExchange", "snapshotPermissions"),
+    _layout("pnl", 94, None, "reqId", "daily", "unrealized", "realized"),
+    _layout("pnlSingle", 95, None, "reqId", "position", "daily", "unrealized", "realized", "value"),
+    _layout("completedOrdersEnd", 102, None),
+)
+
+_FROM_CLIENT = (
+    _layout(
+        "reqMktData",
+        1,
+        11,
+        "reqId",
+        *WANTED,
+        "deltaNeutral",
+        "genericTicks",
+        "snapshot",
+        "regulatorySnapshot",
+        "options",
+    ),
+    _layout("cancelMktData", 2, 2, "reqId"),
+    _layout("reqOpenOrders", 5, 1),
+    _layout("reqAccountUpdates", 6, 2, "subscribe", "account"),
+    _layout("reqExecutions", 7, 3, "reqId", "clientId", "account", "time", "symbol", "secType", "exchange", "side"),
+    _layout("reqIds", 8, 1, "count"),
+    _layout("reqContractDetails", 9, 8, "reqId", *WANTED, "includeExpired", "secIdType", "secId", "issuerId"),
+    _layout("reqAutoOpenOrders", 15, 1, "bind"),
+    _layout("reqAllOpenOrders", 16, 1),
+    _layout("reqManagedAccts", 17, 1),
+    _layout(
+        "reqHistoricalData",
+        20,
+        None,
+        "reqId",
+        *WANTED,
+        "includeExpired",
+        "endDateTime",
+        "barSize",
+        "duration",
+        "useRTH",
+        "whatToShow",
+        "formatDate",
+        "keepUpToDate",
+        "options",
+    ),
+    _layout("cancelHistoricalData", 25, 1, "reqId"),
+    _layout("reqCurrentTime", 49, 1),
+    _layout("reqMarketDataType", 59, 1, "type"),
+    _layout("reqPositions", 61, 1),
+    _layout("reqAccountSummary", 62, 1, "reqId", "group", "tags"),
+    _layout("cancelAccountSummary", 63, 1, "reqId"),
+    _layout("cancelPositions", 64, 1),
+    _layout("startApi", 71, 2, "clientId", "optionalCapabilities"),
+    _layout("reqPositionsMulti", 74, 1, "reqId", "account", "modelCode"),
+    _layout("cancelPositionsMulti", 75, 1, "reqId"),
+    _layout("reqAccountUpdatesMulti", 76, 1, "reqId", "account", "modelCode", "ledgerAndNLV"),
+    _layout("cancelAccountUpdatesMulti", 77, 1, "reqId"),
+    _layout("reqPnL", 92, None, "reqId", "account", "modelCode"),
+    _layout("cancelPnL", 93, None, "reqId"),
+    _layout("reqPnLSingle", 94, None, "reqId", "account", "modelCode", "conId"),
+    _layout("cancelPnLSingle", 95, None, "reqId"),
+    _layout("reqCompletedOrders", 99, None, "apiOnly"),
+)
+
+TO_CLIENT = {layout.name: layout for layout in _TO_CLIENT}
+FROM_CLIENT = {layout.id: layout for layout in _FROM_CLIENT}
+
+ORDER_MESSAGES = {3: "placeOrder", 4: "cancelOrder", 58: "reqGlobalCancel"}
+"""Messages that trade, by id."""

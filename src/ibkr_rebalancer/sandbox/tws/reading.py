@@ -1,0 +1,325 @@
+"""What one client has asked to read and follow. No I/O; the time is an argument.
+
+A subscription is its rows and what of them was sent last: `refresh` sends the rows that have changed since.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import ClassVar
+
+from ibkr_rebalancer.sandbox.tws import figures
+from ibkr_rebalancer.sandbox.tws.figures import Rows, error
+from ibkr_rebalancer.sandbox.tws.messages import TO_CLIENT
+from ibkr_rebalancer.sandbox.tws.wire import Message
+from ibkr_rebalancer.sandbox.venue.accounts import Account
+from ibkr_rebalancer.sandbox.venue.market import Listing, Market
+from ibkr_rebalancer.sandbox.venue.scenario import Scenario
+from ibkr_rebalancer.sandbox.venue.venue import Venue
+
+LIVE, FROZEN, DELAYED, DELAYED_FROZEN = "1", "2", "3", "4"
+MAX_SUMMARIES = 2
+FIRST_ORDER_ID = 1
+
+CONTRACT_FIELDS = {
+    "symbol": "symbol",
+    "secType": "sec_type",
+    "lastTradeDate": "last_trade_date",
+    "right": "right",
+    "exchange": "exchange",
+    "primaryExchange": "primary_exchange",
+    "currency": "currency",
+    "localSymbol": "local_symbol",
+    "tradingClass": "trading_class",
+}
+"""How the request's words for a contract are called here. Strike and conId need care: 0 is none."""
+
+
+@dataclass(slots=True)
+class Following:
+    rows: Callable[[], Rows]
+    sent: Rows
+
+
+class Refusal(Exception):  # an answer, not a failure
+    """The request is answered with this error."""
+
+    def __init__(self, code: int, text: str = "") -> None:
+        super().__init__(code, text)
+        self.code = code
+        self.text = text
+
+
+Answer = Callable[["Reader", Message], Iterable[Message]]
+
+
+def _held(rows: list[Message]) -> list[Message]:
+    """Closed positions are followed but not part of the first answer."""
+    return [row for row in rows if row["position"] != "0"]
+
+
+def _nothing(_: "Reader", __: Message) -> Iterable[Message]:
+    return []
+
+
+def _alone(name: str) -> Answer:
+    """The answer of an empty list: its end, under the request's number where it has one."""
+
+    def answer(_: "Reader", request: Message) -> Iterable[Message]:
+        layout = TO_CLIENT[name]
+        return [layout.message(**{field: request[field] for field in layout.names})]
+
+    return answer
+
+
+class Reader:
+    def __init__(self, venue: Venue) -> None:
+        self._venue = venue
+        self._now = datetime.min.replace(tzinfo=UTC)
+        """Of the request being answered."""
+        self._data_type = LIVE
+        self._following: dict[tuple[str, str], Following] = {}
+
+    def answer(self, request: Message, now: datetime) -> list[Message]:
+        """All messages that answer a request at once, errors among them."""
+        self._now = now
+        try:
+            return list(self._ANSWERS[request.layout.name](self, request))
+        except Refusal as refusal:
+            return [error(refusal.code, about=request.texts.get("reqId", "-1"), text=refusal.text)]
+
+    def refresh(self) -> list[Message]:
+        """What has changed in all that the client follows since it was last told."""
+        changed = []
+        for following in self._following.values():
+            rows = following.rows()
+            changed += [message for key, message in rows.items() if following.sent.get(key) != message]
+            following.sent = rows
+        return changed
+
+    @property
+    def _scenario(self) -> Scenario:
+        return self._venue.scenario
+
+    @property
+    def _market(self) -> Market:
+        return self._scenario.market
+
+    def _account(self, name: str) -> Account:
+        """The account of that name; no name is the first one, as for logins that have but one."""
+        accounts = self._scenario.accounts
+        if name and name not in accounts:
+            raise Refusal(321, f"Error validating request.-'bP' : cause - Invalid account code '{name}'.")
+        return accounts[name or next(iter(accounts))]
+
+    def _listings(self, request: Message) -> list[Listing]:
+        wanted = {ours: request[theirs] for theirs, ours in CONTRACT_FIELDS.items()}
+        for theirs, ours in {"conId": "con_id", "strike": "strike"}.items():
+            wanted[ours] = "" if request[theirs] in {"", "0", "0.0"} else request[theirs]
+        if wanted["con_id"]:
+            # A conId says everything but where to trade.
+            wanted = {"con_id": wanted["con_id"], "exchange": wanted["exchange"]}
+        return self._market.find(**wanted)
+
+    def _listing(self, request: Message) -> Listing:
+        listings = self._listings(request)
+        if not listings:
+            raise Refusal(200)
+        if len(listings) > 1:
+            raise Refusal(200, f"The contract description specified for {request['symbol']} is ambiguous.")
+        return listings[0]
+
+    def _follow(self, kind: str, request: str, rows: Callable[[], Rows]) -> list[Message]:
+        following = Following(rows, rows())
+        self._following[kind, request] = following
+        return list(following.sent.values())
+
+    def _cancel(self, request: Message) -> Iterable[Message]:
+        kind = request.layout.name.removeprefix("cancel")
+        self._following.pop((kind, request.texts.get("reqId", "")), None)
+        return []
+
+    def _market_data(self, request: Message) -> Iterable[Message]:
+        number = request["reqId"]
+        listing = self._listing(request)
+        shown, notices = self._shown(listing, number)
+
+        def rows() -> Rows:
+            current = self._market.listings[listing.contract.con_id]
+            quiet = current.data == "frozen" and shown == LIVE
+            return (
+                {}
+                if current.data == "none"
+                else figures.ticks(
+                    current, request=number, delayed=shown in {DELAYED, DELAYED_FROZEN}, market_open=not quiet
+                )
+            )
+
+        yield from notices
+        yield TO_CLIENT["marketDataType"].message(reqId=number, type=shown)
+        yield TO_CLIENT["tickReqParams"].message(
+            reqId=number, minTick=listing.contract.min_tick, bboExchange="9c0001", snapshotPermissions=3
+        )
+        snapshot = request["snapshot"] == "1"
+        yield from rows().values() if snapshot else self._follow("MktData", number, rows)
+        yield figures.last_traded(request=number, delayed=shown in {DELAYED, DELAYED_FROZEN}, now=self._now)
+        if snapshot:
+            yield TO_CLIENT["tickSnapshotEnd"].message(reqId=number)
+
+    def _shown(self, listing: Listing, number: str) -> tuple[str, list[Message]]:
+        """The type of data this client gets for a contract, and what it is told about that."""
+        asked = self._data_type
+        match listing.data:
+            case "live":
+                return LIVE, []
+            case "frozen":
+                return (FROZEN if asked in {FROZEN, DELAYED_FROZEN} else LIVE), []
+            case "delayed" if asked in {DELAYED, DELAYED_FROZEN}:
+                return DELAYED, [error(10167, about=number)]
+            case "delayed":
+                raise Refusal(10168)
+            case "none":
+                raise Refusal(354)
+
+    def _data_type_asked(self, request: Message) -> Iterable[Message]:
+        self._data_type = request["type"]
+        return []
+
+    def _contract_details(self, request: Message) -> Iterable[Message]:
+        listings = self._listings(request)
+        if not listings:
+            raise Refusal(200)
+        number = request["reqId"]
+        for listing in listings:
+            yield figures.contract_details(listing, request=number, exchange=request["exchange"], now=self._now)
+        yield TO_CLIENT["contractDetailsEnd"].message(reqId=number)
+
+    def _historical_data(self, request: Message) -> Iterable[Message]:
+        listing = self._listing(request)
+        count, _, unit = request["duration"].partition(" ")
+        days = {"D": 1, "W": 5, "M": 21, "Y": 252}.get(unit, 0)
+        if request["barSize"] != "1 day" or not days or not count.isdigit():
+            raise Refusal(321, "Error validating request.-'bK' : cause - This gateway has daily bars only.")
+        bars = figures.daily_bars(listing, request=request["reqId"], days=int(count) * days, now=self._now)
+        if not bars.values["bars"]:
+            raise Refusal(162)
+        yield bars
+
+    def _positions(self, request: Message) -> Iterable[Message]:  # noqa: ARG002
+        def rows() -> Rows:
+            accounts = self._scenario.accounts.values()
+            return {key: row for account in accounts for key, row in figures.positions(account, self._market).items()}
+
+        yield from _held(self._follow("Positions", "", rows))
+        yield TO_CLIENT["positionEnd"].message()
+
+    def _positions_multi(self, request: Message) -> Iterable[Message]:
+        number = request["reqId"]
+        name = self._account(request["account"]).account_id
+
+        def rows() -> Rows:
+            return figures.positions(self._account(name), self._market, request=number)
+
+        yield from _held(self._follow("PositionsMulti", number, rows))
+        yield TO_CLIENT["positionMultiEnd"].message(reqId=number)
+
+    def _account_updates(self, request: Message) -> Iterable[Message]:
+        if request["subscribe"] != "1":
+            self._following.pop(("AccountUpdates", ""), None)
+            return
+        name = self._account(request["account"]).account_id
+
+        def rows() -> Rows:
+            return figures.account_rows(self._account(name), self._market)
+
+        yield from self._follow("AccountUpdates", "", rows)
+        yield TO_CLIENT["updateAccountTime"].message(time=f"{self._now:%H:%M}")
+        yield TO_CLIENT["accountDownloadEnd"].message(account=name)
+
+    def _account_updates_multi(self, request: Message) -> Iterable[Message]:
+        number = request["reqId"]
+        name = self._account(request["account"]).account_id
+        ledger_only = request["ledgerAndNLV"] == "1"
+
+        def rows() -> Rows:
+            account = self._account(name)
+            return figures.account_rows_multi(account, self._market, request=number, ledger_only=ledger_only)
+
+        yield from self._follow("AccountUpdatesMulti", number, rows)
+        yield TO_CLIENT["accountUpdateMultiEnd"].message(reqId=number)
+
+    def _summary(self, request: Message) -> Iterable[Message]:
+        number = request["reqId"]
+        others = [key for key in self._following if key[0] == "AccountSummary" and key[1] != number]
+        if len(others) >= MAX_SUMMARIES:
+            raise Refusal(322)
+        tags = request["tags"].split(",")
+
+        def rows() -> Rows:
+            accounts = self._scenario.accounts.values()
+            return {
+                key: row
+                for account in accounts
+                for key, row in figures.summary_rows(account, self._market, request=number, tags=tags).items()
+            }
+
+        yield from self._follow("AccountSummary", number, rows)
+        yield TO_CLIENT["accountSummaryEnd"].message(reqId=number)
+
+    def _pnl(self, request: Message) -> Iterable[Message]:
+        name = self._account(request["account"]).account_id
+
+        def rows() -> Rows:
+            return figures.pnl(self._account(name), self._market, request=request["reqId"])
+
+        return self._follow("PnL", request["reqId"], rows)
+
+    def _pnl_single(self, request: Message) -> Iterable[Message]:
+        name = self._account(request["account"]).account_id
+        con_id = int(request["conId"])
+        if con_id not in self._account(name).positions:
+            raise Refusal(321, f"Error validating request.-'dD' : cause - No position in contract {con_id}.")
+
+        def rows() -> Rows:
+            return figures.pnl_single(self._account(name), self._market, con_id, request=request["reqId"])
+
+        return self._follow("PnLSingle", request["reqId"], rows)
+
+    def _current_time(self, request: Message) -> Iterable[Message]:  # noqa: ARG002  # one of the answers
+        return [TO_CLIENT["currentTime"].message(time=int(self._now.timestamp()))]
+
+    def _managed_accounts(self, request: Message) -> Iterable[Message]:  # noqa: ARG002
+        return [figures.managed_accounts(self._scenario.accounts)]
+
+    def _next_id(self, request: Message) -> Iterable[Message]:  # noqa: ARG002
+        return [TO_CLIENT["nextValidId"].message(orderId=FIRST_ORDER_ID)]
+
+    _ANSWERS: ClassVar[dict[str, Answer]] = {
+        "reqMktData": _market_data,
+        "cancelMktData": _cancel,
+        "reqMarketDataType": _data_type_asked,
+        "reqContractDetails": _contract_details,
+        "reqHistoricalData": _historical_data,
+        "cancelHistoricalData": _nothing,
+        "reqPositions": _positions,
+        "cancelPositions": _cancel,
+        "reqPositionsMulti": _positions_multi,
+        "cancelPositionsMulti": _cancel,
+        "reqAccountUpdates": _account_updates,
+        "reqAccountUpdatesMulti": _account_updates_multi,
+        "cancelAccountUpdatesMulti": _cancel,
+        "reqAccountSummary": _summary,
+        "cancelAccountSummary": _cancel,
+        "reqPnL": _pnl,
+        "cancelPnL": _cancel,
+        "reqPnLSingle": _pnl_single,
+        "cancelPnLSingle": _cancel,
+        "reqCurrentTime": _current_time,
+        "reqManagedAccts": _managed_accounts,
+        "reqIds": _next_id,
+        "reqAutoOpenOrders": _nothing,
+        "reqOpenOrders": _alone("openOrderEnd"),
+        "reqAllOpenOrders": _alone("openOrderEnd"),
+        "reqCompletedOrders": _alone("completedOrdersEnd"),
+        "reqExecutions": _alone("execDetailsEnd"),
+    }

@@ -1,0 +1,153 @@
+"""The gateway's socket: bytes between sessions and the loopback interface, with the scenario's latency.
+
+Nothing is decided here.
+"""
+
+import asyncio
+import heapq
+from collections.abc import Callable
+from datetime import datetime
+from itertools import count
+from typing import cast
+
+from ibkr_rebalancer.sandbox.log import Log
+from ibkr_rebalancer.sandbox.tws.session import Close, Happened, Output, Received, Send, SendBytes, Session
+from ibkr_rebalancer.sandbox.tws.wire import frame, join_fields
+from ibkr_rebalancer.sandbox.venue.venue import Venue
+
+LOOPBACK = "127.0.0.1"
+
+
+class Gateway:
+    """All connections to one venue."""
+
+    def __init__(self, venue: Venue, *, clock: Callable[[], datetime], log: Log) -> None:
+        self.venue = venue
+        self.clock = clock
+        self.log = log
+        self.client_ids: set[int] = set()
+        self.connections: set[Connection] = set()
+        self._server: asyncio.Server | None = None
+
+    async def start(self, port: int) -> int:
+        """Listen on loopback; port 0 takes any free one. Returns the port."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: Connection(self), LOOPBACK, port)
+        return int(self._server.sockets[0].getsockname()[1])
+
+    async def stop(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self.kick()
+            await self._server.wait_closed()
+
+    def refresh(self) -> None:
+        """After a change of the venue: let every session tell its client."""
+        for connection in list(self.connections):
+            connection.perform(connection.session.refresh())
+
+    def notice(self, code: int, text: str = "") -> None:
+        for connection in list(self.connections):
+            connection.perform(connection.session.notice(code, text))
+
+    def kick(self, client: int | None = None) -> None:
+        """Cut one client's connection, or all of them."""
+        for connection in list(self.connections):
+            if client in {None, connection.session.client_id}:
+                connection.cut()
+
+
+class Connection(asyncio.Protocol):
+    """One socket: a session and the delay line either way."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self.session = Session(gateway.venue, gateway.client_ids)
+        self._gateway = gateway
+        self._transport: asyncio.Transport | None = None
+        self._line = DelayLine()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._gateway.connections.add(self)
+        self.perform(self.session.connected())
+
+    def data_received(self, data: bytes) -> None:
+        self._line.put(self._latency_ms, lambda: self.perform(self.session.receive(data, self._gateway.clock())))
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # how it ended makes no difference
+        self._line.cancel()
+        self.session.closed()
+        self._gateway.connections.discard(self)
+        self._note({"event": "client_disconnected"})
+
+    def perform(self, outputs: list[Output]) -> None:
+        for output in outputs:
+            match output:
+                case Send(message=message, delay_ms=delay_ms):
+                    payload = frame(join_fields(message.fields))
+                    self._note({"dir": "out", "message": message.layout.name, "fields": message.fields})
+                    self._later(delay_ms, payload)
+                case SendBytes(payload=payload):
+                    self._note({"dir": "out", "message": "garbage", "fields": [payload.hex()]})
+                    self._later(0, payload)
+                case Received(message=name, fields=fields):
+                    self._note({"dir": "in", "message": name, "fields": list(fields)})
+                case Happened(event=event, details=details):
+                    self._note({"event": event, **details})
+                case Close():
+                    self._line.put(self._latency_ms, self.cut)
+
+    def cut(self) -> None:
+        """Close the socket once what was written has gone out."""
+        if self._transport is not None:
+            self._transport.close()
+
+    @property
+    def _latency_ms(self) -> int:
+        return self._gateway.venue.scenario.latency_ms
+
+    def _later(self, delay_ms: int, payload: bytes) -> None:
+        self._line.put(self._latency_ms + delay_ms, lambda: self._write(payload))
+
+    def _write(self, payload: bytes) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(payload)
+
+    def _note(self, record: dict[str, object]) -> None:
+        self._gateway.log.write(self._gateway.clock(), {"client": self.session.client_id, **record})
+
+
+class DelayLine:
+    """Does things later, those of equal delay in the order they came."""
+
+    def __init__(self) -> None:
+        self._due: list[tuple[float, int, Callable[[], None]]] = []
+        self._order = count()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def put(self, delay_ms: int, action: Callable[[], None]) -> None:
+        """Do it after the delay: at once, if that is none and nothing waits for the same moment."""
+        if delay_ms == 0:
+            action()
+            return
+        due = asyncio.get_running_loop().time() + delay_ms / 1000
+        heapq.heappush(self._due, (due, next(self._order), action))
+        self._wait()
+
+    def cancel(self) -> None:
+        self._due.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _wait(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._due:
+            self._timer = asyncio.get_running_loop().call_at(self._due[0][0], self._run)
+
+    def _run(self) -> None:
+        now = asyncio.get_running_loop().time()
+        while self._due and self._due[0][0] <= now:
+            _, _, action = heapq.heappop(self._due)
+            action()
+        self._wait()

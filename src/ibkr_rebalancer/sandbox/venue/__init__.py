@@ -1,0 +1,1 @@
+"""The simulated market and its accounts. Pure: frozen values, no I/O, the time is an argument."""

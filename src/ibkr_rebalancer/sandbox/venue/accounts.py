@@ -1,0 +1,197 @@
+"""What an account holds and the figures the broker derives from it.
+
+Pure: every figure follows from cash, positions and prices.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Literal
+
+from ibkr_rebalancer.sandbox.venue.market import Listing, Market
+
+CENT = Decimal("0.01")
+MARGIN_RATE = Decimal("0.25")
+"""Initial and maintenance margin of a margin account, as a part of the gross position value."""
+MARGIN_LEVERAGE = 4
+"""Buying power of a margin account over its available funds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holding:
+    quantity: Decimal
+    """Signed; short is negative. Zero is a position closed today."""
+    average_cost: Decimal | None = None
+    """Per contract, multiplier included; None is the listing's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    account_id: str
+    type: Literal["MARGIN", "CASH"] = "MARGIN"
+    currency: str = "USD"
+    cash: Mapping[str, Decimal] = field(default_factory=dict)
+    """By currency; negative is borrowed."""
+    positions: Mapping[int, Holding] = field(default_factory=dict)
+    """By conId."""
+    values: Mapping[str, str] = field(default_factory=dict)
+    """Account values stated outright, in place of the derived ones."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortfolioRow:
+    listing: Listing
+    quantity: Decimal
+    average_cost: Decimal
+
+    @property
+    def market_value(self) -> Decimal:
+        return self.quantity * self.listing.mark * self.listing.contract.units
+
+    @property
+    def unrealized(self) -> Decimal:
+        return self.market_value - self.quantity * self.average_cost
+
+    @property
+    def daily(self) -> Decimal:
+        """Gain since the previous close; none where there is no close."""
+        close = self.listing.quote.close
+        gain = Decimal(0) if close is None else self.listing.mark - close
+        return self.quantity * gain * self.listing.contract.units
+
+
+@dataclass(frozen=True, slots=True)
+class AccountValue:
+    key: str
+    value: str
+    currency: str
+    """Empty for values that are no money; BASE for sums over all currencies in the account's own."""
+
+
+LEDGER = (
+    "CashBalance",
+    "TotalCashBalance",
+    "StockMarketValue",
+    "OptionMarketValue",
+    "FuturesPNL",
+    "NetLiquidationByCurrency",
+    "UnrealizedPnL",
+    "RealizedPnL",
+    "ExchangeRate",
+)
+"""The rows that come once per currency and once for BASE."""
+
+
+def portfolio(account: Account, market: Market) -> list[PortfolioRow]:
+    return [_row(holding, market.listings[con_id]) for con_id, holding in account.positions.items()]
+
+
+def account_values(account: Account, market: Market) -> list[AccountValue]:
+    """Every value of the account: totals in its currency first, then the ledger by currency, BASE last."""
+    ledgers = {currency: _ledger(account, market, currency) for currency in currencies(account, market)}
+    base = _base_ledger(ledgers)
+    totals = _totals(account, base, _gross(account, market))
+    rows = [AccountValue(key=key, value=value, currency="") for key, value in _plain(account).items()]
+    rows += [AccountValue(key=key, value=_money(value), currency=account.currency) for key, value in totals.items()]
+    for currency, ledger in {**ledgers, "BASE": base}.items():
+        rows += [AccountValue(key=key, value=str(value), currency=currency) for key, value in _written(ledger)]
+    return [_stated(account, row) for row in rows]
+
+
+def currencies(account: Account, market: Market) -> list[str]:
+    """The account's own currency first, then those of its cash and positions."""
+    held = [market.listings[con_id].contract.currency for con_id in account.positions]
+    return list(dict.fromkeys((account.currency, *account.cash, *held)))
+
+
+def profit(rows: Iterable[PortfolioRow], account: Account, market: Market) -> tuple[Decimal, Decimal]:
+    """Daily and unrealized gain of these positions, in the account's currency."""
+    daily = unrealized = Decimal(0)
+    for row in rows:
+        rate = market.rate(row.listing.contract.currency, account.currency)
+        daily += row.daily * rate
+        unrealized += row.unrealized * rate
+    return daily, unrealized
+
+
+def _row(holding: Holding, listing: Listing) -> PortfolioRow:
+    costs = (holding.average_cost, listing.average_cost, listing.mark * listing.contract.units)
+    cost = next(cost for cost in costs if cost is not None)
+    return PortfolioRow(listing=listing, quantity=holding.quantity, average_cost=cost)
+
+
+def _ledger(account: Account, market: Market, currency: str) -> dict[str, Decimal]:
+    """One currency's rows, in that currency. A currency position is cash already and counts nowhere else."""
+    rows = [row for row in portfolio(account, market) if row.listing.contract.currency == currency]
+    cash = account.cash.get(currency, Decimal(0))
+    stocks = _sum(row.market_value for row in _of_type(rows, "STK"))
+    options = _sum(row.market_value for row in _of_type(rows, "OPT", "FOP"))
+    futures = _sum(row.unrealized for row in _of_type(rows, "FUT"))
+    gains = _sum(row.unrealized for row in rows if row.listing.contract.sec_type != "CASH")
+    whole = cash + stocks + options + futures
+    rate = market.rate(currency, account.currency)
+    figures = (cash, cash, stocks, options, futures, whole, gains, Decimal(0), rate)
+    return dict(zip(LEDGER, figures, strict=True))
+
+
+def _base_ledger(ledgers: Mapping[str, Mapping[str, Decimal]]) -> dict[str, Decimal]:
+    def total(key: str) -> Decimal:
+        return _sum(ledger[key] * ledger["ExchangeRate"] for ledger in ledgers.values())
+
+    return {key: total(key) for key in LEDGER if key != "ExchangeRate"} | {"ExchangeRate": Decimal(1)}
+
+
+def _gross(account: Account, market: Market) -> Decimal:
+    """Stocks and options at their absolute value, in the account's currency."""
+    return _sum(
+        abs(row.market_value) * market.rate(row.listing.contract.currency, account.currency)
+        for row in _of_type(portfolio(account, market), "STK", "OPT", "FOP")
+    )
+
+
+def _of_type(rows: Iterable[PortfolioRow], *sec_types: str) -> list[PortfolioRow]:
+    return [row for row in rows if row.listing.contract.sec_type in sec_types]
+
+
+def _sum(values: Iterable[Decimal]) -> Decimal:
+    return sum(values, Decimal(0))
+
+
+def _totals(account: Account, base: Mapping[str, Decimal], gross: Decimal) -> dict[str, Decimal]:
+    """A cash account can use its cash; a margin account what its equity leaves over its margin."""
+    cash = base["TotalCashBalance"]
+    margin = account.type == "MARGIN"
+    equity = cash + base["StockMarketValue"] if margin else cash
+    requirement = gross * MARGIN_RATE if margin else Decimal(0)
+    available = equity - requirement
+    return {
+        "NetLiquidation": base["NetLiquidationByCurrency"],
+        "TotalCashValue": cash,
+        "SettledCash": cash,
+        "EquityWithLoanValue": equity,
+        "GrossPositionValue": gross,
+        "InitMarginReq": requirement,
+        "MaintMarginReq": requirement,
+        "AvailableFunds": available,
+        "ExcessLiquidity": available,
+        "BuyingPower": max(available, Decimal(0)) * (MARGIN_LEVERAGE if margin else 1),
+    }
+
+
+def _plain(account: Account) -> dict[str, str]:
+    return {"AccountCode": account.account_id, "AccountReady": "true", "AccountType": "INDIVIDUAL"}
+
+
+def _written(ledger: Mapping[str, Decimal]) -> Iterator[tuple[str, str]]:
+    for key, value in ledger.items():
+        yield key, (f"{value:.6f}" if key == "ExchangeRate" else _money(value))
+
+
+def _money(value: Decimal) -> str:
+    return str(value.quantize(CENT))
+
+
+def _stated(account: Account, row: AccountValue) -> AccountValue:
+    if row.key not in account.values or row.currency not in {"", account.currency}:
+        return row
+    return AccountValue(row.key, account.values[row.key], row.currency)
