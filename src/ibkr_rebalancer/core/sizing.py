@@ -194,15 +194,17 @@ def _affordable_level(names: Sequence[Managed], ideal: Ideal, funds: Funds, cost
     return low
 
 
-def _affordable(names: Sequence[Managed], shares: Mapping[ConId, int], ideal: Ideal, funds: Funds) -> dict[ConId, int]:
+def _affordable(names: Sequence[Managed], shares: Quantities, ideal: Ideal, funds: Funds) -> dict[ConId, int]:
     """Check the sum in decimals, actual commissions included; give back the least wanted shares if it is over."""
     kept = dict(shares)
-    while _cash_after(names, kept, funds.spendable) < funds.reserve:
-        bought = [name for name in names if kept[name.con_id] > name.whole]
-        if not bought:
-            break
-        least = min(bought, key=lambda name: (_last_share_density(name, kept[name.con_id], ideal), name.symbol))
-        kept[least.con_id] -= 1
+    short = funds.reserve - _cash_after(names, kept, funds.spendable)
+    while short > 0 and (bought := [name for name in names if kept[name.con_id] > name.whole]):
+        for name in sorted(bought, key=lambda name: (_last_share_density(name, kept[name.con_id], ideal), name.symbol)):
+            if short <= 0:
+                break
+            quantity, ask = kept[name.con_id] - name.whole, name.prices.ask
+            kept[name.con_id] -= 1
+            short -= ask + commission(quantity, ask) - commission(quantity - 1, ask)
     return kept
 
 
