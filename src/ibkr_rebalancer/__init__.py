@@ -1,1 +1,62 @@
-"""x"""
+"""Rebalance Interactive Brokers accounts to target weights, cash-safe and in whole shares.
+
+    from ibkr_rebalancer import Rebalancer
+
+    async with Rebalancer.open("accounts.yaml") as rebalancer:
+        plan = await rebalancer.plan("DU123456")
+
+The names below are the public API; everything else may change between versions. They are imported when they are
+first used, so that importing the package costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from ibkr_rebalancer.version import __version__
+
+if TYPE_CHECKING:
+    from ibkr_rebalancer.app import Rebalancer
+    from ibkr_rebalancer.config.schema import Settings
+    from ibkr_rebalancer.core.errors import (
+        AllocationRejected,
+        AllocationUnavailable,
+        Busy,
+        ConfigError,
+        GatewayRefused,
+        GatewayUnavailable,
+        RebalancerError,
+        Refused,
+        UsageError,
+    )
+    from ibkr_rebalancer.core.plan import Plan
+    from ibkr_rebalancer.core.report import Report
+
+__all__ = [
+    "AllocationRejected",
+    "AllocationUnavailable",
+    "Busy",
+    "ConfigError",
+    "GatewayRefused",
+    "GatewayUnavailable",
+    "Plan",
+    "Rebalancer",
+    "RebalancerError",
+    "Refused",
+    "Report",
+    "Settings",
+    "UsageError",
+    "__version__",
+]
+
+_HOMES = {
+    "Rebalancer": "app",
+    "Settings": "config.schema",
+    "Plan": "core.plan",
+    "Report": "core.report",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES.get(name, 'core.errors')}"), name)

@@ -3,12 +3,13 @@
 The defaults of all policy keys and limits stand here and nowhere else; `config` reads them from these fields.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from ibkr_rebalancer.core.errors import GatewayRefused, UsageError
 from ibkr_rebalancer.core.instruments import ContractQuery
-from ibkr_rebalancer.core.portfolio import AccountId
+from ibkr_rebalancer.core.portfolio import AccountId, TradingMode, belongs_to
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,3 +52,48 @@ class Account:
     allocations_url: str
     enabled: bool = True
     policy: Policy = field(default_factory=Policy)
+
+
+def select_accounts(accounts: Sequence[Account], named: Sequence[str], *, mode: TradingMode) -> tuple[Account, ...]:
+    """The accounts a command works on: the named ones, or all enabled ones of this trading mode.
+
+    Raises:
+        UsageError: a name is not in accounts.yaml (`ACCOUNT_UNKNOWN`) or disabled there (`ACCOUNT_DISABLED`),
+            or no account is left (`NO_ACCOUNT`).
+        GatewayRefused: a named account is not of this mode (`MODE_MISMATCH`).
+    """
+    known = {account.account_id: account for account in accounts}
+    if named:
+        return tuple(_named(name, known, mode) for name in dict.fromkeys(named))
+    chosen = tuple(a for a in accounts if a.enabled and belongs_to(mode, a.account_id))
+    if not chosen:
+        raise UsageError(
+            "NO_ACCOUNT",
+            f"None of the {len(accounts)} accounts in accounts.yaml is enabled and a {mode.value} account.",
+            hint='Enable one, or set TRADING_MODE to "paper" or "live" as your accounts are.',
+        )
+    return chosen
+
+
+def _named(name: str, known: Mapping[AccountId, Account], mode: TradingMode) -> Account:
+    account = known.get(AccountId(name))
+    if account is None:
+        raise UsageError(
+            "ACCOUNT_UNKNOWN",
+            f"{name} is not in accounts.yaml.",
+            hint=f"It lists {', '.join(known)}.",
+        )
+    if not account.enabled:
+        raise UsageError(
+            "ACCOUNT_DISABLED",
+            f"{name} is disabled in accounts.yaml.",
+            hint="Set `enabled: true` for it there.",
+        )
+    if not belongs_to(mode, account.account_id):
+        other = TradingMode.LIVE if mode is TradingMode.PAPER else TradingMode.PAPER
+        raise GatewayRefused(
+            "MODE_MISMATCH",
+            f"{name} is a {other.value} account, but TRADING_MODE is {mode.value}.",
+            hint=f"Set TRADING_MODE={other.value} and log the gateway in that way, or name another account.",
+        )
+    return account

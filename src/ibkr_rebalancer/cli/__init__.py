@@ -1,0 +1,89 @@
+"""The command `rebalancer`: its commands, and the one place where errors become sentences and exit codes.
+
+Commands parse, call the library and print; they return their exit code. Nothing heavy is imported before a command
+runs, so that `--help` is instant.
+"""
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+from typer.exceptions import TyperException
+
+from ibkr_rebalancer.cli.accounts import accounts
+from ibkr_rebalancer.cli.demo import demo
+from ibkr_rebalancer.cli.execute import execute
+from ibkr_rebalancer.cli.plan import plan
+from ibkr_rebalancer.cli.positions import positions
+from ibkr_rebalancer.cli.sandbox import sandbox
+from ibkr_rebalancer.core.errors import EXIT_BUG, EXIT_DONE, RebalancerError, UsageError
+from ibkr_rebalancer.version import __version__
+
+EXIT_INTERRUPTED = 130
+"""The shell's convention for Ctrl-C; nothing was under way that could be left half done."""
+
+app = typer.Typer(
+    name="rebalancer",
+    help="Bring Interactive Brokers accounts to their target weights.\n\n"
+    "Start with `rebalancer demo`, which needs no account, gateway or network.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (plan, execute, positions, accounts, sandbox, demo):
+    app.command(no_args_is_help=False)(command)
+
+
+def main() -> None:
+    """Run the command line of this process and exit."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line; every error ends here, as a sentence with a hint, and its exit code is returned."""
+    try:
+        return app(args=list(arguments), prog_name="rebalancer", standalone_mode=False) or EXIT_DONE
+    except RebalancerError as error:
+        return _told(error, arguments)
+    except TyperException as misuse:
+        return _told(_usage_error(misuse, arguments), arguments)
+    except (KeyboardInterrupt, typer.Abort):
+        print("Interrupted. Nothing was sent.", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        sys.stdout = None  # type: ignore[assignment]  # the reader is gone; nothing is left to flush to it
+        return EXIT_DONE
+    except Exception as bug:  # noqa: BLE001 (the CLI boundary: whatever is left is our bug, and is shown as one)
+        return _told_bug(bug, arguments)
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)] = False,
+) -> None:
+    if version:
+        print(f"rebalancer {__version__}")
+        raise typer.Exit
+
+
+def _told(error: RebalancerError, arguments: Sequence[str]) -> int:
+    from ibkr_rebalancer.cli.output import show_error
+
+    show_error(error, as_json="--json" in arguments)
+    return error.exit_code
+
+
+def _usage_error(misuse: TyperException, arguments: Sequence[str]) -> UsageError:
+    command = next((word for word in arguments if not word.startswith("-")), None)
+    known = {registered.callback.__name__ for registered in app.registered_commands if registered.callback}
+    asked = f"rebalancer {command} --help" if command in known else "rebalancer --help"
+    return UsageError("USAGE", misuse.format_message(), hint=f"See {asked}.")
+
+
+def _told_bug(bug: Exception, arguments: Sequence[str]) -> int:
+    from ibkr_rebalancer.cli.output import show_bug
+
+    show_bug(bug, as_json="--json" in arguments)
+    return EXIT_BUG

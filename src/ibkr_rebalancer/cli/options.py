@@ -1,0 +1,21 @@
+"""The options that several commands share, so that they read alike everywhere."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Accounts = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[ACCOUNT]...", help="Accounts of accounts.yaml; none means all enabled ones.", show_default=False
+    ),
+]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", "-c", help="Path of accounts.yaml, if it is not in one of the usual places.", show_default=False
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Tell each step, and where settings come from.")]

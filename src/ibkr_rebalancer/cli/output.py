@@ -1,0 +1,116 @@
+"""Where output goes: data to stdout, conversation to stderr; sane in a pipe, at 80 columns and without colour."""
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from rich.console import Console, RenderableType
+from rich.text import Text
+
+from ibkr_rebalancer.core.documents import document
+from ibkr_rebalancer.core.errors import EXIT_BUG, RebalancerError, gravest
+from ibkr_rebalancer.core.portfolio import AccountId
+
+T = TypeVar("T")
+
+PIPE_WIDTH = 120
+"""Columns of a table whose reader is a file or another program and does not say."""
+
+
+def show(renderable: RenderableType) -> None:
+    """Print data for a person."""
+    data().print(renderable)
+
+
+def data() -> Console:
+    """The console on standard output."""
+    free_width = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return Console(highlight=False, width=None if free_width else PIPE_WIDTH)
+
+
+def tell(text: RenderableType) -> None:
+    """Say something beside the data."""
+    conversation().print(text)
+
+
+def conversation() -> Console:
+    """The console on standard error."""
+    return Console(highlight=False, stderr=True)
+
+
+def show_document(content: Mapping[str, Any]) -> None:
+    """Print data for a program: one JSON document."""
+    print(json.dumps(content, indent=2, ensure_ascii=False))
+
+
+def show_outcomes(
+    schema: str,
+    key: str,
+    outcomes: Mapping[AccountId, T | RebalancerError],
+    *,
+    view: Callable[[Sequence[T]], RenderableType],
+    as_json: bool,
+) -> int:
+    """End a command that worked on several accounts; the exit code is the gravest of their errors.
+
+    In JSON it is one document: what came out under `key`, and what went wrong under `errors`.
+
+    Raises:
+        RebalancerError: the only account there is went wrong.
+    """
+    errors = {account: outcome for account, outcome in outcomes.items() if isinstance(outcome, RebalancerError)}
+    values = [outcome for outcome in outcomes.values() if not isinstance(outcome, RebalancerError)]
+    if len(errors) == 1 and not values:
+        raise next(iter(errors.values()))
+    if as_json:
+        listed = [{"account": account} | error_content(error) for account, error in errors.items()]
+        show_document(document(schema, **{key: values}, errors=listed))
+        return gravest(error.exit_code for error in errors.values())
+    if values:
+        show(view(values))
+    for account, error in errors.items():
+        tell(_error_text(error, prefix=f"{account}: "))
+    return gravest(error.exit_code for error in errors.values())
+
+
+def show_error(error: RebalancerError, *, as_json: bool) -> None:
+    """Say what went wrong: the sentence and the hint, or the document `rebalancer.error/1`."""
+    if as_json:
+        show_document(document("error", error=error_content(error)))
+    else:
+        tell(_error_text(error))
+
+
+def error_content(error: RebalancerError) -> dict[str, Any]:
+    """An error as it stands in documents."""
+    return {"code": error.code, "message": error.message, "hint": error.hint, "exit_code": error.exit_code}
+
+
+def show_bug(bug: Exception, *, as_json: bool) -> None:
+    """Own up to a defect of ours, with the traceback that its report needs."""
+    from ibkr_rebalancer.edges.logs import redacted
+
+    trace = redacted("".join(traceback.format_exception(bug)))
+    print(trace, file=sys.stderr)
+    message = f"A defect of rebalancer: {type(bug).__name__}. Nothing was sent."
+    hint = "Please report it with the traceback on standard error."
+    if as_json:
+        content = {"code": "INTERNAL_ERROR", "message": message, "hint": hint, "exit_code": EXIT_BUG}
+        show_document(document("error", error=content))
+    else:
+        tell(Text.assemble(("Error: ", "bold red"), message, "\n", ("Hint: ", "bold"), hint))
+
+
+def _error_text(error: RebalancerError, *, prefix: str = "") -> Text:
+    return Text.assemble(
+        ("Error: ", "bold red"),
+        prefix + error.message,
+        "\n",
+        ("Hint: ", "bold"),
+        error.hint,
+        "\n",
+        (f"{error.code}, exit code {error.exit_code}", "dim"),
+    )

@@ -1,0 +1,22 @@
+"""`rebalancer plan`: show what would be traded, and why."""
+
+from ibkr_rebalancer.cli.options import Accounts, Config, Json, Verbose
+
+
+def plan(accounts: Accounts = None, config: Config = None, as_json: Json = False, verbose: Verbose = False) -> int:
+    """Show what would be traded to reach the targets. Sends nothing.
+
+    Targets come from the account's allocation URL; positions, cash and prices from the gateway.
+
+    \b
+    Examples:
+      rebalancer plan                    all enabled accounts
+      rebalancer plan DU123456           one account
+      rebalancer plan DU123456 --json    one JSON document, for a program
+    """
+    from ibkr_rebalancer.cli.output import show_outcomes
+    from ibkr_rebalancer.cli.session import in_session
+    from ibkr_rebalancer.cli.tables import plans_view
+
+    outcomes = in_session(lambda session: session.plans(*accounts or ()), config, verbose=verbose)
+    return show_outcomes("plan", "plans", outcomes, view=plans_view, as_json=as_json)

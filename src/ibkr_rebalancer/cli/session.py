@@ -1,0 +1,43 @@
+"""How a command opens the library: settings read, logs set up with their secrets out, progress shown."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+from ibkr_rebalancer.app import Rebalancer, settings_from
+from ibkr_rebalancer.cli.progress import Progress
+from ibkr_rebalancer.config.schema import Settings
+from ibkr_rebalancer.core.notices import Notice, Severity
+from ibkr_rebalancer.edges.logs import configure_logging
+
+T = TypeVar("T")
+
+
+def in_session(work: Callable[[Rebalancer], Awaitable[T]], config: Path | None, *, verbose: bool) -> T:
+    """Do one piece of work in a session of its own, showing its progress on standard error.
+
+    Raises:
+        ConfigError: accounts.yaml or the environment is wrong.
+    """
+    return asyncio.run(_in_session(work, read_settings(config, verbose=verbose)))
+
+
+async def _in_session(work: Callable[[Rebalancer], Awaitable[T]], settings: Settings) -> T:
+    with Progress() as progress:
+        for warning in settings.warnings:
+            progress.notify(Notice(event="settings.doubt", text=warning, severity=Severity.WARNING))
+        progress.notify(Notice(event="settings.read", text=f"Settings from {settings.config_path}"))
+        async with Rebalancer.open(settings, observer=progress) as rebalancer:
+            return await work(rebalancer)
+
+
+def read_settings(config: Path | None, *, verbose: bool) -> Settings:
+    """The settings, with logging set up as they say; `verbose` logs every step whatever LOG_LEVEL is.
+
+    Raises:
+        ConfigError: accounts.yaml or the environment is wrong.
+    """
+    settings = settings_from(config)
+    configure_logging("INFO" if verbose else settings.log_level, secrets=settings.secrets)
+    return settings

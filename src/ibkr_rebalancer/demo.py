@@ -1,0 +1,102 @@
+"""The demonstration: a sandbox, and the commands a person would type against it.
+
+The commands are real processes that connect over real sockets; only what is behind the sockets is simulated.
+"""
+
+import asyncio
+import json
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from rich.console import Console
+from rich.rule import Rule
+from rich.text import Text
+
+from ibkr_rebalancer.core.errors import EXIT_BUG, EXIT_DONE
+from ibkr_rebalancer.sandbox.run import Sandbox, load_scenario, run_sandbox
+
+ACCOUNTS = """\
+- account_id: "DU123456"
+  notification:
+    channel: "rebalance-primary"
+  allocations:
+    url: "{allocations}/primary"
+
+- account_id: "DU789012"
+  notification:
+    channel: "rebalance-secondary"
+  allocations:
+    url: "{allocations}/secondary"
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """One command, and what to look at."""
+
+    story: str
+    command: str
+    exit_code: int = EXIT_DONE
+    change: str | None = None
+    """What happens in the sandbox just before, as a change of its scenario in JSON."""
+
+
+SCENES = (
+    Scene(story="Two paper accounts are listed in accounts.yaml.", command="accounts"),
+    Scene(story="What the first one holds, as the gateway tells it.", command="positions DU123456"),
+    Scene(
+        story="Its strategy asks for six ETFs. The plan: sales first, then purchases, never more than the cash there is.",
+        command="plan DU123456",
+    ),
+    Scene(
+        story="A dry run goes the same way for every account and reports the orders it would send.",
+        command="execute --dry-run",
+    ),
+    Scene(
+        story="Suppose a strategy publishes weights that add up to 0.80: it is refused, and nothing is guessed.",
+        command="plan DU789012",
+        exit_code=24,
+        change='{"allocations": {"secondary": {"status": "success", "data": {"allocations": '
+        '[{"symbol": "QQQ", "allocation": 0.4}, {"symbol": "TLT", "allocation": 0.4}]}}}}',
+    ),
+)
+
+
+async def show_demo() -> int:
+    """Play all scenes; the exit code is 0, or that of a defect if a command ended otherwise than it should."""
+    console = Console(highlight=False)
+    console.print(Rule("rebalancer demo"))
+    console.print("A simulated IB Gateway and allocation API run on this machine for as long as this lasts.")
+    with TemporaryDirectory(prefix="rebalancer-demo-") as folder:
+        async with run_sandbox(load_scenario()) as sandbox:
+            accounts = Path(folder) / "accounts.yaml"
+            accounts.write_text(ACCOUNTS.format(allocations=sandbox.allocations_url), encoding="utf-8")
+            for scene in SCENES:
+                if not await _play(scene, console, sandbox, Path(folder)):
+                    return EXIT_BUG
+    console.print(Rule())
+    console.print(
+        "Your own accounts: copy examples/accounts.yaml and .env.example, start IB Gateway in paper mode, and run\n"
+        "  rebalancer plan"
+    )
+    return EXIT_DONE
+
+
+async def _play(scene: Scene, console: Console, sandbox: Sandbox, folder: Path) -> bool:
+    """Run one command with the terminal as its own; True if it ended as it should."""
+    if scene.change is not None:
+        sandbox.change(json.loads(scene.change))
+    console.print()
+    console.print(Text(scene.story, "italic"))
+    console.print(Text.assemble(("$ ", "bold green"), (f"rebalancer {scene.command}", "bold")))
+    environment = {**os.environ, **sandbox.env, "REBALANCER_CONFIG": str(folder / "accounts.yaml")}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "ibkr_rebalancer", *scene.command.split(), env=environment, cwd=folder
+    )
+    ended = await process.wait()
+    if ended != scene.exit_code:
+        console.print(f"This should have ended with exit code {scene.exit_code}; it was {ended}.", style="bold red")
+    return ended == scene.exit_code
