@@ -24,7 +24,9 @@ import pytest
 from ibkr_rebalancer.sandbox.log import Record
 from ibkr_rebalancer.sandbox.run import Sandbox, run_sandbox
 from ibkr_rebalancer.sandbox.tws.messages import ORDER_MESSAGES
-from ibkr_rebalancer.sandbox.venue.scenario import Document, Scenario, merged, read_scenario
+from ibkr_rebalancer.sandbox.venue.document import Document
+from ibkr_rebalancer.sandbox.venue.scenario import Scenario, read_scenario
+from ibkr_rebalancer.sandbox.venue.venue import Venue
 
 LOOPBACK = "127.0.0.1"
 
@@ -51,8 +53,8 @@ StartSandbox = Callable[..., Awaitable[Sandbox]]
 
 
 def scenario_with(**overlay: Any) -> Scenario:
-    """The base scenario with this laid over it."""
-    return read_scenario(merged(BASE, overlay))
+    """The base scenario with this laid over it, as a change of a running sandbox would be."""
+    return Venue(read_scenario(BASE)).changed(overlay)
 
 
 @asynccontextmanager

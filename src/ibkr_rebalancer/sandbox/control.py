@@ -26,7 +26,7 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
-from ibkr_rebalancer.sandbox.venue.scenario import Document, ScenarioError
+from ibkr_rebalancer.sandbox.venue.document import Document, ScenarioError
 
 
 class Controlled(Protocol):

@@ -21,7 +21,7 @@ class Log:
         stamped = {"t": now.isoformat(), **record}
         self.records.append(stamped)
         if self._file:
-            self._file.write(json.dumps(stamped) + "\n")
+            self._file.write(json.dumps(stamped, default=str) + "\n")
             self._file.flush()
 
     def close(self) -> None:

@@ -15,7 +15,8 @@ from ibkr_rebalancer.sandbox.control import add_control
 from ibkr_rebalancer.sandbox.log import Log, Record
 from ibkr_rebalancer.sandbox.tws.server import LOOPBACK, Gateway
 from ibkr_rebalancer.sandbox.tws.session import check_faults
-from ibkr_rebalancer.sandbox.venue.scenario import Document, Scenario, ScenarioError, read_scenario, write_scenario
+from ibkr_rebalancer.sandbox.venue.document import Document, ScenarioError
+from ibkr_rebalancer.sandbox.venue.scenario import Scenario, read_scenario, write_scenario
 from ibkr_rebalancer.sandbox.venue.venue import Venue
 
 API_KEY = "sandbox-key"

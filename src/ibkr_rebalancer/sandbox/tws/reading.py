@@ -53,6 +53,14 @@ class Refusal(Exception):  # an answer, not a failure
 Answer = Callable[["Reader", Message], Iterable[Message]]
 
 
+def _rows_now(following: Following) -> Rows:
+    """None for an account that was taken away meanwhile."""
+    try:
+        return following.rows()
+    except Refusal:
+        return {}
+
+
 def _held(rows: list[Message]) -> list[Message]:
     """Closed positions are followed but not part of the first answer."""
     return [row for row in rows if row["position"] != "0"]
@@ -92,7 +100,7 @@ class Reader:
         """What has changed in all that the client follows since it was last told."""
         changed = []
         for following in self._following.values():
-            rows = following.rows()
+            rows = _rows_now(following)
             changed += [message for key, message in rows.items() if following.sent.get(key) != message]
             following.sent = rows
         return changed
@@ -145,15 +153,11 @@ class Reader:
         shown, notices = self._shown(listing, number)
 
         def rows() -> Rows:
-            current = self._market.listings[listing.contract.con_id]
+            current = self._market.listings.get(listing.contract.con_id)
+            if current is None or current.data == "none":
+                return {}
             quiet = current.data == "frozen" and shown == LIVE
-            return (
-                {}
-                if current.data == "none"
-                else figures.ticks(
-                    current, request=number, delayed=shown in {DELAYED, DELAYED_FROZEN}, market_open=not quiet
-                )
-            )
+            return figures.ticks(current, request=number, delayed=shown == DELAYED, market_open=not quiet)
 
         yield from notices
         yield TO_CLIENT["marketDataType"].message(reqId=number, type=shown)
@@ -162,7 +166,7 @@ class Reader:
         )
         snapshot = request["snapshot"] == "1"
         yield from rows().values() if snapshot else self._follow("MktData", number, rows)
-        yield figures.last_traded(request=number, delayed=shown in {DELAYED, DELAYED_FROZEN}, now=self._now)
+        yield figures.last_traded(request=number, delayed=shown == DELAYED, now=self._now)
         if snapshot:
             yield TO_CLIENT["tickSnapshotEnd"].message(reqId=number)
 
@@ -276,7 +280,7 @@ class Reader:
 
     def _pnl_single(self, request: Message) -> Iterable[Message]:
         name = self._account(request["account"]).account_id
-        con_id = int(request["conId"])
+        con_id = request.whole("conId")
         if con_id not in self._account(name).positions:
             raise Refusal(321, f"Error validating request.-'dD' : cause - No position in contract {con_id}.")
 

@@ -39,6 +39,7 @@ class Gateway:
         if self._server is not None:
             self._server.close()
             self.kick()
+            await asyncio.gather(*(connection.gone.wait() for connection in self.connections))
             await self._server.wait_closed()
 
     def refresh(self) -> None:
@@ -62,6 +63,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, gateway: Gateway) -> None:
         self.session = Session(gateway.venue, gateway.client_ids)
+        self.gone = asyncio.Event()
         self._gateway = gateway
         self._transport: asyncio.Transport | None = None
         self._line = DelayLine()
@@ -79,6 +81,7 @@ class Connection(asyncio.Protocol):
         self.session.closed()
         self._gateway.connections.discard(self)
         self._note({"event": "client_disconnected"})
+        self.gone.set()
 
     def perform(self, outputs: list[Output]) -> None:
         for output in outputs:
@@ -95,9 +98,14 @@ class Connection(asyncio.Protocol):
                 case Happened(event=event, details=details):
                     self._note({"event": event, **details})
                 case Close():
-                    self._line.put(self._latency_ms, self.cut)
+                    self._line.put(self._latency_ms, self._close)
 
     def cut(self) -> None:
+        """Close the socket now, whatever waits to be sent."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _close(self) -> None:
         """Close the socket once what was written has gone out."""
         if self._transport is not None:
             self._transport.close()
@@ -126,7 +134,7 @@ class DelayLine:
         self._timer: asyncio.TimerHandle | None = None
 
     def put(self, delay_ms: int, action: Callable[[], None]) -> None:
-        """Do it after the delay: at once, if that is none and nothing waits for the same moment."""
+        """Do it after the delay, at once if that is none."""
         if delay_ms == 0:
             action()
             return

@@ -10,8 +10,8 @@ from ibkr_rebalancer.sandbox.tws.figures import error, managed_accounts
 from ibkr_rebalancer.sandbox.tws.messages import FROM_CLIENT, HANDSHAKE, ORDER_MESSAGES, TO_CLIENT
 from ibkr_rebalancer.sandbox.tws.reading import FIRST_ORDER_ID, Reader
 from ibkr_rebalancer.sandbox.tws.wire import Deframer, MalformedError, Message, split_fields
+from ibkr_rebalancer.sandbox.venue.document import ScenarioError
 from ibkr_rebalancer.sandbox.venue.faults import Action, Fault
-from ibkr_rebalancer.sandbox.venue.scenario import ScenarioError
 from ibkr_rebalancer.sandbox.venue.venue import Venue
 
 SERVER_VERSION = 178
@@ -148,7 +148,7 @@ class Session:
         return [*outputs, *self._close()] if refused else outputs
 
     def _start(self, request: Message) -> list[Output]:
-        client_id = int(request["clientId"])
+        client_id = request.whole("clientId")
         if client_id in self._client_ids:
             return [*self._deliver([error(326)]), *self._close()]
         self.client_id = client_id
@@ -171,6 +171,8 @@ class Session:
         return outputs
 
     def _strike(self, message: str, values: dict[str, str]) -> list[Fault]:
+        if self._silent or self._closed:
+            return []
         return self._venue.switchboard.strike(message, values, self.client_id)
 
     def _struck(self, outputs: list[Output], faults: list[Fault], *, about: Message | None = None) -> list[Output]:
@@ -189,7 +191,7 @@ class Session:
             case "disconnect":
                 return self._close()
             case "garbage":
-                return [SendBytes(payload=bytes.fromhex(fault.parameters.get("hex", HUGE_LENGTH)))]
+                return [SendBytes(payload=bytes.fromhex(str(fault.parameters.get("hex", HUGE_LENGTH))))]
             case "error":
                 return [_error(fault, number)]
             case "notice":
@@ -235,7 +237,8 @@ def _happened(fault: Fault) -> Happened:
 
 
 def _error(fault: Fault, about: str) -> Send:
-    return Send(message=error(int(fault.parameters["code"]), about=about, text=fault.parameters.get("text", "")))
+    code, text = int(fault.parameters["code"]), str(fault.parameters.get("text", ""))
+    return Send(message=error(code, about=about, text=text))
 
 
 def _later(output: Output, delay_ms: int) -> Output:
@@ -244,5 +247,6 @@ def _later(output: Output, delay_ms: int) -> Output:
 
 def _altered(output: Output, fault: Fault) -> Output:
     if isinstance(output, Send) and output.message.layout.name == fault.message:
-        return replace(output, message=output.message.altered(fault.parameters))
+        texts = {name: str(value) for name, value in fault.parameters.items()}
+        return replace(output, message=output.message.altered(texts))
     return output

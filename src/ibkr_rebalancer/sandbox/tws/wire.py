@@ -109,10 +109,10 @@ class Layout:
         Raises:
             MalformedError: when there are too few or too many.
         """
-        body = fields[len(self.head) :]
-        if len(body) != len(self.names):
-            expected = len(self.head) + len(self.names)
+        expected = len(self.head) + len(self.names)
+        if len(fields) != expected:
             raise MalformedError(f"{self.name} has {len(fields)} fields, not {expected}")
+        body = fields[len(self.head) :]
         return Message(layout=self, values=dict(zip(self.names, body, strict=True)))
 
 
@@ -123,6 +123,16 @@ class Message:
 
     def __getitem__(self, name: str) -> str:
         return self.texts[name]
+
+    def whole(self, name: str) -> int:
+        """The whole number in a field.
+
+        Raises:
+            MalformedError: when there is none.
+        """
+        if not self[name].removeprefix("-").isdecimal():
+            raise MalformedError(f"{self.layout.name}: {name} is {self[name]!r}, no whole number")
+        return int(self[name])
 
     @property
     def texts(self) -> dict[str, str]:
@@ -152,7 +162,7 @@ def text(value: object) -> str:
         case bool():
             return "1" if value else "0"
         case Decimal():
-            plain = f"{value:f}"
+            plain = f"{value + 0:f}"  # + 0 takes the sign off a zero
             return (plain.rstrip("0").rstrip(".") or "0") if "." in plain else plain
         case _:
             return str(value)

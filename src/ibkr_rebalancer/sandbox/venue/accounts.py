@@ -10,6 +10,8 @@ from typing import Literal
 
 from ibkr_rebalancer.sandbox.venue.market import Listing, Market
 
+BASE_CURRENCY = "USD"
+"""Of an account that states none."""
 CENT = Decimal("0.01")
 MARGIN_RATE = Decimal("0.25")
 """Initial and maintenance margin of a margin account, as a part of the gross position value."""
@@ -29,13 +31,13 @@ class Holding:
 class Account:
     account_id: str
     type: Literal["MARGIN", "CASH"] = "MARGIN"
-    currency: str = "USD"
+    currency: str = BASE_CURRENCY
     cash: Mapping[str, Decimal] = field(default_factory=dict)
     """By currency; negative is borrowed."""
     positions: Mapping[int, Holding] = field(default_factory=dict)
     """By conId."""
     values: Mapping[str, str] = field(default_factory=dict)
-    """Account values stated outright, in place of the derived ones."""
+    """Account values stated outright, in place of the derived ones; of a ledger row the account's currency and BASE."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,10 +93,10 @@ def account_values(account: Account, market: Market) -> list[AccountValue]:
     ledgers = {currency: _ledger(account, market, currency) for currency in currencies(account, market)}
     base = _base_ledger(ledgers)
     totals = _totals(account, base, _gross(account, market))
-    rows = [AccountValue(key=key, value=value, currency="") for key, value in _plain(account).items()]
-    rows += [AccountValue(key=key, value=_money(value), currency=account.currency) for key, value in totals.items()]
+    rows = [AccountValue(key, value, "") for key, value in _plain(account, totals).items()]
+    rows += [AccountValue(key, _money(value), account.currency) for key, value in totals.items()]
     for currency, ledger in {**ledgers, "BASE": base}.items():
-        rows += [AccountValue(key=key, value=str(value), currency=currency) for key, value in _written(ledger)]
+        rows += [AccountValue(key, value, currency) for key, value in _written(ledger)]
     return [_stated(account, row) for row in rows]
 
 
@@ -178,8 +180,15 @@ def _totals(account: Account, base: Mapping[str, Decimal], gross: Decimal) -> di
     }
 
 
-def _plain(account: Account) -> dict[str, str]:
-    return {"AccountCode": account.account_id, "AccountReady": "true", "AccountType": "INDIVIDUAL"}
+def _plain(account: Account, totals: Mapping[str, Decimal]) -> dict[str, str]:
+    """The values that are no money. A gateway in the middle of a reset would say that it isn't ready."""
+    net = totals["NetLiquidation"]
+    return {
+        "AccountCode": account.account_id,
+        "AccountReady": "true",
+        "AccountType": "INDIVIDUAL",
+        "Cushion": f"{totals['ExcessLiquidity'] / net if net else net:.6f}",
+    }
 
 
 def _written(ledger: Mapping[str, Decimal]) -> Iterator[tuple[str, str]]:
@@ -192,6 +201,6 @@ def _money(value: Decimal) -> str:
 
 
 def _stated(account: Account, row: AccountValue) -> AccountValue:
-    if row.key not in account.values or row.currency not in {"", account.currency}:
+    if row.key not in account.values or row.currency not in {"", account.currency, "BASE"}:
         return row
     return AccountValue(row.key, account.values[row.key], row.currency)

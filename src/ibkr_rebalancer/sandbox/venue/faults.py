@@ -36,7 +36,7 @@ class Fault:
     count: int | None = None
     """How often it strikes; None is always."""
     action: Action
-    parameters: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, str | int] = field(default_factory=dict)
 
 
 class Switchboard:

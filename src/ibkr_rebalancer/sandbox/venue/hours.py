@@ -54,7 +54,7 @@ def parse_hours(text: str, days: Mapping[str, str] | None = None) -> Hours:
     sitting, _, zone = text.partition(" ")
     try:
         ZoneInfo(zone)
-    except (ValueError, ZoneInfoNotFoundError) as exc:
+    except (ValueError, OSError, ZoneInfoNotFoundError) as exc:  # a folder of zones is an OSError
         raise HoursError(text) from exc
     return Hours(regular=_parse_sitting(sitting), zone=IB_ZONES.get(zone, zone), days=own)
 

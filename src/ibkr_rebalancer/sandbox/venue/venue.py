@@ -1,7 +1,8 @@
 """The venue: the one mutable thing, holding the scenario of this moment. No I/O, no clock."""
 
+from ibkr_rebalancer.sandbox.venue.document import Document, merged
 from ibkr_rebalancer.sandbox.venue.faults import Switchboard
-from ibkr_rebalancer.sandbox.venue.scenario import Document, Scenario, merged, read_scenario, write_scenario
+from ibkr_rebalancer.sandbox.venue.scenario import Scenario, read_scenario, write_scenario
 
 
 class Venue:
@@ -15,10 +16,11 @@ class Venue:
         Raises:
             ScenarioError: if that is none.
         """
-        document = merged(write_scenario(self.scenario), change)
-        # An answer of the allocation API is one value: half of another one makes no sense under it.
-        document["allocations"] = document["allocations"] | change.get("allocations", {})
-        return read_scenario(document)
+        document = write_scenario(self.scenario)
+        # An answer of the allocation API is one value: half of the last one makes no sense under the next.
+        for name in change.get("allocations") or {}:
+            document["allocations"].pop(name, None)
+        return read_scenario(merged(document, change))
 
     def become(self, scenario: Scenario) -> None:
         """Take on another state; counts of faults are kept unless the faults are others."""

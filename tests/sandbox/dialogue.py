@@ -1,0 +1,128 @@
+"""Dialogues with a session, without a socket: `>>` a message in, `<<` the next message out.
+
+    play = Dialogue()
+    play('''
+        >> reqPositions
+        << position account=DU1 symbol=AAA position=100
+        << positionEnd
+    ''')
+
+A request's fields that aren't given are empty; of an answer those given are compared. `<< closed` is the closing of the
+socket, `<< ...` whatever else came. A dialogue is over only when every answer was named.
+"""
+
+import shlex
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from tests.support.sandbox import scenario_with
+
+from ibkr_rebalancer.sandbox.tws.messages import FROM_CLIENT
+from ibkr_rebalancer.sandbox.tws.session import Close, Happened, Output, Send, SendBytes, Session
+from ibkr_rebalancer.sandbox.tws.wire import Message, frame, join_fields
+from ibkr_rebalancer.sandbox.venue.document import Document
+from ibkr_rebalancer.sandbox.venue.venue import Venue
+
+NOW = datetime(2026, 11, 23, 15, 30, tzinfo=UTC)
+REQUESTS = {layout.name: layout for layout in FROM_CLIENT.values()}
+STARTED = """
+    >> startApi clientId=7
+    << ...
+"""
+
+
+class Dialogue:
+    def __init__(self, **overlay: object) -> None:
+        """A client 7 that has started, in the base scenario with this laid over it."""
+        self._begin(**overlay)
+        self.connect()
+        self(STARTED)
+
+    @classmethod
+    def unconnected(cls, **overlay: object) -> "Dialogue":
+        """A venue that waits for its first client."""
+        dialogue = cls.__new__(cls)
+        dialogue._begin(**overlay)
+        return dialogue
+
+    def _begin(self, **overlay: object) -> None:
+        self.now = NOW
+        self.venue = Venue(scenario_with(**overlay))
+        self.client_ids: set[int] = set()
+        self.events: list[Happened] = []
+        self.delays: dict[str, int] = {}
+        self.frames = 0
+        self._waiting: list[str | Message] = []
+
+    def open(self) -> None:
+        """A new connection and its greeting; the dialogue goes on with it."""
+        self.session = Session(self.venue, self.client_ids)
+        self._take(self.session.connected())
+        self._take(self.session.receive(b"API\0" + frame(b"v157..178"), NOW))
+
+    def connect(self) -> None:
+        """A new connection after its handshake."""
+        self.open()
+        self("<< handshake")
+
+    def __call__(self, script: str) -> None:
+        for line in filter(None, map(str.strip, script.splitlines())):
+            mark, name, *fields = shlex.split(line)
+            values = dict(field.split("=", 1) for field in fields)
+            if mark == ">>":
+                assert not self._waiting, f"before {line}: {self._waiting}"
+                self.send_line(line.removeprefix(">>"))
+            elif name == "...":
+                self._waiting.clear()
+            else:
+                self._expect(line, name, values)
+        assert not self._waiting, self._waiting
+
+    def change(self, change: Document) -> None:
+        """Change the venue; what the client is told waits to be named."""
+        self.venue.become(self.venue.changed(change))
+        self._take(self.session.refresh())
+
+    def send_line(self, line: str) -> None:
+        name, *fields = shlex.split(line)
+        self.send_fields(request(name, **dict(field.split("=", 1) for field in fields)))
+
+    def drain(self) -> list[str]:
+        """The names of all that came."""
+        names = [item if isinstance(item, str) else item.layout.name for item in self._waiting]
+        self._waiting.clear()
+        return names
+
+    def read(self, name: str, **values: str) -> Message:
+        """The request as the session reads it."""
+        return REQUESTS[name].read(request(name, **values))
+
+    def send_fields(self, fields: list[str]) -> None:
+        self._take(self.session.receive(frame(join_fields(fields)), NOW))
+
+    def _take(self, outputs: Iterable[Output]) -> None:
+        for output in outputs:
+            match output:
+                case Send(message=message, delay_ms=delay_ms):
+                    self._waiting.append(message)
+                    self.frames += 1
+                    self.delays[message.layout.name] = delay_ms
+                case SendBytes(payload=payload):
+                    self._waiting.append(payload.hex())
+                case Close():
+                    self._waiting.append("closed")
+                case Happened():
+                    self.events.append(output)
+
+    def _expect(self, line: str, name: str, values: dict[str, str]) -> None:
+        assert self._waiting, f"nothing came for {line}"
+        message = self._waiting.pop(0)
+        if isinstance(message, str):
+            assert name == message
+        else:
+            assert (message.layout.name, {key: message.texts.get(key) for key in values}) == (name, values)
+
+
+def request(name: str, **values: str) -> list[str]:
+    layout = REQUESTS[name]
+    return layout.message(**(dict.fromkeys(layout.names, "") | values)).fields

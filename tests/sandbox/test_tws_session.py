@@ -1,0 +1,123 @@
+"""Handshake, start-up, refusals and order messages, without a socket."""
+
+import pytest
+from tests.sandbox.dialogue import NOW, Dialogue
+from tests.support.sandbox import scenario_with
+
+from ibkr_rebalancer.sandbox.tws.session import READ_ONLY, Close, Happened, Output, Send, Session
+from ibkr_rebalancer.sandbox.tws.wire import frame, join_fields
+from ibkr_rebalancer.sandbox.venue.venue import Venue
+
+
+def shake_hands(greeting: bytes) -> list[Output]:
+    return Session(Venue(scenario_with()), set()).receive(greeting, NOW)
+
+
+def sent(outputs: list[Output]) -> list[list[str]]:
+    return [output.message.fields for output in outputs if isinstance(output, Send)]
+
+
+@pytest.mark.parametrize("offer", [b"v157..178", b"v100..226", b"v100..178", b"v157..178 +PACEAPI"])
+def test_the_handshake_answers_version_178_and_the_time(offer: bytes) -> None:
+    assert sent(shake_hands(b"API\0" + frame(offer))) == [["178", "20261123 15:30:00 Greenwich Mean Time"]]
+
+
+@pytest.mark.parametrize("offer", [b"v100..177", b"v1..x", b"", b"\xff"])
+def test_an_older_client_is_refused(offer: bytes) -> None:
+    *_, happened, closed = shake_hands(b"API\0" + frame(offer))
+    assert isinstance(happened, Happened)
+    assert happened.event == "client_refused"
+    assert closed == Close()
+
+
+def test_another_protocol_is_refused() -> None:
+    assert shake_hands(b"GET / HTTP/1.1\r\n")[-1] == Close()
+
+
+def test_start_up() -> None:
+    play = Dialogue(accounts={"DU2": {}})
+    play.connect()
+    play("""
+        >> startApi clientId=8
+        << managedAccounts accounts=DU1,DU2
+        << nextValidId orderId=1
+        << error id=-1 code=2104
+        << error id=-1 code=2106
+        << error id=-1 code=2158
+    """)
+
+
+def test_a_client_id_in_use_is_refused_until_its_holder_is_gone() -> None:
+    play = Dialogue()
+    first = play.session
+    play.connect()
+    play("""
+        >> startApi clientId=7
+        << error id=-1 code=326
+        << closed
+    """)
+    play.session.closed()
+    first.closed()
+    play.connect()
+    play("""
+        >> startApi clientId=7
+        << managedAccounts
+        << ...
+    """)
+
+
+def test_nothing_is_answered_before_the_start() -> None:
+    play = Dialogue()
+    play.connect()
+    play("""
+        >> reqPositions
+        << closed
+    """)
+
+
+@pytest.mark.parametrize(
+    "fields", [["61"], ["61", "1", "more"], ["71", "2", "seven", ""], ["94", "3", "DU1", "", "x"], ["1234", "1"], []]
+)
+def test_what_is_no_request_is_error_320_and_the_session_goes_on(fields: list[str]) -> None:
+    play = Dialogue()
+    play.send_fields(fields)
+    play("""
+        << error id=-1 code=320
+        >> reqCurrentTime
+        << currentTime
+    """)
+
+
+@pytest.mark.parametrize(
+    ("fields", "name", "about"),
+    [
+        (["3", "12", *"x" * 112], "placeOrder", "12"),
+        (["4", "1", "12", ""], "cancelOrder", "12"),
+        (["58", "1"], "reqGlobalCancel", "-1"),
+        (["3"], "placeOrder", "-1"),
+    ],
+)
+def test_an_order_message_is_refused_as_by_a_read_only_gateway_and_is_an_event(
+    fields: list[str], name: str, about: str
+) -> None:
+    play = Dialogue()
+    play.send_fields(fields)
+    play(f'<< error id={about} code=321 text="{READ_ONLY}"')
+    assert "Read-Only" in READ_ONLY
+    assert play.events == [Happened(event="order_message", details={"message": name, "fields": fields})]
+
+
+def test_two_requests_in_one_piece_are_answered_in_order() -> None:
+    play = Dialogue()
+    both = frame(join_fields(["49", "1"])) + frame(join_fields(["5", "1"]))
+    outputs = play.session.receive(both, NOW)
+    assert [fields[0] for fields in sent(outputs)] == ["49", "53"]
+
+
+def test_a_notice_goes_to_clients_that_have_started() -> None:
+    play = Dialogue()
+    assert sent(play.session.notice(1100)) == [
+        ["4", "2", "-1", "1100", "Connectivity between IBKR and Trader Workstation has been lost.", ""]
+    ]
+    play.connect()
+    assert play.session.notice(1100) == []

@@ -1,0 +1,116 @@
+"""The figures of an account agree with each other and with what it holds."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.support.sandbox import scenario_with
+
+from ibkr_rebalancer.sandbox.venue.accounts import Account, account_values, portfolio
+from ibkr_rebalancer.sandbox.venue.market import Market
+
+CENTS = st.decimals(-100_000, 100_000, places=2).map(str)
+QUANTITIES = st.integers(-500, 500)
+EURO_STOCK = {"con_id": 104, "currency": "EUR", "last": "30", "primary_exchange": "IBIS"}
+RATES = {"EURUSD": "1.25"}
+
+
+def account_with(account: dict[str, Any], market: dict[str, Any] | None = None) -> tuple[Account, Market]:
+    scenario = scenario_with(accounts={"DU1": account}, market={"EEE": EURO_STOCK, **(market or {})}, rates=RATES)
+    return scenario.accounts["DU1"], scenario.market
+
+
+def values_of(account: Account, market: Market) -> dict[tuple[str, str], str]:
+    return {(row.key, row.currency): row.value for row in account_values(account, market)}
+
+
+def amounts(account: Account, market: Market) -> dict[tuple[str, str], Decimal]:
+    words = {"AccountCode", "AccountReady", "AccountType"}
+    return {key: Decimal(value) for key, value in values_of(account, market).items() if key[0] not in words}
+
+
+@given(usd=CENTS, eur=CENTS, aaa=QUANTITIES, eee=QUANTITIES, kind=st.sampled_from(["MARGIN", "CASH"]))
+def test_the_whole_is_the_sum_of_its_parts(usd: str, eur: str, aaa: int, eee: int, kind: str) -> None:
+    account, market = account_with(
+        {"type": kind, "cash": {"USD": usd, "EUR": eur}, "positions": {"AAA": aaa, "EEE": eee}}
+    )
+    value = amounts(account, market)
+    cash = Decimal(usd) + Decimal(eur) * Decimal("1.25")
+    stocks = aaa * 100 + Decimal(eee) * 30 * Decimal("1.25")
+    cent = Decimal("0.01")
+    assert abs(value["NetLiquidation", "USD"] - (cash + stocks)) <= cent
+    assert abs(value["TotalCashValue", "USD"] - cash) <= cent
+    assert value["CashBalance", "EUR"] == Decimal(eur)
+    assert value["StockMarketValue", "EUR"] == eee * 30
+    assert value["GrossPositionValue", "USD"] == abs(aaa) * 100 + abs(Decimal(eee) * 30 * Decimal("1.25"))
+    assert value["NetLiquidationByCurrency", "BASE"] == value["NetLiquidation", "USD"]
+    for key in ("CashBalance", "StockMarketValue", "NetLiquidationByCurrency", "UnrealizedPnL"):
+        parts = value[key, "USD"] + value[key, "EUR"] * value["ExchangeRate", "EUR"]
+        assert abs(value[key, "BASE"] - parts) <= cent
+    funds = value["EquityWithLoanValue", "USD"] - value["InitMarginReq", "USD"]
+    assert abs(value["AvailableFunds", "USD"] - funds) <= cent
+
+
+def test_a_cash_account_can_use_its_cash_and_a_margin_account_what_its_equity_leaves() -> None:
+    held = {"cash": "1000", "positions": {"AAA": 10}}
+    margin, cash = (amounts(*account_with({"type": kind, **held})) for kind in ("MARGIN", "CASH"))
+    assert [margin[key, "USD"] for key in ("AvailableFunds", "BuyingPower")] == [1750, 7000]
+    assert [cash[key, "USD"] for key in ("AvailableFunds", "BuyingPower", "InitMarginReq")] == [1000, 1000, 0]
+
+
+def test_options_count_with_their_multiplier_futures_by_their_gain_and_currencies_not_at_all() -> None:
+    others = {
+        "OPTION": {"symbol": "AAA", "sec_type": "OPT", "multiplier": 100, "last": "2.50", "right": "C", "strike": 110},
+        "FUTURE": {"symbol": "ES", "sec_type": "FUT", "multiplier": 50, "last": "5001", "average_cost": "250000"},
+        "EUR": {"sec_type": "CASH", "last": "1.25"},
+    }
+    account, market = account_with(
+        {"cash": "0", "positions": {"AAA": 0, "OPTION": -2, "FUTURE": 1, "EUR": 1000}}, others
+    )
+    value = amounts(account, market)
+    assert value["OptionMarketValue", "USD"] == -500
+    assert value["FuturesPNL", "USD"] == 50
+    assert value["StockMarketValue", "USD"] == 0
+    assert value["NetLiquidation", "USD"] == -450
+
+
+@pytest.mark.parametrize(
+    ("quote", "mark"),
+    [
+        ({}, "100"),
+        ({"last": "98"}, "99.99"),
+        ({"last": "101"}, "100.01"),
+        ({"mark": "97"}, "97"),
+        ({"last": None}, "99.99"),
+        ({"last": None, "bid": None}, "100.01"),
+        ({"last": None, "bid": None, "ask": None}, "99"),
+        ({"last": None, "bid": None, "ask": None, "close": None}, "0"),
+    ],
+)
+def test_the_mark(quote: dict[str, str | None], mark: str) -> None:
+    account, market = account_with({"positions": {"AAA": 1}}, {"AAA": quote})
+    assert portfolio(account, market)[0].market_value == Decimal(mark)
+
+
+def test_cost_is_the_positions_else_the_listings_else_the_mark() -> None:
+    listed = {"AAA": {"average_cost": "80"}}
+    own, market = account_with({"positions": {"AAA": {"quantity": 2, "average_cost": "70"}}}, listed)
+    assert portfolio(own, market)[0].unrealized == 60
+    assert portfolio(*account_with({"positions": {"AAA": 2}}, listed))[0].unrealized == 40
+    assert portfolio(*account_with({"positions": {"AAA": 2}}))[0].unrealized == 0
+
+
+def test_values_can_be_stated_outright() -> None:
+    account, market = account_with({"cash": {"EUR": "5"}, "values": {"AccountReady": "false", "CashBalance": "1.00"}})
+    values = values_of(account, market)
+    assert values["AccountReady", ""] == "false"
+    assert [values["CashBalance", currency] for currency in ("USD", "EUR", "BASE")] == ["1.00", "5.00", "1.00"]
+
+
+def test_rates_are_found_by_pair_inverse_or_through_the_dollar() -> None:
+    market = Market(listings={}, rates={"EURUSD": Decimal("1.25"), "USDJPY": Decimal(150)})
+    assert market.rate("EUR", "USD") == Decimal("1.25")
+    assert market.rate("USD", "EUR") == Decimal("0.8")
+    assert market.rate("EUR", "JPY") == Decimal("187.5")

@@ -1,0 +1,192 @@
+"""Scenarios are read strictly, written back whole, and changed in part."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+import yaml
+from tests.support.sandbox import BASE, fault, scenario_with
+
+from ibkr_rebalancer.sandbox.run import load_scenario
+from ibkr_rebalancer.sandbox.venue.answers import Answer
+from ibkr_rebalancer.sandbox.venue.document import ScenarioError, merged
+from ibkr_rebalancer.sandbox.venue.faults import Fault
+from ibkr_rebalancer.sandbox.venue.hours import ALWAYS, NEW_YORK
+from ibkr_rebalancer.sandbox.venue.scenario import read_scenario, write_scenario
+from ibkr_rebalancer.sandbox.venue.venue import Venue
+
+WRITTEN = """
+clock: 2026-11-23T15:30:00Z
+latency_ms: 3
+accounts:
+  DU123456: {type: MARGIN, currency: USD, cash: "25000.00", positions: {QQQ: 120, TLT: 300}}
+  DU2: {type: CASH, currency: EUR, cash: {USD: "10", EUR: 5}, positions: {202: -3, OPT: {quantity: 1, average_cost: 9}}}
+market:
+  QQQ: {con_id: 320227571, bid: "499.95", ask: "500.05", last: "500.00", close: "498.10", primary_exchange: NASDAQ}
+  TLT: {bid: 90.1, average_cost: "101.5", data: delayed, hours: "09:30-16:00 America/New_York"}
+  DUP:
+    - {con_id: 201, hours: {regular: closed, days: {2026-11-27: "09:30-13:00"}}}
+    - {con_id: 202, currency: EUR, halted: true}
+  OPT: {symbol: QQQ, sec_type: OPT, last_trade_date: "20261218", strike: "500", right: C, multiplier: 100}
+rates: {EURUSD: "1.08"}
+allocations:
+  primary: {status: success, data: {allocations: [{symbol: QQQ, allocation: 0.6}]}}
+  broken: {http: {status: 500, delay_ms: 5, body: "<html>"}}
+faults:
+  - {when: positionEnd, what: drop}
+  - {when: {message: reqMktData, where: {conId: 201}, client: 7, after: 1, count: 2}, what: {error: {code: 354}}}
+"""
+
+
+def test_the_written_form_is_read() -> None:
+    scenario = read_scenario(yaml.safe_load(WRITTEN))
+    assert scenario.clock == datetime(2026, 11, 23, 15, 30, tzinfo=UTC)
+    qqq, tlt, _, second, option = scenario.market.listings.values()
+    assert (qqq.contract.con_id, qqq.quote.bid, qqq.contract.primary_exchange) == (
+        320227571,
+        Decimal("499.95"),
+        "NASDAQ",
+    )
+    assert (tlt.data, tlt.hours, tlt.average_cost) == ("delayed", NEW_YORK, Decimal("101.5"))
+    assert (option.contract.symbol, option.contract.units) == ("QQQ", Decimal(100))
+    first, other = scenario.accounts.values()
+    assert first.cash == {"USD": 25000}
+    assert other.cash == {"USD": 10, "EUR": 5}
+    assert other.positions[second.contract.con_id].quantity == -3
+    assert scenario.allocations["broken"] == Answer(status=500, delay_ms=5, body="<html>")
+    assert scenario.faults[1] == Fault(
+        message="reqMktData",
+        where={"conId": "201"},
+        client=7,
+        after=1,
+        count=2,
+        action="error",
+        parameters={"code": 354},
+    )
+
+
+@pytest.mark.parametrize("document", [yaml.safe_load(WRITTEN), BASE], ids=["written", "base"])
+def test_what_is_written_back_reads_as_the_same_scenario(document: dict[str, Any]) -> None:
+    scenario = read_scenario(document)
+    assert read_scenario(write_scenario(scenario)) == scenario
+    assert read_scenario(write_scenario(load_scenario())) == load_scenario()
+
+
+def test_con_ids_follow_from_the_names() -> None:
+    unnumbered = {"market": {"X": [{}, {}], "Y": {}}, "accounts": {"DU1": {}}}
+    con_ids = list(read_scenario(unnumbered).market.listings)
+    assert con_ids == list(read_scenario(unnumbered).market.listings)
+    assert len(set(con_ids)) == 3
+
+
+def test_without_a_clock_the_market_is_open_at_every_moment() -> None:
+    document = {"market": {"X": {}, "Y": {"hours": "closed"}}, "accounts": {"DU1": {}}}
+    assert [listing.hours == ALWAYS for listing in read_scenario(document).market.listings.values()] == [True, False]
+    clocked = read_scenario({**document, "clock": "2026-11-23T15:30:00Z"})
+    assert next(iter(clocked.market.listings.values())).hours == NEW_YORK
+
+
+def test_the_default_scenario_is_the_seed_from_other_holdings() -> None:
+    scenario = load_scenario()
+    assert list(scenario.accounts) == ["DU123456", "DU789012"]
+    body = scenario.allocations["primary"].body
+    assert isinstance(body, dict)
+    weights = {row["symbol"]: row["allocation"] for row in body["data"]["allocations"]}
+    assert list(weights) == ["EDC", "QLD", "QQQ", "BTAL", "SPXL", "TQQQ"]
+    assert round(sum(weights.values()), 6) == 0.999
+    assert weights.keys() <= {listing.handle for listing in scenario.market.listings.values()}
+
+
+@pytest.mark.parametrize(
+    ("overlay", "problem"),
+    [
+        ({"acounts": {}}, "scenario: unknown key 'acounts'; known are accounts, allocations, clock"),
+        ({"fills": {}}, "scenario: unknown key 'fills'"),
+        ({"accounts": {"DU1": None}}, "accounts: a scenario needs at least one account"),
+        ({"accounts": ["DU1"]}, r"accounts: expected a mapping, was \['DU1'\]"),
+        ({"accounts": {"DU1": 5}}, "accounts.DU1: expected a mapping, was 5"),
+        ({"accounts": {"DU1": {"csh": 1}}}, "accounts.DU1: unknown key 'csh'"),
+        ({"accounts": {"DU1": {"cash": "much"}}}, "accounts.DU1.cash: expected a number, was 'much'"),
+        ({"accounts": {"DU1": {"cash": {"USD": "NaN"}}}}, "accounts.DU1.cash.USD: expected a finite number, was 'NaN'"),
+        ({"accounts": {"DU1": {"cash": True}}}, "accounts.DU1.cash: expected a number, was True"),
+        ({"accounts": {"DU1": {"type": "IRA"}}}, "accounts.DU1.type: 'IRA' is none of MARGIN, CASH"),
+        ({"accounts": {"DU1": {"cash": {"EUR": 1}}}}, "rates: no rate leads from EUR to USD, which accounts.DU1 needs"),
+        (
+            {"accounts": {"DU1": {"positions": {"NOPE": 1}}}},
+            "accounts.DU1.positions.NOPE: 0 contracts fit; name one by",
+        ),
+        ({"accounts": {"DU1": {"positions": {"AAA": {"average_cost": 1}}}}}, None),
+        ({"accounts": {"DU1": {"positions": {"BBB": {"average_cost": 1}}}}}, "a position needs a quantity"),
+        ({"accounts": {"DU1": {"values": {"NetLiq": 1}}}}, "accounts.DU1.values: unknown key 'NetLiq'"),
+        ({"market": {"AAA": {"bidd": 1}}}, "market.AAA: unknown key 'bidd'"),
+        ({"market": {"BBB": {"con_id": 101}}}, "market.BBB: con_id 101 is taken"),
+        ({"market": {"AAA": {"con_id": -1}}}, "market.AAA.con_id: expected a whole number, was -1"),
+        ({"market": {"AAA": {"name": []}}}, r"market.AAA.name: expected text, was \[\]"),
+        ({"market": {"AAA": {"halted": "no"}}}, "market.AAA.halted: expected true or false, was 'no'"),
+        ({"market": {"AAA": {"data": "realtime"}}}, "'realtime' is none of live, delayed, frozen, none"),
+        ({"market": {"AAA": {"hours": "9-5"}}}, "market.AAA.hours: '9-5' is no hours"),
+        ({"market": {"AAA": {"hours": {"regular": "always", "days": {"tomorrow": "closed"}}}}}, "market.AAA.hours: "),
+        ({"rates": {"EUR/USD": 1}}, "rates.EUR/USD: expected two currencies, as EURUSD, and a price above 0, was 1"),
+        ({"rates": {"EURUSD": 0}}, "rates.EURUSD: expected two currencies"),
+        ({"clock": "noon"}, "scenario.clock: expected a time such as 2026-11-23T15:30:00Z, was 'noon'"),
+        ({"clock": "2026-11-23T15:30:00"}, "scenario.clock: the time 2026-11-23T15:30:00 needs a zone"),
+        ({"latency_ms": "5"}, "scenario.latency_ms: expected a whole number, was '5'"),
+        ({"allocations": {"x": {"http": {"code": 500}}}}, "allocations.x.http: unknown key 'code'"),
+        ({"faults": {"when": "x"}}, "faults: expected a list"),
+        ({"faults": [{"when": "reqIds"}]}, r"faults\[0\].what: None is none of error, notice"),
+        ({"faults": [{"what": "drop"}]}, r"faults\[0\]: a fault waits for one message and does one thing"),
+        ({"faults": [fault("reqIds", "explode")]}, r"faults\[0\].what: 'explode' is none of error, notice, drop, mute"),
+        ({"faults": [fault("reqIds", "drop", parameters={"ms": 1})]}, r"faults\[0\].what.drop: unknown key 'ms'"),
+        ({"faults": [fault("reqIds", "error")]}, r"faults\[0\].what.error: needs 'code'"),
+        ({"faults": [fault("reqIds", "delay")]}, r"faults\[0\].what.delay: needs 'ms'"),
+        ({"faults": [fault("reqIds", "garbage", parameters={"hex": "xy"})]}, "expected hexadecimal digits, was 'xy'"),
+        ({"faults": [fault("reqIds", "drop", times=2)]}, r"faults\[0\].when: unknown key 'times'"),
+    ],
+)
+def test_what_is_no_scenario_names_the_place(overlay: dict[str, Any], problem: str | None) -> None:
+    document = merged(BASE, overlay)
+    if problem is None:
+        document = merged(document, {"accounts": {"DU1": {"positions": None}}})
+        read_scenario(document)
+        return
+    with pytest.raises(ScenarioError, match=problem):
+        read_scenario(document)
+
+
+def test_a_contract_among_several_is_held_by_con_id() -> None:
+    twins = {"TWO": [{"con_id": 201}, {"con_id": 202}]}
+    with pytest.raises(ScenarioError, match=r"positions.TWO: 2 contracts fit; name one by its key"):
+        scenario_with(market=twins, accounts={"DU1": {"positions": {"TWO": 1}}})
+    assert 202 in scenario_with(market=twins, accounts={"DU1": {"positions": {"202": 1}}}).accounts["DU1"].positions
+
+
+def test_a_change_touches_only_what_it_names() -> None:
+    venue = Venue(scenario_with())
+    changed = venue.changed(
+        {"market": {"AAA": {"bid": "98"}}, "accounts": {"DU1": {"cash": "5", "positions": {"AAA": 7}}}}
+    )
+    assert changed.market.listings[101].quote.bid == 98
+    assert changed.market.listings[101].quote.ask == Decimal("100.01")
+    assert changed.accounts["DU1"].cash == {"USD": 5}
+    assert changed.accounts["DU1"].positions[101].quantity == 7
+    assert changed.allocations == venue.scenario.allocations
+
+
+def test_an_answer_of_the_allocation_api_is_replaced_whole() -> None:
+    venue = Venue(scenario_with())
+    down = venue.changed({"allocations": {"primary": {"http": {"status": 503}}}})
+    assert down.allocations["primary"] == Answer(status=503)
+    venue.become(down)
+    assert venue.changed({"allocations": {"primary": {"status": "success"}}}).allocations["primary"] == Answer(
+        body={"status": "success"}
+    )
+    assert venue.changed({"allocations": {"primary": None}}).allocations == {}
+
+
+def test_a_change_that_is_no_scenario_changes_nothing() -> None:
+    venue = Venue(scenario_with())
+    before = venue.scenario
+    with pytest.raises(ScenarioError):
+        venue.changed({"market": {"AAA": {"bid": "98"}}, "rates": {"x": 1}})
+    assert venue.scenario is before
