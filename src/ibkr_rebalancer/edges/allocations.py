@@ -11,13 +11,13 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from ipaddress import ip_address
 from urllib.parse import urljoin, urlsplit
 
 import requests
 from requests.auth import AuthBase
 from urllib3.exceptions import HTTPError
 
+from ibkr_rebalancer.core.addresses import is_loopback
 from ibkr_rebalancer.core.errors import AllocationUnavailable
 from ibkr_rebalancer.core.policy import Account
 
@@ -184,15 +184,6 @@ def _unavailable(url: str, reason: str) -> AllocationUnavailable:
         f"The allocation document could not be fetched from {_host(url)}: {reason}.",
         hint="Check that allocations.url is right and its server is up; nothing was planned.",
     )
-
-
-def is_loopback(url: str) -> bool:
-    """Whether the URL names this very machine, where plain text is no danger and proxies have no business."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _host(url: str) -> str:
