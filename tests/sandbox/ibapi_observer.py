@@ -1,0 +1,191 @@
+"""The script of `observation`, run by the broker's own client: callbacks on a thread of its own."""
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ibapi.client import EClient
+from ibapi.contract import Contract
+from ibapi.wrapper import EWrapper
+from tests.sandbox.observation import CLIENT_ID, Facts, Observation, contract_facts, details_facts
+from tests.support.sandbox import LOOPBACK
+
+DEADLINE_S = 5
+
+CALLBACKS = (
+    "accountDownloadEnd",
+    "accountSummary",
+    "accountSummaryEnd",
+    "contractDetails",
+    "contractDetailsEnd",
+    "currentTime",
+    "error",
+    "historicalData",
+    "historicalDataEnd",
+    "managedAccounts",
+    "marketDataType",
+    "nextValidId",
+    "pnl",
+    "pnlSingle",
+    "position",
+    "positionEnd",
+    "tickGeneric",
+    "tickPrice",
+    "tickSize",
+    "tickSnapshotEnd",
+    "updateAccountValue",
+    "updatePortfolio",
+)
+
+Answer = tuple[str, tuple[Any, ...]]
+
+
+def recording(name: str) -> Callable[..., None]:
+    def callback(self: Any, *arguments: Any) -> None:
+        self.answers.put((name, arguments))
+
+    return callback
+
+
+Recorder: Any = type("Recorder", (EWrapper, EClient), {name: recording(name) for name in CALLBACKS})
+
+
+class Client:
+    """The broker's client with its callbacks as a stream of answers."""
+
+    def __init__(self) -> None:
+        self.ib = Recorder()
+        EClient.__init__(self.ib, wrapper=self.ib)
+        self.ib.answers = queue.Queue()
+
+    def until(self, *ends: str) -> list[Answer]:
+        """All answers up to the first of these, itself included."""
+        answers: list[Answer] = []
+        while not answers or answers[-1][0] not in ends:
+            answers.append(self.ib.answers.get(timeout=DEADLINE_S))
+        return answers
+
+    def until_error(self, code: int) -> int:
+        while True:
+            _, (_, _, found, *_) = self.until("error")[-1]
+            if found == code:
+                return code
+
+
+@contextmanager
+def connected(port: int, *, leave: Callable[[], None]) -> Iterator[Client]:
+    """`leave` cuts the connection from the other side: its own way of leaving takes up to a second."""
+    client = Client()
+    client.ib.connect(LOOPBACK, port, CLIENT_ID)
+    running, reading = threading.Thread(target=client.ib.run), client.ib.reader
+    running.start()
+    try:
+        yield client
+    finally:
+        leave()
+        running.join(DEADLINE_S)
+        reading.join(DEADLINE_S)
+
+
+def observe(port: int, *, leave: Callable[[], None]) -> Observation:
+    """Blocks: call it on a thread."""
+    with connected(port, leave=leave) as client:
+        return _observe(client)
+
+
+def _observe(client: Client) -> Observation:
+    ib = client.ib
+    started = client.until("nextValidId")
+    ib.reqPositions()
+    positions = client.until("positionEnd")
+    ib.reqAccountUpdates(True, "DU1")
+    updates = client.until("accountDownloadEnd")
+    ib.reqAccountSummary(1, "All", SUMMARY_TAGS)
+    summary = client.until("accountSummaryEnd")
+    ib.reqContractDetails(2, contract("AAA"))
+    (details,) = every(client.until("contractDetailsEnd"), "contractDetails")
+    ib.reqContractDetails(3, contract("NOPE"))
+    unknown = client.until_error(200)
+    ib.reqContractDetails(4, contract("TWO"))
+    ambiguous = every(client.until("contractDetailsEnd"), "contractDetails")
+    ib.reqMktData(5, contract("AAA", con_id=101), "", True, False, [])
+    live = client.until("tickSnapshotEnd")
+    ib.reqMktData(6, contract("BBB", con_id=102), "", True, False, [])
+    delayed_unasked = client.until_error(10168)
+    ib.reqMarketDataType(3)
+    ib.reqMktData(7, contract("BBB", con_id=102), "", True, False, [])
+    delayed = client.until("tickSnapshotEnd")
+    ib.reqHistoricalData(8, contract("AAA", con_id=101), "", "5 D", "1 day", "TRADES", 1, 1, False, [])
+    bars = [bar for _, bar in every(client.until("historicalDataEnd"), "historicalData")]
+    ib.reqPnL(9, "DU1", "")
+    (profit,) = every(client.until("pnl"), "pnl")
+    ib.reqPnLSingle(10, "DU1", "", 101)
+    (single,) = every(client.until("pnlSingle"), "pnlSingle")
+    ib.reqCurrentTime()
+    (time,) = every(client.until("currentTime"), "currentTime")
+    return Observation(
+        managed_accounts=every(started, "managedAccounts")[0][0].split(","),
+        positions={
+            (account, contract_facts(held)): (float(quantity), cost)
+            for account, held, quantity, cost in every(positions, "position")
+        },
+        account_values={
+            (account, key, currency): value for key, value, currency, account in every(updates, "updateAccountValue")
+        },
+        portfolio={
+            contract_facts(held): (float(quantity), *figures)
+            for held, quantity, *figures, _ in every(updates, "updatePortfolio")
+        },
+        summary={
+            (account, tag, currency): value for _, account, tag, value, currency in every(summary, "accountSummary")
+        },
+        details=details_facts(details[1]),
+        unknown=unknown,
+        ambiguous=[found.contract.conId for _, found in ambiguous],
+        live=quote_facts(live, bid=1, ask=2, last=4, close=9, sizes={0: "bid", 3: "ask", 5: "last"}),
+        halted=every(live, "tickGeneric")[0][2],
+        delayed_unasked=delayed_unasked,
+        delayed=quote_facts(delayed, bid=66, ask=67, last=68, close=75, sizes={69: "bid", 70: "ask", 71: "last"}),
+        bars=[
+            (bar.date, bar.open, bar.high, bar.low, bar.close, float(bar.volume), float(bar.wap), bar.barCount)
+            for bar in bars
+        ],
+        profit=tuple(profit[1:]),
+        profit_of_position=(float(single[1]), *single[2:]),
+        current_time=float(time[0]),
+    )
+
+
+SUMMARY_TAGS = (
+    "AccountType,NetLiquidation,TotalCashValue,SettledCash,BuyingPower,EquityWithLoanValue,GrossPositionValue,"
+    "InitMarginReq,MaintMarginReq,AvailableFunds,ExcessLiquidity,Cushion,$LEDGER:ALL"
+)
+
+
+def every(answers: list[Answer], name: str) -> list[tuple[Any, ...]]:
+    return [arguments for answer, arguments in answers if answer == name]
+
+
+def contract(symbol: str, *, con_id: int = 0) -> Any:
+    wanted = Contract()
+    wanted.conId, wanted.symbol, wanted.secType, wanted.exchange, wanted.currency = (
+        con_id,
+        symbol,
+        "STK",
+        "SMART",
+        "USD",
+    )
+    return wanted
+
+
+def quote_facts(answers: list[Answer], *, sizes: dict[int, str], close: int, **prices: int) -> Facts:
+    priced = {number: price for _, number, price, _ in every(answers, "tickPrice")}
+    sized = {sizes[number]: float(size) for _, number, size in every(answers, "tickSize") if number in sizes}
+    (kind,) = every(answers, "marketDataType")
+    return {
+        "type": kind[1],
+        "close": priced[close],
+        **{side: (priced[number], sized[side]) for side, number in prices.items()},
+    }
