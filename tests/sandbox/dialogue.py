@@ -52,11 +52,14 @@ class Dialogue:
         self.events: list[Happened] = []
         self.delays: dict[str, int] = {}
         self.frames = 0
+        self.over = False
+        """The socket was closed."""
         self._waiting: list[str | Message] = []
 
     def open(self) -> None:
         """A new connection and its greeting; the dialogue goes on with it."""
         self.session = Session(self.venue, self.client_ids)
+        self.over = False
         self._take(self.session.connected())
         self._take(self.session.receive(b"API\0" + frame(b"v157..178"), NOW))
 
@@ -111,6 +114,7 @@ class Dialogue:
                     self._waiting.append(payload.hex())
                 case Close():
                     self._waiting.append("closed")
+                    self.over = True
                 case Happened():
                     self.events.append(output)
 

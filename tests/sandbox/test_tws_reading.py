@@ -188,6 +188,29 @@ def test_an_unknown_contract_is_error_200(wanted: str) -> None:
     """)
 
 
+OPTIONS = {
+    f"AAA {right}{strike}": {
+        "symbol": "AAA",
+        "sec_type": "OPT",
+        "strike": strike,
+        "right": right,
+        "last_trade_date": "20261218",
+        "multiplier": 100,
+    }
+    for right in "CP"
+    for strike in ("110", "110.5")
+}
+
+
+@pytest.mark.parametrize("strike", ["110", "110.0", "110.50"])
+def test_an_option_is_told_from_its_neighbours(strike: str) -> None:
+    Dialogue(market=OPTIONS)(f"""
+        >> reqContractDetails reqId=2 symbol=AAA secType=OPT strike={strike} right=C lastTradeDate=20261218
+        << contractDetails symbol=AAA secType=OPT strike={float(strike):g} right=C multiplier=100 contractMonth=202612
+        << contractDetailsEnd reqId=2
+    """)
+
+
 AMBIGUOUS = {"AAA": [{"con_id": 101, "primary_exchange": "ARCA"}, {"con_id": 201, "primary_exchange": "LSE"}]}
 
 
@@ -214,6 +237,7 @@ def test_a_snapshot() -> None:
         << tickPrice tickType=2 price=100.01
         << tickPrice tickType=4 price=100
         << tickPrice tickType=9 price=99 size=0
+        << tickSize tickType=8 size=1000000
         << tickGeneric tickType=49 value=0
         << tickString tickType=45 value=1795447800
         << tickSnapshotEnd reqId=3
@@ -227,6 +251,7 @@ def test_a_missing_bid_or_ask_is_sent_as_minus_one_and_a_missing_last_or_close_n
         << tickReqParams reqId=3
         << tickPrice tickType=1 price=-1 size=0
         << tickPrice tickType=2 price=-1 size=0
+        << tickSize tickType=8 size=1000000
         << tickGeneric tickType=49 value=1
         << tickString tickType=45
         << tickSnapshotEnd reqId=3
@@ -246,6 +271,7 @@ def test_delayed_data_needs_to_be_asked_for() -> None:
         << tickPrice tickType=67 price=100.01
         << tickPrice tickType=68 price=100
         << tickPrice tickType=75 price=99
+        << tickSize tickType=74 size=1000000
         << tickGeneric tickType=90 value=0
         << tickString tickType=88
         << tickSnapshotEnd reqId=4
@@ -321,6 +347,8 @@ def test_daily_bars_end_at_the_close_and_todays_price() -> None:
         ("conId=101 barSize='5 mins' duration='1 D'", 321),
         ("conId=101 barSize='1 day' duration='60 S'", 321),
         ("conId=101 barSize='1 day' duration='D'", 321),
+        ("conId=101 barSize='1 day' duration='0 D'", 321),
+        ("conId=101 barSize='1 day' duration='11 Y'", 321),
         ("conId=999 barSize='1 day' duration='1 D'", 200),
     ],
 )

@@ -1,11 +1,14 @@
 """Handshake, start-up, refusals and order messages, without a socket."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.sandbox.dialogue import NOW, Dialogue
 from tests.support.sandbox import scenario_with
 
+from ibkr_rebalancer.sandbox.tws.messages import FROM_CLIENT
 from ibkr_rebalancer.sandbox.tws.session import READ_ONLY, Close, Happened, Output, Send, Session
-from ibkr_rebalancer.sandbox.tws.wire import frame, join_fields
+from ibkr_rebalancer.sandbox.tws.wire import Layout, frame, join_fields
 from ibkr_rebalancer.sandbox.venue.venue import Venue
 
 
@@ -76,7 +79,8 @@ def test_nothing_is_answered_before_the_start() -> None:
 
 
 @pytest.mark.parametrize(
-    "fields", [["61"], ["61", "1", "more"], ["71", "2", "seven", ""], ["94", "3", "DU1", "", "x"], ["1234", "1"], []]
+    "fields",
+    [["61"], ["61", "1", "more"], ["71", "2", "seven", ""], ["94", "3", "DU1", "", "x"], ["1234", "1"], ["²", "1"], []],
 )
 def test_what_is_no_request_is_error_320_and_the_session_goes_on(fields: list[str]) -> None:
     play = Dialogue()
@@ -121,3 +125,21 @@ def test_a_notice_goes_to_clients_that_have_started() -> None:
     ]
     play.connect()
     assert play.session.notice(1100) == []
+
+
+FIELDS = st.sampled_from(
+    ["", "0", "1", "101", "DU1", "AAA", "SMART", "1 day", "5 D", "-1", "1e999", "nan", "x", "é²", "9" * 40]
+)
+
+
+@given(data=st.data(), layout=st.sampled_from(list(FROM_CLIENT.values())))
+def test_no_request_whatever_its_fields_breaks_the_session(data: st.DataObject, layout: Layout) -> None:
+    play = Dialogue()
+    fields = [data.draw(FIELDS) for _ in layout.names]
+    play.send_fields([*layout.head, *fields])
+    play("<< ...")
+    if not play.over:
+        play("""
+            >> reqCurrentTime
+            << currentTime
+        """)

@@ -29,6 +29,9 @@ LAST_TIMESTAMP, DELAYED_TIMESTAMP = 45, 88
 HALTED, DELAYED_HALTED = 49, 90
 SIZE = 100
 """Of every quote."""
+VOLUME, DELAYED_VOLUME = 8, 74
+DAILY_VOLUME = 1_000_000
+"""Of every trading day."""
 NO_PRICE = Decimal(-1)
 """How the gateway says that there is no bid or ask just now."""
 
@@ -109,6 +112,9 @@ def ticks(listing: Listing, *, request: str, delayed: bool, market_open: bool) -
                 size=0 if price is None or side == "close" else SIZE,
                 attribs=1 if side in {"bid", "ask"} else 0,
             )
+    rows["volume",] = TO_CLIENT["tickSize"].message(
+        reqId=request, tickType=DELAYED_VOLUME if delayed else VOLUME, size=DAILY_VOLUME
+    )
     rows["halted",] = TO_CLIENT["tickGeneric"].message(
         reqId=request, tickType=DELAYED_HALTED if delayed else HALTED, value=quote.halted
     )
@@ -276,7 +282,7 @@ def _bar(day: date, *, opened: Decimal, closed: Decimal) -> dict[str, object]:
         "high": max(opened, closed),
         "low": min(opened, closed),
         "close": closed,
-        "volume": 1_000_000,
+        "volume": DAILY_VOLUME,
         "wap": (opened + closed) / 2,
         "count": 10_000,
     }

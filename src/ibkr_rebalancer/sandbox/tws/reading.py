@@ -11,7 +11,7 @@ from typing import ClassVar
 from ibkr_rebalancer.sandbox.tws import figures
 from ibkr_rebalancer.sandbox.tws.figures import Rows, error
 from ibkr_rebalancer.sandbox.tws.messages import TO_CLIENT
-from ibkr_rebalancer.sandbox.tws.wire import Message
+from ibkr_rebalancer.sandbox.tws.wire import Message, whole_number
 from ibkr_rebalancer.sandbox.venue.accounts import Account
 from ibkr_rebalancer.sandbox.venue.market import Listing, Market
 from ibkr_rebalancer.sandbox.venue.scenario import Scenario
@@ -20,19 +20,21 @@ from ibkr_rebalancer.sandbox.venue.venue import Venue
 LIVE, FROZEN, DELAYED, DELAYED_FROZEN = "1", "2", "3", "4"
 MAX_SUMMARIES = 2
 FIRST_ORDER_ID = 1
+MAX_BARS = 2520
+TRADING_DAYS = {"D": 1, "W": 5, "M": 21, "Y": 252}
+"""In each unit of a duration."""
 
 CONTRACT_FIELDS = {
     "symbol": "symbol",
     "secType": "sec_type",
     "lastTradeDate": "last_trade_date",
     "right": "right",
-    "exchange": "exchange",
     "primaryExchange": "primary_exchange",
     "currency": "currency",
     "localSymbol": "local_symbol",
     "tradingClass": "trading_class",
 }
-"""How the request's words for a contract are called here. Strike and conId need care: 0 is none."""
+"""How the texts of a contract description are called here."""
 
 
 @dataclass(slots=True)
@@ -41,8 +43,8 @@ class Following:
     sent: Rows
 
 
-class Refusal(Exception):  # an answer, not a failure
-    """The request is answered with this error."""
+class Refusal(Exception):
+    """An answer, not a failure: the request gets this error."""
 
     def __init__(self, code: int, text: str = "") -> None:
         super().__init__(code, text)
@@ -51,19 +53,6 @@ class Refusal(Exception):  # an answer, not a failure
 
 
 Answer = Callable[["Reader", Message], Iterable[Message]]
-
-
-def _rows_now(following: Following) -> Rows:
-    """None for an account that was taken away meanwhile."""
-    try:
-        return following.rows()
-    except Refusal:
-        return {}
-
-
-def _held(rows: list[Message]) -> list[Message]:
-    """Closed positions are followed but not part of the first answer."""
-    return [row for row in rows if row["position"] != "0"]
 
 
 def _nothing(_: "Reader", __: Message) -> Iterable[Message]:
@@ -121,13 +110,11 @@ class Reader:
         return accounts[name or next(iter(accounts))]
 
     def _listings(self, request: Message) -> list[Listing]:
+        """What fits the description; a conId says everything but where to trade."""
+        if con_id := request.whole("conId"):
+            return self._market.find(con_id=con_id, exchange=request["exchange"])
         wanted = {ours: request[theirs] for theirs, ours in CONTRACT_FIELDS.items()}
-        for theirs, ours in {"conId": "con_id", "strike": "strike"}.items():
-            wanted[ours] = "" if request[theirs] in {"", "0", "0.0"} else request[theirs]
-        if wanted["con_id"]:
-            # A conId says everything but where to trade.
-            wanted = {"con_id": wanted["con_id"], "exchange": wanted["exchange"]}
-        return self._market.find(**wanted)
+        return self._market.find(strike=request.number("strike"), exchange=request["exchange"], **wanted)
 
     def _listing(self, request: Message) -> Listing:
         listings = self._listings(request)
@@ -136,6 +123,9 @@ class Reader:
         if len(listings) > 1:
             raise Refusal(200, f"The contract description specified for {request['symbol']} is ambiguous.")
         return listings[0]
+
+    def _of_all(self, rows: Callable[[Account], Rows]) -> Rows:
+        return {key: row for account in self._scenario.accounts.values() for key, row in rows(account).items()}
 
     def _follow(self, kind: str, request: str, rows: Callable[[], Rows]) -> list[Message]:
         following = Following(rows, rows())
@@ -201,18 +191,19 @@ class Reader:
     def _historical_data(self, request: Message) -> Iterable[Message]:
         listing = self._listing(request)
         count, _, unit = request["duration"].partition(" ")
-        days = {"D": 1, "W": 5, "M": 21, "Y": 252}.get(unit, 0)
-        if request["barSize"] != "1 day" or not days or not count.isdigit():
-            raise Refusal(321, "Error validating request.-'bK' : cause - This gateway has daily bars only.")
-        bars = figures.daily_bars(listing, request=request["reqId"], days=int(count) * days, now=self._now)
+        days = (whole_number(count) or 0) * TRADING_DAYS.get(unit, 0)
+        if request["barSize"] != "1 day" or not 0 < days <= MAX_BARS:
+            raise Refusal(
+                321, f"Error validating request.-'bK' : cause - This gateway has up to {MAX_BARS} daily bars."
+            )
+        bars = figures.daily_bars(listing, request=request["reqId"], days=days, now=self._now)
         if not bars.values["bars"]:
             raise Refusal(162)
         yield bars
 
-    def _positions(self, request: Message) -> Iterable[Message]:  # noqa: ARG002
+    def _positions(self, request: Message) -> Iterable[Message]:  # noqa: ARG002  # one of the answers
         def rows() -> Rows:
-            accounts = self._scenario.accounts.values()
-            return {key: row for account in accounts for key, row in figures.positions(account, self._market).items()}
+            return self._of_all(lambda account: figures.positions(account, self._market))
 
         yield from _held(self._follow("Positions", "", rows))
         yield TO_CLIENT["positionEnd"].message()
@@ -260,12 +251,7 @@ class Reader:
         tags = request["tags"].split(",")
 
         def rows() -> Rows:
-            accounts = self._scenario.accounts.values()
-            return {
-                key: row
-                for account in accounts
-                for key, row in figures.summary_rows(account, self._market, request=number, tags=tags).items()
-            }
+            return self._of_all(lambda account: figures.summary_rows(account, self._market, request=number, tags=tags))
 
         yield from self._follow("AccountSummary", number, rows)
         yield TO_CLIENT["accountSummaryEnd"].message(reqId=number)
@@ -292,10 +278,10 @@ class Reader:
     def _current_time(self, request: Message) -> Iterable[Message]:  # noqa: ARG002  # one of the answers
         return [TO_CLIENT["currentTime"].message(time=int(self._now.timestamp()))]
 
-    def _managed_accounts(self, request: Message) -> Iterable[Message]:  # noqa: ARG002
+    def _managed_accounts(self, request: Message) -> Iterable[Message]:  # noqa: ARG002  # one of the answers
         return [figures.managed_accounts(self._scenario.accounts)]
 
-    def _next_id(self, request: Message) -> Iterable[Message]:  # noqa: ARG002
+    def _next_id(self, request: Message) -> Iterable[Message]:  # noqa: ARG002  # one of the answers
         return [TO_CLIENT["nextValidId"].message(orderId=FIRST_ORDER_ID)]
 
     _ANSWERS: ClassVar[dict[str, Answer]] = {
@@ -327,3 +313,16 @@ class Reader:
         "reqCompletedOrders": _alone("completedOrdersEnd"),
         "reqExecutions": _alone("execDetailsEnd"),
     }
+
+
+def _rows_now(following: Following) -> Rows:
+    """None for an account that was taken away meanwhile."""
+    try:
+        return following.rows()
+    except Refusal:
+        return {}
+
+
+def _held(rows: list[Message]) -> list[Message]:
+    """Closed positions are followed but not part of the first answer."""
+    return [row for row in rows if row["position"] != "0"]

@@ -9,7 +9,7 @@ from ibkr_rebalancer.sandbox.tws.codes import START_UP
 from ibkr_rebalancer.sandbox.tws.figures import error, managed_accounts
 from ibkr_rebalancer.sandbox.tws.messages import FROM_CLIENT, HANDSHAKE, ORDER_MESSAGES, TO_CLIENT
 from ibkr_rebalancer.sandbox.tws.reading import FIRST_ORDER_ID, Reader
-from ibkr_rebalancer.sandbox.tws.wire import Deframer, MalformedError, Message, split_fields
+from ibkr_rebalancer.sandbox.tws.wire import Deframer, MalformedError, Message, split_fields, whole_number
 from ibkr_rebalancer.sandbox.venue.document import ScenarioError
 from ibkr_rebalancer.sandbox.venue.faults import Action, Fault
 from ibkr_rebalancer.sandbox.venue.venue import Venue
@@ -102,10 +102,10 @@ class Session:
         if self._version is None:
             return self._handshake(payload.decode(errors="backslashreplace"), now)
         fields = split_fields(payload)
-        number = int(fields[0]) if fields and fields[0].isdigit() else -1
+        number = whole_number(fields[0]) if fields else None
         if number in ORDER_MESSAGES:
             return self._order_message(ORDER_MESSAGES[number], fields)
-        layout = FROM_CLIENT.get(number)
+        layout = FROM_CLIENT.get(number) if number is not None else None
         if layout is None:
             unknown: list[Output] = [Received(message="unknown", fields=fields)]
             return unknown + self._deliver([error(320, text=f"Error reading request: unknown id {fields[:1]}")])
@@ -119,9 +119,10 @@ class Session:
         """Take `v157..178`, with or without options after it, and answer the version both speak."""
         received: list[Output] = [Received(message="handshake", fields=[offer])]
         _, _, newest = offer.partition(" ")[0].removeprefix("v").rpartition("..")
-        if not newest.isdigit() or int(newest) < SERVER_VERSION:
+        version = whole_number(newest)
+        if version is None or version < SERVER_VERSION:
             return received + self._refused(f"client offers {offer!r}, this gateway speaks {SERVER_VERSION}")
-        self._version = min(SERVER_VERSION, int(newest))
+        self._version = min(SERVER_VERSION, version)
         time = f"{now:%Y%m%d %H:%M:%S} Greenwich Mean Time"
         return received + self._deliver([HANDSHAKE.message(serverVersion=self._version, connectionTime=time)])
 

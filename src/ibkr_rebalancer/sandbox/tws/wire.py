@@ -7,10 +7,11 @@ anything else is escaped as \\uXXXX. A layout insists on exactly its fields: no 
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 
 GREETING = b"API\0"
 MAX_FRAME = 0xFFFFFF
+MAX_DIGITS = 18
 
 
 class MalformedError(Exception):
@@ -122,17 +123,32 @@ class Message:
     values: Values
 
     def __getitem__(self, name: str) -> str:
-        return self.texts[name]
+        value = self.values[name]
+        if not isinstance(value, str):
+            raise TypeError(f"{self.layout.name}: {name} is a group")
+        return value
 
     def whole(self, name: str) -> int:
-        """The whole number in a field.
+        """The whole number in a field; an empty one is 0.
 
         Raises:
             MalformedError: when there is none.
         """
-        if not self[name].removeprefix("-").isdecimal():
+        number = whole_number(self[name] or "0")
+        if number is None:
             raise MalformedError(f"{self.layout.name}: {name} is {self[name]!r}, no whole number")
-        return int(self[name])
+        return number
+
+    def number(self, name: str) -> Decimal:
+        """The number in a field; an empty one is 0.
+
+        Raises:
+            MalformedError: when there is none.
+        """
+        try:
+            return Decimal(self[name] or "0")
+        except InvalidOperation as exc:
+            raise MalformedError(f"{self.layout.name}: {name} is {self[name]!r}, no number") from exc
 
     @property
     def texts(self) -> dict[str, str]:
@@ -152,6 +168,11 @@ class Message:
 
     def altered(self, values: Mapping[str, str]) -> "Message":
         return Message(layout=self.layout, values={**self.values, **values})
+
+
+def whole_number(field: str) -> int | None:
+    """The number in a field, if it is one that the protocol could mean."""
+    return int(field) if field.isdecimal() and len(field) <= MAX_DIGITS else None
 
 
 def text(value: object) -> str:

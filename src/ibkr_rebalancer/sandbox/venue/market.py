@@ -113,13 +113,13 @@ class Market:
             raise UnknownRateError(source, target)
         return self.rate(source, "USD") * self.rate("USD", target)
 
-    def find(self, **wanted: str) -> list[Listing]:
-        """The listings that fit a description, by the names of `Contract` and `exchange`; empty text fits all."""
-        exchange = wanted.pop("exchange", "")
+    def find(self, *, exchange: str = "", **wanted: object) -> list[Listing]:
+        """The listings that fit a description, by the names of `Contract`; what is empty or 0 fits all."""
         return [
             listing
             for listing in self.listings.values()
-            if exchange in {"", *exchanges(listing.contract)} and _fits(listing.contract, wanted)
+            if exchange in {"", *exchanges(listing.contract)}
+            and all(not value or getattr(listing.contract, name) == value for name, value in wanted.items())
         ]
 
 
@@ -128,7 +128,3 @@ def exchanges(contract: Contract) -> list[str]:
     if contract.sec_type == "CASH":
         return ["IDEALPRO"]
     return list(dict.fromkeys(("SMART", contract.primary_exchange, *SMART_VENUES)))
-
-
-def _fits(contract: Contract, wanted: Mapping[str, str]) -> bool:
-    return all(not text or str(getattr(contract, name)) == text for name, text in wanted.items())
