@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn
 
 from ibkr_rebalancer.core.errors import AllocationRejected
@@ -19,6 +19,9 @@ from ibkr_rebalancer.core.money import ZERO
 
 SUM_TOLERANCE = Decimal("0.01")
 """How far from 1 the weights may add up to."""
+
+MAX_TEXT = 200
+"""Characters kept of a name or date."""
 
 SYMBOL = re.compile(r"[A-Z0-9]{1,12}([ .][A-Z0-9]{1,3})?", re.ASCII)
 
@@ -38,7 +41,7 @@ class Allocation:
 
 
 def parse_allocation(body: bytes) -> Allocation:
-    """Read an allocation document.
+    """Read an allocation document; what it says of itself is kept short and printable.
 
     A sum above 1, within the tolerance, is scaled to 1; a sum below is left as it is. Never scaled up.
 
@@ -76,7 +79,7 @@ def _decoded(body: bytes) -> object:
             parse_constant=_refuse_constant,
             object_pairs_hook=_without_repeats,
         )
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError, InvalidOperation) as error:
         raise _invalid(f"it is not JSON ({_shown(body[:60].decode('utf-8', 'replace'))})") from error
 
 
@@ -126,7 +129,9 @@ def _object(value: object, where: str) -> Mapping[str, Any]:
 
 def _text(data: Mapping[str, Any], key: str) -> str | None:
     value = data.get(key)
-    return value if isinstance(value, str) else None
+    if not isinstance(value, str):
+        return None
+    return "".join(letter if letter.isprintable() else "?" for letter in value[:MAX_TEXT])
 
 
 def _shown(value: object) -> str:

@@ -1,9 +1,9 @@
 """Which shares to keep or buy with the cash there is: a 0/1 knapsack, solved to within a basis point. Pure.
 
-Whole shares leave each name a little under its target. Every further share costs cash and removes some of that
-shortfall; the best choice of shares is a knapsack. The solver is greedy choice, made exact where it matters:
-shares whose density is far from the break density are settled by the linear bound, and the few dozen around it
-by dynamic programming over the pairs (cost, gain) that no other pair dominates.
+Whole shares leave each instrument a little under its target. Every further share costs cash and removes some of that
+shortfall; the best choice is a knapsack. The solver is greedy choice, made exact where it matters: what is far from
+the break density is settled by the linear bound, and the few dozen bundles around it by dynamic programming over the
+pairs (cost, gain) that no other pair dominates.
 
 Floats are fine here: they only rank. Whoever spends the money checks the sum in decimals.
 """
@@ -12,21 +12,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from heapq import nlargest
 
+from ibkr_rebalancer.core.instruments import ConId
+
 FORCED = 16
-"""How many of the weightiest shares the greedy choice is tried with and without."""
-WIDEST = 500
+"""How many of the weightiest bundles the greedy choice is tried with and without."""
+WIDEST = 2000
 """How many (cost, gain) pairs are kept at each step of the dynamic programme."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Share:
-    """One share that may be had or left."""
+class Bundle:
+    """Shares of one instrument that may be had or left, all together."""
 
-    name: str
+    con_id: ConId
+    count: int
     cost: float
-    """Cash it takes; positive."""
+    """Cash they take; positive."""
     gain: float
-    """Shortfall it removes, at most about its cost."""
+    """Shortfall they remove, at most about their cost."""
 
     @property
     def density(self) -> float:
@@ -50,40 +53,39 @@ class Purse:
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
-    """A set of shares, told as its last share and the choice before it."""
+    """A set of bundles, told as its last one and the choice before it."""
 
     spent: float = 0.0
     gain: float = 0.0
-    share: int | None = None
+    last: int = -1
     before: "_Choice | None" = None
 
-    def with_share(self, index: int, share: Share) -> "_Choice":
-        return _Choice(self.spent + share.cost, self.gain + share.gain, index, self)
+    def with_bundle(self, index: int, bundle: Bundle) -> "_Choice":
+        return _Choice(self.spent + bundle.cost, self.gain + bundle.gain, index, self)
 
     def members(self) -> frozenset[int]:
         chosen, choice = set(), self
         while choice.before is not None:
-            if choice.share is not None:
-                chosen.add(choice.share)
+            chosen.add(choice.last)
             choice = choice.before
         return frozenset(chosen)
 
 
-def choose_shares(shares: Sequence[Share], purse: Purse, *, tolerance: float) -> frozenset[int]:
-    """The indices of the shares to have: most gain plus cash wanted, within the budget.
+def choose_bundles(bundles: Sequence[Bundle], purse: Purse, *, tolerance: float) -> frozenset[int]:
+    """The indices of the bundles to have: most gain plus cash wanted, within the budget.
 
-    The result does not depend on the order of `shares`, but for exact twins. `tolerance`, in money, is how
+    The result does not depend on the order of `bundles`, but for exact twins. `tolerance`, in money, is how
     much better a choice must be to be worth looking for.
     """
     ranked = sorted(
-        (i for i, share in enumerate(shares) if share.cost <= purse.budget),
-        key=lambda i: (-shares[i].density, shares[i].cost, shares[i].name),
+        (i for i, bundle in enumerate(bundles) if bundle.cost <= purse.budget),
+        key=lambda i: (-bundles[i].density, bundles[i].cost, bundles[i].con_id),
     )
-    best = _best_greedy(shares, ranked, purse)
-    break_density = _break_density(shares, ranked, purse)
+    best = _best_greedy(bundles, ranked, purse)
+    break_density = _break_density(bundles, ranked, purse)
     goal = _value(best, purse) + tolerance
-    settled, open_shares = _settle(shares, ranked, purse, break_density, goal)
-    refined = _refine(shares, open_shares, settled, purse, break_density, goal)
+    settled, open_bundles = _settle(bundles, ranked, purse, break_density, goal)
+    refined = _refine(bundles, open_bundles, settled, purse, break_density, goal)
     return max(best, refined, key=lambda choice: _value(choice, purse)).members()
 
 
@@ -91,46 +93,46 @@ def _value(choice: _Choice, purse: Purse) -> float:
     return choice.gain + purse.worth(choice.spent)
 
 
-def _best_greedy(shares: Sequence[Share], ranked: Sequence[int], purse: Purse) -> _Choice:
-    """Falling density, skipping what does not fit; again with each weighty share forced in, and left out."""
-    weighty = nlargest(FORCED, ranked, key=lambda i: shares[i].gain)
-    attempts = [_greedy(shares, ranked, purse)]
+def _best_greedy(bundles: Sequence[Bundle], ranked: Sequence[int], purse: Purse) -> _Choice:
+    """Falling density, skipping what does not fit; again with each weighty bundle forced in, and left out."""
+    weighty = nlargest(FORCED, ranked, key=lambda i: bundles[i].gain)
+    attempts = [_greedy(bundles, ranked, purse)]
     for forced in weighty:
         others = [i for i in ranked if i != forced]
-        attempts.append(_greedy(shares, others, purse))
-        attempts.append(_greedy(shares, [forced, *others], purse))
+        attempts.append(_greedy(bundles, others, purse))
+        attempts.append(_greedy(bundles, [forced, *others], purse))
     return max(attempts, key=lambda choice: _value(choice, purse))
 
 
-def _greedy(shares: Sequence[Share], order: Sequence[int], purse: Purse) -> _Choice:
+def _greedy(bundles: Sequence[Bundle], order: Sequence[int], purse: Purse) -> _Choice:
     choice = _Choice()
     for i in order:
-        spent = choice.spent + shares[i].cost
-        worth_it = shares[i].gain + purse.worth(spent) > purse.worth(choice.spent)
+        spent = choice.spent + bundles[i].cost
+        worth_it = bundles[i].gain + purse.worth(spent) > purse.worth(choice.spent)
         if spent <= purse.budget and worth_it:
-            choice = choice.with_share(i, shares[i])
+            choice = choice.with_bundle(i, bundles[i])
     return choice
 
 
-def _break_density(shares: Sequence[Share], ranked: Sequence[int], purse: Purse) -> float:
-    """The density at which the cash runs out if shares could be split; cash that is wanted counts as density 1."""
+def _break_density(bundles: Sequence[Bundle], ranked: Sequence[int], purse: Purse) -> float:
+    """The density at which the cash runs out if bundles could be split; cash that is wanted counts as density 1."""
     left = purse.budget - purse.cash_goal
     for i in ranked:
-        left -= shares[i].cost
+        left -= bundles[i].cost
         if left < 0:
-            return min(shares[i].density, 1.0)
+            return min(bundles[i].density, 1.0)
     return 0.0
 
 
 def _settle(
-    shares: Sequence[Share], ranked: Sequence[int], purse: Purse, break_density: float, goal: float
+    bundles: Sequence[Bundle], ranked: Sequence[int], purse: Purse, break_density: float, goal: float
 ) -> tuple[_Choice, list[int]]:
-    """Split the shares into those that any choice reaching `goal` must have or leave, and those still open.
+    """Split the bundles into those that any choice reaching `goal` must have or leave, and those still open.
 
-    Such a choice cannot part from the split optimum in a share whose reduced gain is more than the slack
+    Such a choice cannot part from the split optimum in a bundle whose reduced gain is more than the slack
     between that optimum and the goal.
     """
-    reduced = {i: shares[i].gain - break_density * shares[i].cost for i in ranked}
+    reduced = {i: bundles[i].gain - break_density * bundles[i].cost for i in ranked}
     hope = sum(gain for gain in reduced.values() if gain > 0)
     slack = _bound(_Choice(), purse, break_density, hope) - goal
     settled, still_open = _Choice(), []
@@ -138,26 +140,26 @@ def _settle(
         if abs(reduced[i]) <= slack:
             still_open.append(i)
         elif reduced[i] > 0:
-            settled = settled.with_share(i, shares[i])
+            settled = settled.with_bundle(i, bundles[i])
     return settled, still_open
 
 
 def _refine(
-    shares: Sequence[Share],
-    open_shares: Sequence[int],
+    bundles: Sequence[Bundle],
+    open_bundles: Sequence[int],
     settled: _Choice,
     purse: Purse,
     break_density: float,
     goal: float,
 ) -> _Choice:
-    """Dynamic programming over the open shares, the most certain first; beyond `WIDEST` the best bounds stay."""
-    reduced = {i: shares[i].gain - break_density * shares[i].cost for i in open_shares}
-    order = sorted(open_shares, key=lambda i: (-abs(reduced[i]), shares[i].name))
+    """Dynamic programming over the open bundles, the most certain first; beyond `WIDEST` the best bounds stay."""
+    reduced = {i: bundles[i].gain - break_density * bundles[i].cost for i in open_bundles}
+    order = sorted(open_bundles, key=lambda i: (-abs(reduced[i]), bundles[i].con_id))
     hope = sum(max(gain, 0.0) for gain in reduced.values())
     frontier = [settled] if settled.spent <= purse.budget else []
     for i in order:
         hope -= max(reduced[i], 0.0)
-        grown = [c.with_share(i, shares[i]) for c in frontier if c.spent + shares[i].cost <= purse.budget]
+        grown = [c.with_bundle(i, bundles[i]) for c in frontier if c.spent + bundles[i].cost <= purse.budget]
         bounds = [(_bound(c, purse, break_density, hope), c) for c in _undominated([*frontier, *grown])]
         hopeful = nlargest(WIDEST, (pair for pair in bounds if pair[0] > goal), key=lambda pair: pair[0])
         frontier = [choice for _, choice in hopeful]
@@ -165,7 +167,7 @@ def _refine(
 
 
 def _bound(choice: _Choice, purse: Purse, break_density: float, hope: float) -> float:
-    """At most this can `choice` come to, when the shares still to be decided have `hope` of reduced gain."""
+    """At most this can `choice` come to, when the bundles still to be decided have `hope` of reduced gain."""
     left = break_density * (purse.budget - choice.spent) + (1 - break_density) * purse.cash_goal
     return choice.gain + left + hope
 

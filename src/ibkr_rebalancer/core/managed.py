@@ -10,7 +10,7 @@ from ibkr_rebalancer.core.instruments import STOCK, ConId, Contract
 from ibkr_rebalancer.core.money import ZERO
 from ibkr_rebalancer.core.plan import Untouched
 from ibkr_rebalancer.core.policy import Limits, Policy
-from ibkr_rebalancer.core.portfolio import Holding, Snapshot
+from ibkr_rebalancer.core.portfolio import Holding, Position, Snapshot
 from ibkr_rebalancer.core.quotes import Prices, prices_of
 
 
@@ -21,7 +21,7 @@ class Managed:
     symbol: str
     con_id: ConId
     weight: Decimal
-    """Of what is invested; 0 means that it has to go."""
+    """Of what is invested; 0 means that it is held and has to go."""
     listed: bool
     """Whether the allocation names it, if only with weight 0."""
     held: Decimal
@@ -55,7 +55,8 @@ def sort_holdings(
         Refused: a target cannot be planned: it is held short, its currency is not the account's, it has no
             usable price, or two symbols mean the same contract.
     """
-    symbols = _symbols_by_contract(snapshot.targets)
+    wanted = {symbol: contract for symbol, contract in snapshot.targets.items() if allocation.weights[symbol]}
+    symbols = _symbols_by_contract(wanted)
     holdings = {holding.position.con_id: holding for holding in snapshot.portfolio.holdings}
     managed = [
         _target(symbol, allocation.weights[symbol], con_id, holdings.get(con_id), snapshot, policy.limits)
@@ -74,6 +75,19 @@ def sort_holdings(
         tuple(sorted(managed, key=lambda line: (line.symbol, line.con_id))),
         tuple(sorted(untouched, key=lambda line: (line.symbol, line.con_id))),
     )
+
+
+def obstacle(position: Position, *, base_currency: str) -> str | None:
+    """Why a holding outside the targets is never traded, whatever its price; None if it may be."""
+    if position.security_type != STOCK:
+        return f"{position.security_type} positions are never traded"
+    if position.quantity < 0:
+        return "short positions are never traded"
+    if position.currency != base_currency:
+        return f"held in {position.currency}, not in the account's currency"
+    if position.quantity < 1:
+        return "less than one share, which the gateway does not sell"
+    return None
 
 
 def _symbols_by_contract(targets: Mapping[str, Contract]) -> dict[ConId, str]:
@@ -126,9 +140,9 @@ def _require_base_currency(symbol: str, contract: Contract, snapshot: Snapshot) 
 def _other(holding: Holding, allocation: Allocation, snapshot: Snapshot, limits: Limits) -> Managed | Untouched:
     """A holding without a target weight: to be sold, unless something keeps us from it."""
     position = holding.position
-    obstacle = _obstacle(holding, snapshot)
-    if obstacle is not None:
-        return _untouched(holding, obstacle)
+    reason = obstacle(position, base_currency=snapshot.portfolio.balances.currency)
+    if reason is not None:
+        return _untouched(holding, reason)
     prices = _usable_prices(position.con_id, snapshot, limits)
     if isinstance(prices, _NoPrices):
         return _untouched(holding, prices.reason)
@@ -153,19 +167,6 @@ def _untouched(holding: Holding, reason: str) -> Untouched:
         market_value=holding.market_value,
         reason=reason,
     )
-
-
-def _obstacle(holding: Holding, snapshot: Snapshot) -> str | None:
-    position = holding.position
-    if position.security_type != STOCK:
-        return f"{position.security_type} positions are never traded"
-    if position.quantity < 0:
-        return "short positions are never traded"
-    if position.currency != snapshot.portfolio.balances.currency:
-        return f"held in {position.currency}, not in the account's currency"
-    if position.quantity < 1:
-        return "less than one share, which the gateway does not sell"
-    return None
 
 
 def _usable_prices(con_id: ConId, snapshot: Snapshot, limits: Limits) -> Prices | _NoPrices:

@@ -14,12 +14,13 @@ from ibkr_rebalancer.core.documents import digest
 from ibkr_rebalancer.core.errors import Refused
 from ibkr_rebalancer.core.hours import is_open, next_open
 from ibkr_rebalancer.core.managed import Managed, sort_holdings
-from ibkr_rebalancer.core.money import BASIS_POINT, ZERO, share_of, to_cents
+from ibkr_rebalancer.core.money import BASIS_POINT, ZERO, share_of, to_cents, up_to_cents
 from ibkr_rebalancer.core.plan import Plan, Side, Skip, Strategy, Trade, Untouched
 from ibkr_rebalancer.core.policy import Policy
 from ibkr_rebalancer.core.portfolio import Balances, Snapshot
 from ibkr_rebalancer.core.sizing import Funds, Sizing, size_positions, trade_price
 
+HALF_A_SHARE = Decimal("0.5")
 VALUE_TOLERANCE = Decimal("0.005")
 """Of net liquidation: how far our valuation may be from the broker's before the plan says so."""
 
@@ -35,11 +36,11 @@ def plan_rebalance(allocation: Allocation, *, snapshot: Snapshot, policy: Policy
     """
     names, untouched = sort_holdings(allocation, snapshot=snapshot, policy=policy)
     funds = _funds(snapshot.portfolio.balances, policy)
-    sizing = size_positions(names, funds=funds, policy=policy)
+    sizing = size_positions(names, funds=funds, nearest=policy.rounds_to_nearest)
     idle = _idle_reason(names, sizing, funds, policy)
-    shares = sizing.shares if idle is None else {name.con_id: name.whole for name in names}
-    trades = [_trade(name, shares[name.con_id], sizing, funds) for name in names if shares[name.con_id] != name.whole]
-    skips = [_skip(name, sizing, funds, idle) for name in names if shares[name.con_id] == name.whole]
+    decided = sizing if idle is None else sizing.held(names, funds)
+    moved = [name for name in names if decided.shares[name.con_id] != name.whole]
+    trades = sorted((_trade(name, decided, funds) for name in moved), key=_order_of_sending)
     return Plan(
         account=snapshot.portfolio.account,
         plan_id=digest(allocation, snapshot, policy),
@@ -53,17 +54,21 @@ def plan_rebalance(allocation: Allocation, *, snapshot: Snapshot, policy: Policy
         currency=snapshot.portfolio.balances.currency,
         net_liquidation=funds.net_liquidation,
         cash=funds.cash,
-        cash_after=sizing.cash_after if idle is None else funds.cash,
-        cash_reserve=to_cents(funds.reserve),
+        cash_after=decided.cash_after,
+        cash_reserve=up_to_cents(decided.ideal.reserve),
         turnover=share_of(sum((trade.notional for trade in trades), ZERO), funds.net_liquidation),
         commission=sum((trade.commission for trade in trades), ZERO),
-        drift_before=share_of(sizing.drift_before, funds.net_liquidation),
-        drift_after=share_of(sizing.drift_after if idle is None else sizing.drift_before, funds.net_liquidation),
-        trades=tuple(sorted(trades, key=lambda trade: (trade.side is Side.BUY, -trade.notional, trade.symbol))),
-        skips=tuple(skips),
+        drift_before=share_of(decided.drift_before, funds.net_liquidation),
+        drift_after=share_of(decided.drift_after, funds.net_liquidation),
+        trades=tuple(trades),
+        skips=tuple(_skip(name, sizing, funds, idle) for name in names if name not in moved),
         untouched=untouched,
         remarks=tuple(_remarks(allocation, names, untouched, trades, funds, snapshot)),
     )
+
+
+def _order_of_sending(trade: Trade) -> tuple[bool, Decimal, str]:
+    return trade.side is Side.BUY, -trade.notional, trade.symbol
 
 
 def _funds(balances: Balances, policy: Policy) -> Funds:
@@ -78,23 +83,23 @@ def _funds(balances: Balances, policy: Policy) -> Funds:
         net_liquidation=balances.net_liquidation,
         cash=cash,
         spendable=min(cash, balances.available_funds),
-        reserve=balances.net_liquidation * policy.cash_reserve_pct / 100,
+        reserve_rate=policy.cash_reserve_pct / 100,
     )
 
 
 def _idle_reason(names: Sequence[Managed], sizing: Sizing, funds: Funds, policy: Policy) -> str | None:
-    """Why nothing is traded at all, or None: a plan must be worth its trades unless something has to go."""
-    if any(not name.weight for name in names):
-        return None
+    """Why nothing is traded at all, or None: a plan must be worth its trades, unless something has to go."""
     least = policy.min_gain_bp * BASIS_POINT * funds.net_liquidation
     gain = sizing.drift_before - sizing.drift_after
-    if gain >= least or funds.cash < funds.reserve - least:
+    has_to_go = any(not name.weight for name in names)
+    if policy.rounds_to_nearest or has_to_go or gain >= least or funds.cash < sizing.ideal.reserve - least:
         return None
-    gain_bp = gain / funds.net_liquidation / BASIS_POINT
+    gain_bp = max(ZERO, gain / funds.net_liquidation / BASIS_POINT)
     return f"the whole plan would remove {gain_bp:.1f} bp of drift, less than min_gain_bp {policy.min_gain_bp}"
 
 
-def _trade(name: Managed, shares: int, sizing: Sizing, funds: Funds) -> Trade:
+def _trade(name: Managed, sizing: Sizing, funds: Funds) -> Trade:
+    shares = sizing.shares[name.con_id]
     quantity = abs(shares - name.whole)
     price = trade_price(name, shares)
     after = shares + name.fraction
@@ -111,18 +116,20 @@ def _trade(name: Managed, shares: int, sizing: Sizing, funds: Funds) -> Trade:
         weight_before=_weight(name, name.held, funds),
         weight_target=share_of(sizing.ideal.values[name.con_id], funds.net_liquidation),
         weight_after=_weight(name, after, funds),
-        reason=_trade_reason(name, after, sizing, funds),
+        reason=_trade_reason(name, sizing, funds),
     )
 
 
-def _trade_reason(name: Managed, after: Decimal, sizing: Sizing, funds: Funds) -> str:
+def _trade_reason(name: Managed, sizing: Sizing, funds: Funds) -> str:
+    shares, wanted = sizing.shares[name.con_id], sizing.ideal.shares(name)
     if not name.weight:
         left = f"; {name.fraction} of a share stays, the gateway sells whole ones" if name.fraction else ""
         return ("target weight 0" if name.listed else "not in the targets") + left
-    ideal = sizing.ideal.values[name.con_id]
-    off = (name.held * name.prices.value - ideal) / funds.net_liquidation
-    short = int(ideal / name.prices.value - after)
-    stint = f"; {short} fewer than wanted, cash reaches no further" if short >= 1 else ""
+    off = share_of(name.held * name.prices.value - sizing.ideal.values[name.con_id], funds.net_liquidation)
+    if shares < name.whole <= wanted:
+        return f"sold to raise cash, though underweight by {abs(off):.2%}"
+    fewer = int(wanted) - shares
+    stint = f"; {_shares(fewer)} fewer than wanted, so that cash does most" if fewer > 0 else ""
     return f"{'over' if off > 0 else 'under'}weight by {abs(off):.2%}{stint}"
 
 
@@ -139,12 +146,18 @@ def _skip(name: Managed, sizing: Sizing, funds: Funds, idle: str | None) -> Skip
 
 
 def _skip_reason(name: Managed, sizing: Sizing, idle: str | None) -> str:
-    off = sizing.ideal.values[name.con_id] / name.prices.value - name.held
+    lacking = sizing.ideal.shares(name) - name.whole
     if idle is not None and sizing.shares[name.con_id] != name.whole:
         return idle
-    if off < 1:
-        return "on target, as near as whole shares and cash allow"
-    return f"{int(off)} shares under the target, but cash does not reach for one"
+    if lacking >= 1:
+        return f"{_shares(int(lacking))} under the target, and cash does more elsewhere"
+    if lacking > HALF_A_SHARE:
+        return f"{lacking:.2f} of a share under the target, and cash does more elsewhere"
+    return "on target to the nearest share"
+
+
+def _shares(count: int) -> str:
+    return f"{count} share{'' if count == 1 else 's'}"
 
 
 def _weight(name: Managed, held: Decimal, funds: Funds) -> Decimal:

@@ -26,7 +26,7 @@ class Quote:
     """Close of the previous session."""
     data: DataKind
     received_at: datetime
-    """When the newest of the prices reached us, by this machine's clock."""
+    """When bid and ask had both reached us, or without them the price there is; by this machine's clock."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,17 +46,19 @@ class Prices:
 def prices_of(quote: Quote | None) -> Prices | None:
     """The prices a dry run may plan with, or None when the quote has no usable price.
 
-    Bid and ask if both are there and not crossed, else the last price, else the previous close.
+    Bid and ask if they make a market, else the last price, else the previous close.
     """
     if quote is None:
         return None
-    if quote.bid is not None and quote.ask is not None and quote.bid <= quote.ask:
+    bid, ask = quote.bid, quote.ask
+    if bid is not None and ask is not None and 0 < bid <= ask:
         remark = None if quote.data is DataKind.LIVE else f"{quote.data.value} bid and ask"
-        return Prices(bid=quote.bid, ask=quote.ask, value=(quote.bid + quote.ask) / 2, remark=remark)
-    if quote.last is not None:
-        return _single(quote.last, f"{quote.data.value} last price, no bid and ask")
-    if quote.close is not None:
-        return _single(quote.close, "previous close, no current price")
+        return Prices(bid=bid, ask=ask, value=(bid + ask) / 2, remark=remark)
+    instead_of = "bid above ask" if bid is not None and ask is not None and bid > ask else "no bid and ask"
+    if quote.last is not None and quote.last > 0:
+        return _single(quote.last, f"{quote.data.value} last price, {instead_of}")
+    if quote.close is not None and quote.close > 0:
+        return _single(quote.close, f"previous close, {instead_of} and no last price")
     return None
 
 

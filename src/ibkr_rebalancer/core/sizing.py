@@ -1,31 +1,48 @@
 """How many shares of each instrument: as near to the targets as whole shares, cash and costs allow. Pure.
 
 Drift is half the sum of |value - ideal| over all instruments and cash, which equals the sum of the shortfalls
-alone. So the instruments are rounded down to whole shares, and what cash is left chooses, as a knapsack, who
-gets one share more. Costs (commission and half the spread) come off what is invested before the ideals are
-taken; that is what makes a second plan, once the first has filled, come out empty.
+alone. So the instruments are rounded down to whole shares, and the cash that is left chooses, as a knapsack, who
+gets more. Costs (commission and half the spread) come off what is invested before the ideals are taken; that is
+what makes a second plan, once the first has filled, come out empty.
 
-All money is in the account's base currency. Cash is moved at the bid and the ask, worth is told at the middle.
+All money is in the account's base currency. Cash moves at the bid and the ask, worth is told at the middle.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from decimal import ROUND_FLOOR, Decimal
+from math import ceil
 
 from ibkr_rebalancer.core.commissions import commission
 from ibkr_rebalancer.core.instruments import ConId
-from ibkr_rebalancer.core.knapsack import Purse, Share, choose_shares
+from ibkr_rebalancer.core.knapsack import Bundle, Purse, choose_bundles
 from ibkr_rebalancer.core.managed import Managed
 from ibkr_rebalancer.core.money import BASIS_POINT, ZERO
-from ibkr_rebalancer.core.policy import Policy
 
 COST_ROUNDS = 6
 """Costs depend on the orders and the orders on the costs; they settle in two or three rounds."""
+LEVEL_STEPS = 40
+"""Halvings in the search for the level that can be paid: to a millionth of a millionth."""
+HALF = Decimal("0.5")
 NEGLIGIBLE = BASIS_POINT / 10
 """Of net liquidation: how much nearer a choice of shares must come to be worth searching for."""
 
 Quantities = Mapping[ConId, int]
 """Whole shares by contract."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Costs:
+    """What the trades of a plan cost beside their prices in the middle."""
+
+    commission: Decimal = ZERO
+    spread: Decimal = ZERO
+    """Half the spread on every share traded."""
+
+    @property
+    def total(self) -> Decimal:
+        """Both."""
+        return self.commission + self.spread
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,17 +54,12 @@ class Funds:
     """In the base currency; negative is a loan, which is paid back first."""
     spendable: Decimal
     """At most `cash`: what the broker lets us spend before anything is sold."""
-    reserve: Decimal
-    """Cash that must be left when all is done."""
+    reserve_rate: Decimal
+    """Of net liquidation, once the costs are paid: cash that must be left when all is done."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Costs:
-    """What the trades of a plan cost beside the prices in the middle."""
-
-    commission: Decimal = ZERO
-    spread: Decimal = ZERO
-    """Half the spread on every share traded."""
+    def reserve(self, costs: Costs) -> Decimal:
+        """The cash that must be left, in money."""
+        return max(ZERO, self.reserve_rate * (self.net_liquidation - costs.total))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,176 +70,219 @@ class Ideal:
     """Worth of each instrument."""
     cash: Decimal
     """The reserve, and what the targets leave uninvested."""
+    reserve: Decimal
+
+    def shares(self, name: Managed) -> Decimal:
+        """Whole shares that would meet the ideal exactly, beside the fraction held; never negative."""
+        return max(ZERO, self.values[name.con_id] / name.prices.value - name.fraction)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sizing:
-    """The shares to end with, and how near that is."""
+    """The shares to end with, and how near that is. Drift is in money."""
 
     shares: Quantities
     ideal: Ideal
-    costs: Costs
     cash_after: Decimal
     drift_before: Decimal
-    """In money."""
     drift_after: Decimal
 
+    def held(self, names: Sequence[Managed], funds: Funds) -> "Sizing":
+        """The same question with the answer to leave everything as it is."""
+        return replace(self, shares=_held(names), cash_after=funds.cash, drift_after=self.drift_before)
 
-def size_positions(names: Sequence[Managed], *, funds: Funds, policy: Policy) -> Sizing:
+
+def size_positions(names: Sequence[Managed], *, funds: Funds, nearest: bool) -> Sizing:
     """Decide how many whole shares of each instrument to end with.
 
-    Sales and purchases never cross: what is to be bought is not sold first, and no sale goes beyond the whole
-    shares held. After costs, cash does not end below the reserve by any purchase.
+    What is to be bought is not sold, unless cash is below the reserve and has to be raised; no sale goes beyond the
+    whole shares held; no purchase leaves cash, costs paid, below the reserve. With `nearest`, a share is bought where
+    more than half of it is wanted, and costs do not lower the ideals.
     """
-    costs = Costs()
-    for _ in range(COST_ROUNDS):
-        ideal = _ideal(names, funds, costs if not policy.rounds_to_nearest else Costs())
-        shares = _affordable(names, _whole_shares(names, ideal, funds, costs, policy), ideal, funds)
-        actual = _costs(names, shares)
-        if actual.commission <= costs.commission and actual.spread <= costs.spread:
-            break
-        costs = Costs(commission=max(costs.commission, actual.commission), spread=max(costs.spread, actual.spread))
+    ideal, shares = _settle_costs(names, funds, nearest=nearest)
+    shares = _affordable(names, shares, ideal, funds)
     cash_after = _cash_after(names, shares, funds.cash)
     return Sizing(
         shares=shares,
         ideal=ideal,
-        costs=actual,
         cash_after=cash_after,
-        drift_before=_drift(names, {name.con_id: name.whole for name in names}, funds.cash, ideal),
+        drift_before=_drift(names, _held(names), funds.cash, ideal),
         drift_after=_drift(names, shares, cash_after, ideal),
     )
 
 
+def trade_price(name: Managed, shares: int) -> Decimal:
+    """The price at which cash moves when the holding goes to `shares`: the ask for more, the bid for fewer."""
+    return name.prices.ask if shares > name.whole else name.prices.bid
+
+
+def _settle_costs(names: Sequence[Managed], funds: Funds, *, nearest: bool) -> tuple[Ideal, dict[ConId, int]]:
+    """Repeat the decision with the costs it brings until they have been allowed for."""
+    costs = Costs()
+    for _ in range(COST_ROUNDS):
+        ideal = _ideal(names, funds, Costs() if nearest else costs)
+        shares = _whole_shares(names, ideal, funds, costs.commission, nearest=nearest)
+        actual = _costs(names, shares)
+        if actual.commission <= costs.commission and actual.spread <= costs.spread:
+            break
+        costs = Costs(commission=max(costs.commission, actual.commission), spread=max(costs.spread, actual.spread))
+    return ideal, shares
+
+
 def _ideal(names: Sequence[Managed], funds: Funds, costs: Costs) -> Ideal:
-    """Split what can be invested by the weights; a fraction that cannot be sold is no money to invest."""
-    worth = sum((_sellable(name) * name.prices.value for name in names), funds.cash)
-    invested = max(ZERO, worth - funds.reserve - costs.commission - costs.spread)
-    values = {name.con_id: name.weight * invested for name in names}
-    return Ideal(values=values, cash=funds.reserve + invested - sum(values.values(), ZERO))
+    """Split what can be invested by the weights.
 
-
-def _sellable(name: Managed) -> Decimal:
-    return name.held if name.weight else Decimal(name.whole)
+    A fraction worth more than its own ideal is stuck: the gateway sells whole shares only, so its worth is no money
+    to invest, and the others share what is left.
+    """
+    reserve = funds.reserve(costs)
+    worth = funds.cash + sum((name.held * name.prices.value for name in names), ZERO) - reserve - costs.total
+    stuck: dict[ConId, Decimal] = {}
+    weight = Decimal(1)
+    while True:
+        invested = max(ZERO, (worth - sum(stuck.values(), ZERO)) / weight) if weight > 0 else ZERO
+        more = {
+            name.con_id: name.fraction * name.prices.value
+            for name in names
+            if name.con_id not in stuck and name.fraction * name.prices.value > name.weight * invested
+        }
+        if not more:
+            break
+        stuck |= more
+        weight = 1 - sum((name.weight for name in names if name.con_id in stuck), ZERO)
+    values = {name.con_id: stuck.get(name.con_id, name.weight * invested) for name in names}
+    uninvested = (1 - sum((name.weight for name in names), ZERO)) * invested
+    return Ideal(values=values, cash=reserve + uninvested, reserve=reserve)
 
 
 def _whole_shares(
-    names: Sequence[Managed], ideal: Ideal, funds: Funds, costs: Costs, policy: Policy
+    names: Sequence[Managed], ideal: Ideal, funds: Funds, commissions: Decimal, *, nearest: bool
 ) -> dict[ConId, int]:
-    """Round down to whole shares, then let the cash that is left choose who gets one more."""
-    level = _affordable_level(names, ideal, funds, costs)
-    shares: dict[ConId, int] = {}
-    optional: list[tuple[ConId, Share]] = []
+    """Round down to whole shares, then let the cash that is left choose among the bundles on offer."""
+    level = _affordable_level(names, ideal, funds, commissions)
+    shares = {name.con_id: _floor(name, ideal, level) for name in names}
+    budget = _cash_after(names, shares, funds.spendable, commissions=commissions) - ideal.reserve
+    offers = [bundle for name in names for bundle in _above(name, shares[name.con_id], ideal, budget, nearest=nearest)]
+    lacking = max((bundle.cost for bundle in offers), default=0.0) - float(budget)
+    raising = funds.cash < ideal.reserve
     for name in names:
-        wanted = _ideal_shares(name, ideal)
-        reachable = max(wanted * level, Decimal(name.whole)) if wanted > name.whole else wanted
-        sure, choices = _choices(name, wanted, reachable, nearest=policy.rounds_to_nearest)
-        shares[name.con_id] = sure
-        optional += [(name.con_id, share) for share in choices]
-    spendable = _cash_after(names, shares, funds.spendable, commissions=costs.commission)
-    wanted_cash = max(ZERO, ideal.cash - funds.reserve - (funds.cash - funds.spendable))
-    purse = Purse(
-        budget=float(spendable - funds.reserve),
-        cash_goal=0.0 if policy.rounds_to_nearest else float(wanted_cash),
-    )
-    tolerance = float(NEGLIGIBLE * funds.net_liquidation)
-    for index in choose_shares([share for _, share in optional], purse, tolerance=tolerance):
-        shares[optional[index][0]] += 1
+        for bundle in _below(name, shares[name.con_id], ideal, lacking, raising=raising):
+            offers.append(bundle)
+            shares[name.con_id] -= bundle.count
+            budget += Decimal(bundle.cost)
+    wanted_cash = ideal.cash - ideal.reserve - (funds.cash - funds.spendable)
+    purse = Purse(budget=float(budget), cash_goal=0.0 if nearest else max(0.0, float(wanted_cash)))
+    for index in choose_bundles(offers, purse, tolerance=float(NEGLIGIBLE * funds.net_liquidation)):
+        shares[offers[index].con_id] += offers[index].count
     return shares
 
 
-def _ideal_shares(name: Managed, ideal: Ideal) -> Decimal:
-    """Whole shares that would meet the ideal exactly, beside the fraction held; not negative."""
-    return max(ZERO, ideal.values[name.con_id] / name.prices.value - name.fraction)
+def _floor(name: Managed, ideal: Ideal, level: Decimal) -> int:
+    """The whole shares that are in any case meant to be held; a purchase reaches up to `level` of its ideal."""
+    wanted = ideal.shares(name)
+    return _down(wanted) if wanted <= name.whole else max(name.whole, _down(wanted * level))
 
 
-def _choices(name: Managed, wanted: Decimal, reachable: Decimal, *, nearest: bool) -> tuple[int, list[Share]]:
-    """The shares of one instrument that are sure, and those that compete for cash.
+def _above(name: Managed, floor: int, ideal: Ideal, budget: Decimal, *, nearest: bool) -> Iterator[Bundle]:
+    """Shares beyond the floor: whole ones that the level cut off, and the one that is wanted in part."""
+    wanted = ideal.shares(name)
+    price = name.prices.ask if wanted > name.whole else name.prices.bid
+    reachable = max(0, _down(budget / price))
+    yield from _bundles(name, min(_down(wanted) - floor, reachable), price)
+    part = wanted - _down(wanted)
+    if part > (HALF if nearest else ZERO):
+        yield Bundle(con_id=name.con_id, count=1, cost=float(price), gain=float(part * name.prices.value))
 
-    Competing are the share that `reachable` only reaches in part and, where leaving it does not turn a purchase
-    into a sale or touch a share that would be kept, the last whole one before it: one dear share left
-    out can be worth a share each of several cheap instruments.
+
+def _below(name: Managed, floor: int, ideal: Ideal, lacking: float, *, raising: bool) -> Iterator[Bundle]:
+    """Shares under the floor that may be given up: one, or as many as make room for the dearest that lacks cash.
+
+    One dear share can be worth many cheap ones. But what is to be bought is not sold unless cash must be raised, and
+    what is sold by just a share is not sold by more: the choices from where a plan leads are those it had, or fewer.
     """
-    floor = int(reachable.to_integral_value(ROUND_FLOOR))
-    part = min(Decimal(1), wanted - floor)
-    if wanted == name.whole or not name.weight:
-        return floor, []
-    buys = wanted > name.whole
-    cost = float(name.prices.ask if buys else name.prices.bid)
-    value = float(name.prices.value)
-    choices = []
-    if part > (Decimal("0.5") if nearest else ZERO):
-        choices.append(Share(name=name.symbol, cost=cost, gain=value * float(part)))
-    if floor > name.whole if buys else 1 <= floor <= name.whole - 2:
-        choices.append(Share(name=name.symbol, cost=cost, gain=value))
-        return floor - 1, choices
-    return floor, choices
+    wanted = ideal.shares(name)
+    if not name.weight:
+        return
+    if raising:
+        lowest = 0
+    elif wanted > name.whole:
+        lowest = name.whole
+    else:
+        lowest = 0 if floor <= name.whole - 2 else floor
+    bought = max(0, floor - max(lowest, name.whole))
+    depth = max(1, ceil(lacking / float(name.prices.bid)))
+    yield from _bundles(name, min(bought, depth), name.prices.ask)
+    yield from _bundles(name, min(floor - bought - lowest, depth - min(bought, depth)), name.prices.bid)
 
 
-def _affordable_level(names: Sequence[Managed], ideal: Ideal, funds: Funds, costs: Costs) -> Decimal:
+def _bundles(name: Managed, count: int, price: Decimal) -> Iterator[Bundle]:
+    """`count` fully wanted shares as bundles of 1, 2, 4 … and the rest, of which any number can be put together."""
+    size = 1
+    while count > 0:
+        taken = min(size, count)
+        cost, gain = float(taken * price), float(taken * name.prices.value)
+        yield Bundle(con_id=name.con_id, count=taken, cost=cost, gain=gain)
+        count -= taken
+        size *= 2
+
+
+def _affordable_level(names: Sequence[Managed], ideal: Ideal, funds: Funds, commissions: Decimal) -> Decimal:
     """The part of their ideal up to which all purchases can be paid: 1, unless the broker lets us spend less.
 
     Below 1 the most underweight, relatively, is filled first.
     """
-    purchases = [
-        (wanted, name) for name in names if (wanted := _ideal_shares(name, ideal)) > name.whole and name.weight
-    ]
-    sold = {
-        name.con_id: min(name.whole, int(_ideal_shares(name, ideal).to_integral_value(ROUND_FLOOR))) for name in names
-    }
-    money = _cash_after(names, sold, funds.spendable, commissions=costs.commission) - funds.reserve
 
-    def price_of(level: Decimal) -> Decimal:
-        return sum(
-            (
-                name.prices.ask * max(0, int((wanted * level).to_integral_value(ROUND_FLOOR)) - name.whole)
-                for wanted, name in purchases
-            ),
-            ZERO,
-        )
+    def fits(level: Decimal) -> bool:
+        shares = {name.con_id: _floor(name, ideal, level) for name in names}
+        return _cash_after(names, shares, funds.spendable, commissions=commissions) >= ideal.reserve
 
-    if price_of(Decimal(1)) <= money:
+    if fits(Decimal(1)):
         return Decimal(1)
     low, high = ZERO, Decimal(1)
-    for _ in range(40):
+    for _ in range(LEVEL_STEPS):
         middle = (low + high) / 2
-        low, high = (middle, high) if price_of(middle) <= money else (low, middle)
+        low, high = (middle, high) if fits(middle) else (low, middle)
     return low
 
 
 def _affordable(names: Sequence[Managed], shares: Quantities, ideal: Ideal, funds: Funds) -> dict[ConId, int]:
-    """Check the sum in decimals, actual commissions included; give back the least wanted shares if it is over."""
+    """Check the sum in decimals with the commissions of just these trades; give back purchases if it is over.
+
+    What goes is the share that costs least nearness among those that cover what is missing, else the dearest.
+    """
     kept = dict(shares)
-    short = funds.reserve - _cash_after(names, kept, funds.spendable)
-    while short > 0 and (bought := [name for name in names if kept[name.con_id] > name.whole]):
-        for name in sorted(bought, key=lambda name: (_last_share_density(name, kept[name.con_id], ideal), name.symbol)):
-            if short <= 0:
-                break
-            quantity, ask = kept[name.con_id] - name.whole, name.prices.ask
-            kept[name.con_id] -= 1
-            short -= ask + commission(quantity, ask) - commission(quantity - 1, ask)
+    while (missing := ideal.reserve - _cash_after(names, kept, funds.spendable)) > 0:
+        bought = [name for name in names if kept[name.con_id] > name.whole]
+        if not bought:
+            break
+        covering = [name for name in bought if name.prices.ask >= missing]
+        given = (
+            min(covering, key=lambda name: (_last_share_worth(name, kept[name.con_id], ideal), name.con_id))
+            if covering
+            else max(bought, key=lambda name: (name.prices.ask, name.con_id))
+        )
+        kept[given.con_id] -= 1
     return kept
 
 
-def _last_share_density(name: Managed, count: int, ideal: Ideal) -> Decimal:
-    part = min(Decimal(1), _ideal_shares(name, ideal) - (count - 1))
-    return part * name.prices.value / name.prices.ask
+def _last_share_worth(name: Managed, count: int, ideal: Ideal) -> Decimal:
+    """The shortfall that the last of `count` shares removes."""
+    return min(Decimal(1), ideal.shares(name) - (count - 1)) * name.prices.value
+
+
+def _held(names: Sequence[Managed]) -> Quantities:
+    return {name.con_id: name.whole for name in names}
 
 
 def _costs(names: Sequence[Managed], shares: Quantities) -> Costs:
     spread = sum(
-        (abs(shares[name.con_id] - name.whole) * (name.prices.ask - name.prices.bid) / 2 for name in names),
-        ZERO,
+        (abs(shares[name.con_id] - name.whole) * (name.prices.ask - name.prices.bid) / 2 for name in names), ZERO
     )
     return Costs(commission=_commissions(names, shares), spread=spread)
 
 
 def _commissions(names: Sequence[Managed], shares: Quantities) -> Decimal:
     return sum((commission(abs(shares[n.con_id] - n.whole), trade_price(n, shares[n.con_id])) for n in names), ZERO)
-
-
-def trade_price(name: Managed, shares: int) -> Decimal:
-    """The price at which cash moves when the holding goes to `shares`: the ask for more, the bid for fewer."""
-    return name.prices.ask if shares > name.whole else name.prices.bid
 
 
 def _cash_after(
@@ -240,8 +295,10 @@ def _cash_after(
 
 
 def _drift(names: Sequence[Managed], shares: Quantities, cash: Decimal, ideal: Ideal) -> Decimal:
-    """Half the distance from the ideal, in money; a fraction that has to go and cannot is not counted."""
-    distances = (
-        abs((shares[n.con_id] + _sellable(n) - n.whole) * n.prices.value - ideal.values[n.con_id]) for n in names
-    )
+    """Half the distance from the ideal, in money."""
+    distances = (abs((shares[n.con_id] + n.fraction) * n.prices.value - ideal.values[n.con_id]) for n in names)
     return (sum(distances, ZERO) + abs(cash - ideal.cash)) / 2
+
+
+def _down(number: Decimal) -> int:
+    return int(number.to_integral_value(ROUND_FLOOR))

@@ -40,7 +40,7 @@ class HttpAllocations:
     async def fetch(self, account: Account) -> bytes:
         """The document behind the account's URL, at most `MAX_BODY` bytes.
 
-        Connection failures, HTTP 429 and 5xx are tried again, with pauses, until the deadline.
+        Lost connections, HTTP 429 and 5xx are tried again, with growing pauses, until the deadline.
 
         Raises:
             AllocationUnavailable: `ALLOCATION_DENIED`, `ALLOCATION_TIMEOUT`, `ALLOCATION_TOO_LARGE`,
@@ -54,7 +54,7 @@ class HttpAllocations:
             except _TryAgain as trouble:
                 pause_s = 0.25 * 2**attempt * random.uniform(0.5, 1.5)  # noqa: S311 (jitter, not a secret)
                 if attempt == MAX_ATTEMPTS or time.monotonic() + pause_s >= ends:
-                    raise _unavailable(url, f"{trouble} (tried {attempt} times)") from trouble
+                    raise _unavailable(url, f"{trouble} ({attempt} {'try' if attempt == 1 else 'tries'})") from trouble
                 await asyncio.sleep(pause_s)
             except TimeoutError as late:
                 raise self._too_late(url) from late
@@ -73,10 +73,11 @@ class HttpAllocations:
             session.trust_env = not is_loopback(url)
             for _ in range(MAX_REDIRECTS + 1):
                 with self._request(session, url, ends) as response:
-                    if not response.is_redirect:
+                    location = _location(response)
+                    if location is None:
                         return _body(response, url, ends)
-                    url = _redirected(url, response.headers["Location"])
-        raise _redirect_refused(url, f"more than {MAX_REDIRECTS} redirects")
+                    url = _redirected(url, location)
+        raise _redirect_refused(url, f"more than {MAX_REDIRECTS} redirects in a row")
 
     def _request(self, session: requests.Session, url: str, ends: float) -> requests.Response:
         left_s = max(ends - time.monotonic(), 0.01)
@@ -85,8 +86,14 @@ class HttpAllocations:
             return session.get(
                 url, auth=self._auth, headers=headers, stream=True, timeout=left_s, allow_redirects=False
             )
-        except requests.RequestException as error:
-            raise _TryAgain(_reason(error)) from error
+        except requests.exceptions.SSLError as error:
+            raise _unavailable(url, "its TLS certificate could not be verified") from error
+        except requests.Timeout as error:
+            raise _TryAgain("it did not answer in time") from error
+        except requests.ConnectionError as error:
+            raise _TryAgain("it could not be reached, or closed the connection") from error
+        except (requests.RequestException, HTTPError, UnicodeError) as error:
+            raise _unavailable(url, f"the request could not be made ({type(error).__name__})") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +133,7 @@ async def _in_daemon_thread(work: Callable[[], bytes], ends: float) -> bytes:
 
 def _body(response: requests.Response, url: str, ends: float) -> bytes:
     """The decoded body of a good answer, read in small bites so that deadline and cap are kept."""
-    _check_status(response, url)
+    _check_status(response.status_code, url)
     body = bytearray()
     try:
         while chunk := response.raw.read1(CHUNK, decode_content=True):
@@ -140,40 +147,47 @@ def _body(response: requests.Response, url: str, ends: float) -> bytes:
             if time.monotonic() > ends:
                 raise _TryAgain("the deadline passed in the middle of the document")
     except (HTTPError, OSError) as error:
-        raise _TryAgain(f"the document was cut off ({_reason(error)})") from error
+        raise _TryAgain(f"the document was cut off ({type(error).__name__})") from error
     return bytes(body)
 
 
-def _check_status(response: requests.Response, url: str) -> None:
-    status = response.status_code
+def _check_status(status: int, url: str) -> None:
     if status == requests.codes.too_many_requests or status >= requests.codes.internal_server_error:
-        raise _TryAgain(f"HTTP {status} {response.reason}")
+        raise _TryAgain(f"it answered HTTP {status}")
     if status in {requests.codes.unauthorized, requests.codes.forbidden}:
         raise AllocationUnavailable(
             "ALLOCATION_DENIED",
-            f"{_host(url)} answered HTTP {status} {response.reason}.",
+            f"{_host(url)} answered HTTP {status}: the key is missing, wrong or has no right to this.",
             hint="Check ALLOCATIONS_API_KEY, and that it may read this allocation.",
         )
     if status != requests.codes.ok:
         raise AllocationUnavailable(
             "ALLOCATION_UNAVAILABLE",
-            f"{_host(url)} answered HTTP {status} {response.reason}.",
+            f"{_host(url)} answered HTTP {status}.",
             hint="Check allocations.url in accounts.yaml.",
         )
 
 
+def _location(response: requests.Response) -> str | None:
+    return response.headers["Location"] if response.is_redirect else None
+
+
 def _redirected(url: str, location: str) -> str:
     """Where a redirect leads; the key never goes to another scheme, host or port."""
-    target = urljoin(url, location)
-    if urlsplit(target)[:2] != urlsplit(url)[:2]:
-        raise _redirect_refused(url, f"a redirect to {_host(target)}")
+    try:
+        target = urljoin(url, location)
+        same_place = urlsplit(target)[:2] == urlsplit(url)[:2]
+    except ValueError:
+        same_place = False
+    if not same_place:
+        raise _redirect_refused(url, "a redirect to another place")
     return target
 
 
 def _redirect_refused(url: str, what: str) -> AllocationUnavailable:
     return AllocationUnavailable(
         "ALLOCATION_REDIRECT",
-        f"{_host(url)} answered with {what}, which is not followed.",
+        f"{_host(url)} answered with {what}, and the key must not be taken there.",
         hint="Put the final address into allocations.url.",
     )
 
@@ -188,16 +202,4 @@ def _unavailable(url: str, reason: str) -> AllocationUnavailable:
 
 def _host(url: str) -> str:
     """The part of a URL that may be shown: its path and query can hold a secret."""
-    parts = urlsplit(url)
-    return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
-
-
-def _reason(error: Exception) -> str:
-    """A foreign error in few words; its full text would quote the whole URL."""
-    if isinstance(error, requests.exceptions.SSLError):
-        return "the TLS certificate could not be verified"
-    if isinstance(error, requests.Timeout):
-        return "it did not answer in time"
-    if isinstance(error, requests.ConnectionError):
-        return "it could not be reached, or closed the connection"
-    return type(error).__name__
+    return urlsplit(url).netloc

@@ -27,7 +27,8 @@ async def plan_accounts(
     """A plan for each account, or why it has none; one account's trouble is not another's.
 
     Raises:
-        GatewayUnavailable: the gateway fails in the middle; then no account has a plan.
+        GatewayUnavailable, GatewayRefused: the gateway fails or says no to what concerns all accounts.
+        Refused: in live trading, the clocks disagree (`CLOCK_SKEW`).
     """
     allocations = await _fetch_allocations(accounts, source, observer)
     wanted = {
@@ -36,29 +37,28 @@ async def plan_accounts(
         if isinstance(allocation := allocations[account.account_id], Allocation)
     }
     snapshots = await take_snapshots(wanted, mode=mode, market=market, clock=clock, observer=observer)
-    return {
-        account.account_id: _plan(account, allocations[account.account_id], snapshots.get(account.account_id))
-        for account in accounts
-    }
+    plans: dict[AccountId, Plan | RebalancerError] = {}
+    for account in accounts:
+        match allocations[account.account_id]:
+            case Allocation() as allocation:
+                plans[account.account_id] = _plan(account, allocation, snapshots[account.account_id])
+            case error:
+                plans[account.account_id] = error
+    return plans
 
 
 async def _fetch_allocations(
     accounts: Sequence[Account], source: AllocationSource, observer: Observer
 ) -> Mapping[AccountId, Allocation | RebalancerError]:
-    fetched = await asyncio.gather(*(_fetch_allocation(account, source, observer) for account in accounts))
-    return {account.account_id: allocation for account, allocation in zip(accounts, fetched, strict=True)}
+    for account in accounts:
+        text = f"Fetching the targets of {account.account_id}"
+        observer.notify(Notice(event="allocation.fetch", text=text, account=account.account_id))
+    async with asyncio.TaskGroup() as group:
+        tasks = {account.account_id: group.create_task(_fetch_allocation(account, source)) for account in accounts}
+    return {account_id: task.result() for account_id, task in tasks.items()}
 
 
-async def _fetch_allocation(
-    account: Account, source: AllocationSource, observer: Observer
-) -> Allocation | RebalancerError:
-    observer.notify(
-        Notice(
-            event="allocation.fetch",
-            text=f"Fetching the targets of {account.account_id}",
-            account=account.account_id,
-        )
-    )
+async def _fetch_allocation(account: Account, source: AllocationSource) -> Allocation | RebalancerError:
     try:
         return parse_allocation(await source.fetch(account))
     except (AllocationUnavailable, AllocationRejected) as error:
@@ -70,17 +70,10 @@ def _queries(account: Account, allocation: Allocation) -> Mapping[str, ContractQ
     return {symbol: account.policy.query(symbol) for symbol, weight in allocation.weights.items() if weight}
 
 
-def _plan(
-    account: Account, allocation: Allocation | RebalancerError, snapshot: Snapshot | RebalancerError | None
-) -> Plan | RebalancerError:
-    match allocation, snapshot:
-        case Allocation(), Snapshot():
-            try:
-                return plan_rebalance(allocation, snapshot=snapshot, policy=account.policy)
-            except Refused as refusal:
-                return refusal
-        case Allocation(), RebalancerError() as error:
-            return error
-        case RebalancerError() as error, _:
-            return error
-    raise AssertionError(f"{account.account_id} has an allocation but no snapshot")
+def _plan(account: Account, allocation: Allocation, snapshot: Snapshot | RebalancerError) -> Plan | RebalancerError:
+    if isinstance(snapshot, RebalancerError):
+        return snapshot
+    try:
+        return plan_rebalance(allocation, snapshot=snapshot, policy=account.policy)
+    except Refused as refusal:
+        return refusal

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ibkr_rebalancer.core.errors import GatewayRefused, RebalancerError, Refused
-from ibkr_rebalancer.core.instruments import STOCK, ConId, Contract, ContractQuery, choose_contract
+from ibkr_rebalancer.core.instruments import ConId, Contract, ContractQuery, choose_contract
+from ibkr_rebalancer.core.managed import obstacle
 from ibkr_rebalancer.core.notices import Notice, Severity
 from ibkr_rebalancer.core.portfolio import (
     AccountId,
@@ -40,7 +41,7 @@ async def take_snapshots(
     """One snapshot per account, with the contracts of its target symbols; or why that account has none.
 
     Raises:
-        GatewayUnavailable: the gateway fails in the middle; then there is no snapshot of any account.
+        GatewayUnavailable, GatewayRefused: the gateway fails or says no to what concerns all accounts.
         Refused: in live trading, the clocks disagree (`CLOCK_SKEW`).
     """
     if not wanted:
@@ -52,15 +53,13 @@ async def take_snapshots(
     observer.notify(_step("contracts.lookup", f"Looking up {len(queries)} contracts"))
     candidates = await market.contracts(sorted(queries, key=lambda query: query.symbol))
     readings = {account: _reading(portfolios[account], wanted[account], candidates) for account in wanted}
-    whole = [reading for reading in readings.values() if isinstance(reading, _Reading)]
-    contracts = await _tradable_contracts(whole, market)
+    contracts = await _tradable_contracts([r for r in readings.values() if isinstance(r, _Reading)], market)
     observer.notify(_step("quotes.request", f"Asking for {len(contracts)} quotes"))
-    quotes = await market.quotes(list(contracts.values())) if contracts else {}
+    quotes = await market.quotes(list(contracts.values()))
     assembled_at = clock.now()
-    return {
-        account: reading
-        if isinstance(reading, RebalancerError)
-        else Snapshot(
+
+    def snapshot(reading: _Reading) -> Snapshot:
+        return Snapshot(
             portfolio=reading.portfolio,
             targets=reading.targets,
             quotes=quotes,
@@ -68,6 +67,9 @@ async def take_snapshots(
             taken_at=taken_at,
             assembled_at=assembled_at,
         )
+
+    return {
+        account: snapshot(reading) if isinstance(reading, _Reading) else reading
         for account, reading in readings.items()
     }
 
@@ -78,7 +80,7 @@ async def read_portfolios(
     """What each account holds, without targets or quotes; or why that account cannot be read.
 
     Raises:
-        GatewayUnavailable: the gateway fails in the middle; then there is no portfolio of any account.
+        GatewayUnavailable, GatewayRefused: the gateway fails or says no to what concerns all accounts.
     """
     managed = await market.managed_accounts()
     positions = await market.positions()
@@ -89,6 +91,20 @@ async def read_portfolios(
         except (Refused, GatewayRefused) as error:
             portfolios[account] = error
     return portfolios
+
+
+def require_managed(account: AccountId, managed: Sequence[AccountId]) -> None:
+    """Check that the gateway manages the account, before anything is asked about it.
+
+    Raises:
+        GatewayRefused: it does not (`ACCOUNT_NOT_MANAGED`).
+    """
+    if account not in managed:
+        raise GatewayRefused(
+            "ACCOUNT_NOT_MANAGED",
+            f"The gateway does not manage {account}; it manages {', '.join(managed)}.",
+            hint="Check account_id in accounts.yaml, and which user (and mode) the gateway is logged in with.",
+        )
 
 
 def _check_clock(server_time: datetime, clock: Clock, mode: TradingMode, observer: Observer) -> None:
@@ -129,26 +145,16 @@ async def _read_portfolio(
     return portfolio
 
 
-def require_managed(account: AccountId, managed: Sequence[AccountId]) -> None:
-    """Check that the gateway manages the account, before anything is asked about it.
-
-    Raises:
-        GatewayRefused: it does not (`ACCOUNT_NOT_MANAGED`).
-    """
-    if account not in managed:
-        raise GatewayRefused(
-            "ACCOUNT_NOT_MANAGED",
-            f"The gateway does not manage {account}; it manages {', '.join(managed)}.",
-            hint="Check account_id in accounts.yaml, and which user (and mode) the gateway is logged in with.",
-        )
-
-
 async def _tradable_contracts(readings: Sequence[_Reading], market: MarketView) -> dict[ConId, Contract]:
-    """The contracts of all targets and of all stocks held, once each."""
+    """The contracts of all targets, and of all holdings that could be sold, once each."""
     known = {contract.con_id: contract for reading in readings for contract in reading.targets.values()}
-    held = [holding.position for reading in readings for holding in reading.portfolio.holdings]
-    others = {p.con_id: p for p in held if p.security_type == STOCK and p.con_id not in known}
-    found = await market.contracts([ContractQuery(symbol=p.symbol, con_id=p.con_id) for p in others.values()])
+    queries = {
+        ContractQuery(symbol=p.symbol, con_id=p.con_id, currency=p.currency)
+        for reading in readings
+        for p in (holding.position for holding in reading.portfolio.holdings)
+        if p.con_id not in known and obstacle(p, base_currency=reading.portfolio.balances.currency) is None
+    }
+    found = await market.contracts(sorted(queries, key=lambda query: query.symbol))
     return known | {contract.con_id: contract for listed in found.values() for contract in listed}
 
 
