@@ -2,15 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from ibkr_rebalancer.core.errors import Busy, GatewayUnavailable, RebalancerError
+from ibkr_rebalancer.core.errors import Busy, GatewayUnavailable
 from ibkr_rebalancer.edges.ibkr.conversation import Conversation
 from ibkr_rebalancer.edges.ibkr.market import GatewayMarket
-from ibkr_rebalancer.edges.ibkr.troubles import CUT_OFF, ID_TAKEN, NOT_THE_PROTOCOL, Trouble
+from ibkr_rebalancer.edges.ibkr.troubles import CUT_OFF, ID_TAKEN, NOT_ACCEPTED, NOT_THE_PROTOCOL, SILENT, Trouble
 from ibkr_rebalancer.ports import Clock, Observer
 
+USUAL_PORTS = "IB Gateway listens on 4002 (paper) or 4001 (live)"
 READERS = range(2, 10)
 """Added to the configured client id: `watch` has the id itself, `execute` the next one."""
 
@@ -61,66 +62,59 @@ async def _connect(address: _Address, client_id: int, clock: Clock, connect_s: f
     """A session under the first reader id that is free."""
     ends = asyncio.get_running_loop().time() + connect_s
     for reader in READERS:
-        conversation = Conversation(clock)
-        trouble = await _start(conversation, address, client_id + reader, ends)
-        if trouble is None:
-            return conversation
-        await conversation.close()
-        if trouble is not ID_TAKEN:
-            raise _described(trouble, address)
-    first, last = client_id + READERS[0], client_id + READERS[-1]
+        outcome = await _start(address, client_id + reader, clock, ends)
+        if isinstance(outcome, Conversation):
+            return outcome
+        if outcome is not ID_TAKEN:
+            raise _described(outcome, address)
     raise Busy(
         ID_TAKEN.code,
-        f"All client ids for reading, {first} to {last}, are in use at the gateway at {address}.",
-        hint="Wait until other commands have finished, or set IBKR_CLIENT_ID to numbers that no other program uses.",
+        f"All client ids for reading, {client_id + READERS[0]} to {client_id + READERS[-1]}, are in use at {address}.",
+        hint=ID_TAKEN.hint,
     )
 
 
-async def _start(conversation: Conversation, address: _Address, client_id: int, ends: float) -> Trouble | None:
-    """Start the session by the time `ends`; on any error the conversation is closed."""
-    try:
-        async with asyncio.timeout_at(ends):
-            return await conversation.start(address.host, address.port, client_id)
-    except TimeoutError as late:
-        connected = conversation.connected
-        await conversation.close()
-        if not connected:
-            raise _unreachable(address, "the connection was not accepted in time") from late
-        raise _not_ready(address, "accepts connections but does not start a session") from late
-    except OSError as error:
-        await conversation.close()
-        raise _unreachable(address, error.strerror or str(error)) from error
-    except BaseException:
-        await conversation.close()
-        raise
+async def _start(address: _Address, client_id: int, clock: Clock, ends: float) -> Conversation | Trouble:
+    """A session under this client id, or what prevented it; then nothing is left of it."""
+    left_s = max(ends - asyncio.get_running_loop().time(), 0)
+    conversation = Conversation(clock)
+    async with AsyncExitStack() as unless_started:
+        unless_started.push_async_callback(conversation.close)
+        try:
+            trouble = await conversation.start(address.host, address.port, client_id, deadline_s=left_s)
+        except OSError as error:
+            raise _unreachable(address, error.strerror or str(error)) from error
+        if trouble is not None:
+            return trouble
+        unless_started.pop_all()
+    return conversation
 
 
-def _described(trouble: Trouble, address: _Address) -> RebalancerError:
-    """The sentence for a session that ended before it had begun."""
+def _described(trouble: Trouble, address: _Address) -> GatewayUnavailable:
+    """The sentence for a session that never began."""
+    if trouble is NOT_ACCEPTED:
+        return _unreachable(address, "the connection was not accepted in time")
+    if trouble is SILENT:
+        return _not_ready(address, "accepts connections but does not start a session")
     if trouble is CUT_OFF:
         return _not_ready(address, "closes the connection before a session has started")
     if trouble is NOT_THE_PROTOCOL:
         return GatewayUnavailable(
             trouble.code,
             f"What answers at {address} is not an Interactive Brokers gateway.",
-            hint="Check IBKR_HOST and IBKR_PORT: IB Gateway listens on 4002 (paper) or 4001 (live).",
+            hint=f"Check IBKR_HOST and IBKR_PORT: {USUAL_PORTS}.",
         )
     return trouble.during(f"a session was being started at {address}")
 
 
 def _unreachable(address: _Address, reason: str) -> GatewayUnavailable:
     return GatewayUnavailable(
-        "GATEWAY_UNREACHABLE",
+        NOT_ACCEPTED.code,
         f"No gateway can be reached at {address}: {reason}.",
         hint="Start IB Gateway and finish its login (also on the phone, if it asks there), and check IBKR_HOST and "
-        "IBKR_PORT: the usual ports are 4002 (paper) and 4001 (live).",
+        f"IBKR_PORT: {USUAL_PORTS}.",
     )
 
 
 def _not_ready(address: _Address, what: str) -> GatewayUnavailable:
-    return GatewayUnavailable(
-        "GATEWAY_NOT_READY",
-        f"The gateway at {address} {what}.",
-        hint="Approve its login on the phone if it waits for that, and check that its API settings allow socket "
-        "clients from this machine.",
-    )
+    return GatewayUnavailable(SILENT.code, f"The gateway at {address} {what}.", hint=SILENT.hint)

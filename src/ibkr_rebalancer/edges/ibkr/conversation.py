@@ -27,7 +27,9 @@ from ibkr_rebalancer.edges.ibkr.troubles import (
     ID_TAKEN,
     LINK_DOWN,
     NO_ACCOUNTS,
+    NOT_ACCEPTED,
     NOT_THE_PROTOCOL,
+    SILENT,
     TOO_OLD,
     UNANSWERED,
     Trouble,
@@ -119,7 +121,7 @@ class Conversation:
         self._wire: Wire = self._client
         self._listen()
 
-    async def start(self, host: str, port: int, client_id: int) -> Trouble | None:
+    async def start(self, host: str, port: int, client_id: int, *, deadline_s: float) -> Trouble | None:
         """Connect and start the session; or the trouble that was met, after which this conversation is of no use.
 
         Raises:
@@ -127,19 +129,17 @@ class Conversation:
         """
         connecting = asyncio.ensure_future(self._client.connectAsync(host, port, client_id, timeout=None))
         try:
-            await asyncio.wait([connecting, self._trouble], return_when=asyncio.FIRST_COMPLETED)
+            either: set[asyncio.Future[Any]] = {connecting, self._trouble}
+            await asyncio.wait(either, timeout=deadline_s, return_when=asyncio.FIRST_COMPLETED)
             if self._trouble.done():
                 return self._trouble.result()
+            if not connecting.done():
+                return SILENT if self._client.conn.isConnected() else NOT_ACCEPTED
             await connecting
+            return None
         finally:
             connecting.cancel()
             await asyncio.gather(connecting, return_exceptions=True)
-        return None
-
-    @property
-    def connected(self) -> bool:
-        """Whether somebody has accepted the connection, be it a gateway or not."""
-        return bool(self._client.conn.isConnected())
 
     async def close(self) -> None:
         """Leave. Requests still under way end with an error."""

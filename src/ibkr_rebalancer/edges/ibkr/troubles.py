@@ -18,6 +18,17 @@ class Trouble:
         return GatewayUnavailable(self.code, f"{self.what} while {occupation}.", hint=self.hint)
 
 
+NOT_ACCEPTED = Trouble(
+    code="GATEWAY_UNREACHABLE",
+    what="Nobody accepted the connection",
+    hint="Start IB Gateway, and check IBKR_HOST and IBKR_PORT.",
+)
+SILENT = Trouble(
+    code="GATEWAY_NOT_READY",
+    what="The gateway did not start a session",
+    hint="Approve its login on the phone if it waits for that, and check that its API settings allow socket clients "
+    "from this machine.",
+)
 CUT_OFF = Trouble(
     code="SNAPSHOT_INCOMPLETE",
     what="The gateway closed the connection",

@@ -1,0 +1,99 @@
+"""Logging: one stream, every line without secrets and with account numbers masked, whoever wrote it.
+
+The finished line is cleaned, not its parts, so that arguments, tracebacks and other people's records are covered.
+"""
+
+import logging
+import re
+import time
+from base64 import b64encode
+from collections.abc import Callable, Iterable, Iterator
+from typing import TextIO
+
+from ibkr_rebalancer.core.account_ids import with_account_ids_masked
+from ibkr_rebalancer.core.notices import Notice, Severity
+
+LINE = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+TIME = "%Y-%m-%d %H:%M:%SZ"
+
+CHATTY = ("ably", "asyncio", "httpcore", "httpx", "ib_async", "urllib3", "websockets")
+"""Libraries whose INFO is of no use to an owner: ib_async reports every message, ably its URL with the key in it."""
+
+MASK = "***"
+
+SHORTEST_TRACE = 4
+"""Characters that a secret must leave in a base64 text to be looked for there; fewer would be found everywhere."""
+
+LEVELS = {Severity.STEP: logging.INFO, Severity.WARNING: logging.WARNING}
+
+logger = logging.getLogger("ibkr_rebalancer")
+
+
+def configure_logging(level: str, *, secrets: Iterable[str], stream: TextIO | None = None) -> None:
+    """Log to `stream` (standard error if None) from `level` upwards, in place of any earlier set-up.
+
+    A record that cannot be formatted is dropped: Python would print its raw arguments instead.
+    """
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(_Cleaning(redactor(secrets)))
+    handler.setLevel(level)
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    logging.raiseExceptions = False
+    for name in CHATTY:
+        logging.getLogger(name).setLevel(logging.NOTSET if level == "DEBUG" else logging.WARNING)
+
+
+def redactor(secrets: Iterable[str]) -> Callable[[str], str]:
+    """A function that replaces the secrets in a text: plain, escaped, percent-encoded, and inside any base64."""
+    forms = {form for secret in secrets if secret for form in _forms(secret)}
+    if not forms:
+        return str
+    secret = re.compile("|".join(sorted(forms, key=len, reverse=True)), re.IGNORECASE)
+    return lambda text: secret.sub(MASK, text)
+
+
+class LogObserver:
+    """The observer that writes every notice into the log."""
+
+    def notify(self, notice: Notice) -> None:
+        logger.log(LEVELS[notice.severity], "%s: %s", notice.event, notice.text)
+
+
+class _Cleaning(logging.Formatter):
+    """Times are UTC."""
+
+    converter = time.gmtime
+
+    def __init__(self, redact: Callable[[str], str]) -> None:
+        super().__init__(LINE, TIME)
+        self._redact = redact
+
+    def format(self, record: logging.LogRecord) -> str:
+        return with_account_ids_masked(self._redact(super().format(record)))
+
+
+def _forms(secret: str) -> Iterator[str]:
+    """Patterns of all the ways in which a secret may be written."""
+    yield "".join(_written(character) for character in secret)
+    for offset in range(3):
+        if len(trace := _base64_trace(secret.encode(), offset)) >= SHORTEST_TRACE:
+            before = "[A-Za-z0-9+/_-]?" if offset else ""
+            yield f"{before}{''.join(_written(character) for character in trace)}[A-Za-z0-9+/_-]?(?:=|%3D){{0,2}}"
+
+
+def _written(character: str) -> str:
+    """A pattern of one character: itself, escaped as in repr and JSON, percent-encoded, or its URL-safe base64 twin."""
+    itself = {"\\": r"\\+", "'": r"\\*'", '"': r'\\*"', " ": r"[ +]", "+": "[+-]", "/": "[/_]"}
+    percent = "".join(f"%{byte:02X}" for byte in character.encode())
+    return f"(?:{itself.get(character, re.escape(character))}|{percent})"
+
+
+def _base64_trace(secret: bytes, offset: int) -> str:
+    """The characters that a secret alone decides in a base64 text when it begins `offset` bytes after a whole triple.
+
+    A base64 character has 6 bits: those before and after the trace also hold bits of the neighbouring bytes.
+    """
+    encoded = b64encode(bytes(offset) + secret).decode()
+    first = -(-offset * 8 // 6)
+    end = (offset + len(secret)) * 8 // 6
+    return encoded[first:end]

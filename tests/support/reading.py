@@ -1,0 +1,78 @@
+"""The product's gateway edge, connected to a sandbox: what the tests of reading begin with."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+from tests.support.sandbox import LOOPBACK
+
+from ibkr_rebalancer.core.instruments import ContractQuery
+from ibkr_rebalancer.core.notices import Notice
+from ibkr_rebalancer.core.portfolio import AccountId
+from ibkr_rebalancer.edges.ibkr.connection import Deadlines, open_gateway
+from ibkr_rebalancer.edges.ibkr.market import GatewayMarket
+
+NOW = datetime(2026, 11, 23, 15, 30, 1, tzinfo=UTC)
+"""This machine's time in the tests, one second after the sandbox's."""
+
+CLIENT_ID = 10
+"""As configured; readers take 12 to 19."""
+
+SOON_S = 0.1
+"""A deadline that a test waits for."""
+
+
+class StoppedClock:
+    """It is always `NOW`."""
+
+    def now(self) -> datetime:
+        return NOW
+
+
+class Notices:
+    """An observer that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.heard: list[Notice] = []
+
+    def notify(self, notice: Notice) -> None:
+        self.heard.append(notice)
+
+    @property
+    def texts(self) -> list[str]:
+        return [notice.text for notice in self.heard]
+
+
+@asynccontextmanager
+async def reading(
+    port: int,
+    *,
+    host: str = LOOPBACK,
+    observer: Notices | None = None,
+    connect_s: float = 10,
+    answer_s: float = 10,
+    quotes_s: float = 10,
+) -> AsyncIterator[GatewayMarket]:
+    """A reader of the gateway at `port`, with deadlines that only a broken test meets unless they are given."""
+    async with open_gateway(
+        host=host,
+        port=port,
+        client_id=CLIENT_ID,
+        clock=StoppedClock(),
+        observer=observer or Notices(),
+        deadlines=Deadlines(connect_s=connect_s, answer_s=answer_s, quotes_s=quotes_s),
+    ) as market:
+        yield market
+
+
+async def read_everything(market: GatewayMarket, symbols: Sequence[str] = ("AAA", "BBB")) -> list[object]:
+    """One of each question, in the order of a snapshot."""
+    clock = await market.server_time()
+    positions = await market.positions()
+    portfolios = [await market.portfolio(account) for account in await market.managed_accounts()]
+    found = await market.contracts([ContractQuery(symbol=symbol) for symbol in symbols])
+    quotes = await market.quotes([contract for listed in found.values() for contract in listed])
+    return [clock.replace(second=0), positions, portfolios, found, quotes]
+
+
+DU1 = AccountId("DU1")
