@@ -150,6 +150,23 @@ def test_fields_can_say_something_else() -> None:
     """)
 
 
+def test_faults_of_one_message_strike_in_their_order() -> None:
+    faults = [
+        fault("position", "notice", parameters={"code": 2103}),
+        fault("position", "alter", parameters={"position": "7"}),
+        fault("position", "delay", parameters={"ms": 30}),
+    ]
+    play = Dialogue(faults=faults)
+    play("""
+        >> reqPositions
+        << error code=2103
+        << position position=7
+        << positionEnd
+    """)
+    assert play.delays["position"] == 30
+    assert [event.details["action"] for event in play.events] == ["notice", "alter", "delay"]
+
+
 @pytest.mark.parametrize(("parameters", "bytes_sent"), [({}, HUGE_LENGTH), ({"hex": "00 01 FF"}, "0001ff")])
 def test_garbage(parameters: Document, bytes_sent: str) -> None:
     Dialogue(faults=[fault("positionEnd", "garbage", parameters=parameters)])(f"""

@@ -96,9 +96,12 @@ def test_the_handshake_is_two_fields_without_an_id() -> None:
 def test_a_group_is_a_count_and_its_rows() -> None:
     """Contract details with k identifiers have 40 + 2k fields, k bars make 5 + 8k."""
     bar = dict.fromkeys(("date", "open", "high", "low", "close", "volume", "wap", "count"), 1)
-    fields = TO_CLIENT["historicalData"].message(reqId=9, start="a", end="b", bars=[bar, bar]).fields
+    message = TO_CLIENT["historicalData"].message(reqId=9, start="a", end="b", bars=[bar, bar])
+    fields = message.fields
     assert fields[:5] == ["17", "9", "a", "b", "2"]
     assert len(fields) == 5 + 8 * 2
+    with pytest.raises(TypeError, match="historicalData: bars is a group"):
+        message["bars"]
 
 
 @pytest.mark.parametrize("values", [{}, {"orderId": 1, "more": 2}])

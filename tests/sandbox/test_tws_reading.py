@@ -211,6 +211,16 @@ def test_an_option_is_told_from_its_neighbours(strike: str) -> None:
     """)
 
 
+def test_a_currency_trades_on_its_own_exchange_only() -> None:
+    Dialogue(market={"EUR": {"sec_type": "CASH", "con_id": 12087792}})("""
+        >> reqContractDetails reqId=2 symbol=EUR secType=CASH exchange=IDEALPRO
+        << contractDetails conId=12087792 exchange=IDEALPRO validExchanges=IDEALPRO stockType=
+        << contractDetailsEnd
+        >> reqContractDetails reqId=3 symbol=EUR secType=CASH exchange=SMART
+        << error id=3 code=200
+    """)
+
+
 AMBIGUOUS = {"AAA": [{"con_id": 101, "primary_exchange": "ARCA"}, {"con_id": 201, "primary_exchange": "LSE"}]}
 
 

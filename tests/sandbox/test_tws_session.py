@@ -80,7 +80,16 @@ def test_nothing_is_answered_before_the_start() -> None:
 
 @pytest.mark.parametrize(
     "fields",
-    [["61"], ["61", "1", "more"], ["71", "2", "seven", ""], ["94", "3", "DU1", "", "x"], ["1234", "1"], ["²", "1"], []],
+    [
+        ["61"],
+        ["61", "1", "more"],
+        ["71", "2", "seven", ""],
+        ["94", "3", "DU1", "", "x"],
+        ["9", "8", "1", "0", "AAA", "OPT", "", "high", *[""] * 11],
+        ["1234", "1"],
+        ["²", "1"],
+        [],
+    ],
 )
 def test_what_is_no_request_is_error_320_and_the_session_goes_on(fields: list[str]) -> None:
     play = Dialogue()

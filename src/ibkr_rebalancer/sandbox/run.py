@@ -46,7 +46,7 @@ async def run_sandbox(
     """Serve the scenario until the block is left. Port 0 takes any free one; `log` also gets the log as JSON lines.
 
     Raises:
-        OSError: when a port is taken.
+        OSError: when a port is taken or the log can't be written.
         ScenarioError: when a fault names a message that doesn't exist.
     """
     sandbox = Sandbox(scenario, Log(log))

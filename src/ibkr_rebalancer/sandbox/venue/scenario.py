@@ -3,6 +3,7 @@
 Its document is the YAML a person writes, the state the control endpoint shows, and the shape of every change.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -228,11 +229,11 @@ def _read_parameters(where: str, action: str, body: Document) -> Document:
 
 
 def _written_account(account: Account, market: Market) -> Document:
-    handles = [listing.handle for listing in market.listings.values()]
+    handles = Counter(listing.handle for listing in market.listings.values())
     positions = {}
     for con_id, holding in account.positions.items():
         handle = market.listings[con_id].handle
-        positions[handle if handles.count(handle) == 1 else str(con_id)] = written(holding, HOLDING_KEYS)
+        positions[handle if handles[handle] == 1 else str(con_id)] = written(holding, HOLDING_KEYS)
     return written(account, ACCOUNT_KEYS) | {
         "cash": {currency: str(amount) for currency, amount in account.cash.items()},
         "positions": positions,
