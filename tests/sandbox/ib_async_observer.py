@@ -2,7 +2,7 @@
 
 import asyncio
 
-from ib_async import IB, Contract, RequestError, Stock, Ticker
+from ib_async import IB, Contract, Option, RequestError, Stock, Ticker
 from tests.sandbox.observation import CLIENT_ID, Facts, Observation, contract_facts, details_facts
 from tests.support.sandbox import LOOPBACK
 
@@ -23,7 +23,9 @@ async def observe(port: int) -> Observation:
 async def _observe(ib: IB) -> Observation:
     aaa = Stock("AAA", "SMART", "USD", conId=101)
     bbb = Stock("BBB", "SMART", "USD", conId=102)
-    (details,) = await ib.reqContractDetailsAsync(Stock("AAA", "SMART", "USD"))
+    option = Option("AAA", "20261218", 110, "C", "SMART")
+    (stock_details,) = await ib.reqContractDetailsAsync(Stock("AAA", "SMART", "USD"))
+    (option_details,) = await ib.reqContractDetailsAsync(option)
     (live,) = await ib.reqTickersAsync(aaa)
     delayed_unasked = await refused(ib, bbb)
     ib.reqMarketDataType(3)
@@ -36,7 +38,7 @@ async def _observe(ib: IB) -> Observation:
         account_values={(v.account, v.tag, v.currency): v.value for v in ib.accountValues("DU1")},
         portfolio={contract_facts(item.contract): tuple(item[1:-1]) for item in ib.portfolio("DU1")},
         summary={(v.account, v.tag, v.currency): v.value for v in await ib.accountSummaryAsync()},
-        details=details_facts(details),
+        details={101: details_facts(stock_details), 105: details_facts(option_details)},
         unknown=await unknown(ib, Stock("NOPE", "SMART", "USD")),
         ambiguous=[
             found.contract.conId
@@ -57,20 +59,20 @@ async def _observe(ib: IB) -> Observation:
     )
 
 
-async def unknown(ib: IB, contract: Contract) -> int:
+async def unknown(ib: IB, contract: Contract) -> tuple[int, str]:
     try:
         await ib.reqContractDetailsAsync(contract)
     except RequestError as exc:
-        return exc.code
-    return 0
+        return exc.code, exc.message
+    return 0, ""
 
 
-async def refused(ib: IB, contract: Contract) -> int:
+async def refused(ib: IB, contract: Contract) -> tuple[int, str]:
     try:
         await ib.reqTickersAsync(contract)
     except RequestError as exc:
-        return exc.code
-    return 0
+        return exc.code, exc.message
+    return 0, ""
 
 
 def quote_facts(ticker: Ticker) -> Facts:

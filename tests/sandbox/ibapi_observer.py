@@ -18,6 +18,8 @@ CALLBACKS = (
     "accountDownloadEnd",
     "accountSummary",
     "accountSummaryEnd",
+    "accountUpdateMulti",
+    "accountUpdateMultiEnd",
     "contractDetails",
     "contractDetailsEnd",
     "currentTime",
@@ -31,6 +33,8 @@ CALLBACKS = (
     "pnlSingle",
     "position",
     "positionEnd",
+    "positionMulti",
+    "positionMultiEnd",
     "tickGeneric",
     "tickPrice",
     "tickSize",
@@ -67,11 +71,11 @@ class Client:
             answers.append(self.ib.answers.get(timeout=DEADLINE_S))
         return answers
 
-    def until_error(self, code: int) -> int:
+    def until_error(self, request: int) -> tuple[int, str]:
         while True:
-            _, (_, _, found, *_) = self.until("error")[-1]
-            if found == code:
-                return code
+            _, (number, _, code, text, *_) = self.until("error")[-1]
+            if number == request:
+                return code, text
 
 
 @contextmanager
@@ -95,6 +99,23 @@ def observe(port: int, *, leave: Callable[[], None]) -> Observation:
         return _observe(client)
 
 
+def observe_multi(port: int, *, leave: Callable[[], None]) -> tuple[Facts, Facts]:
+    """Positions and account values of DU1 by the requests whose answers ib_async doesn't show. Blocks."""
+    with connected(port, leave=leave) as client:
+        client.until("nextValidId")
+        client.ib.reqPositionsMulti(1, "DU1", "")
+        positions = every(client.until("positionMultiEnd"), "positionMulti")
+        client.ib.reqAccountUpdatesMulti(2, "DU1", "", False)
+        values = every(client.until("accountUpdateMultiEnd"), "accountUpdateMulti")
+    return (
+        {
+            (number, account, model, contract_facts(held)): (float(quantity), cost)
+            for number, account, model, held, quantity, cost in positions
+        },
+        {(number, account, model, key, currency): value for number, account, model, key, value, currency in values},
+    )
+
+
 def _observe(client: Client) -> Observation:
     ib = client.ib
     started = client.until("nextValidId")
@@ -105,15 +126,17 @@ def _observe(client: Client) -> Observation:
     ib.reqAccountSummary(1, "All", SUMMARY_TAGS)
     summary = client.until("accountSummaryEnd")
     ib.reqContractDetails(2, contract("AAA"))
-    (details,) = every(client.until("contractDetailsEnd"), "contractDetails")
+    (stock_details,) = every(client.until("contractDetailsEnd"), "contractDetails")
+    ib.reqContractDetails(11, option("AAA", "20261218", 110, "C"))
+    (option_details,) = every(client.until("contractDetailsEnd"), "contractDetails")
     ib.reqContractDetails(3, contract("NOPE"))
-    unknown = client.until_error(200)
+    unknown = client.until_error(3)
     ib.reqContractDetails(4, contract("TWO"))
     ambiguous = every(client.until("contractDetailsEnd"), "contractDetails")
     ib.reqMktData(5, contract("AAA", con_id=101), "", True, False, [])
     live = client.until("tickSnapshotEnd")
     ib.reqMktData(6, contract("BBB", con_id=102), "", True, False, [])
-    delayed_unasked = client.until_error(10168)
+    delayed_unasked = client.until_error(6)
     ib.reqMarketDataType(3)
     ib.reqMktData(7, contract("BBB", con_id=102), "", True, False, [])
     delayed = client.until("tickSnapshotEnd")
@@ -141,7 +164,7 @@ def _observe(client: Client) -> Observation:
         summary={
             (account, tag, currency): value for _, account, tag, value, currency in every(summary, "accountSummary")
         },
-        details=details_facts(details[1]),
+        details={101: details_facts(stock_details[1]), 105: details_facts(option_details[1])},
         unknown=unknown,
         ambiguous=[found.contract.conId for _, found in ambiguous],
         live=quote_facts(live, bid=1, ask=2, last=4, close=9, sizes={0: "bid", 3: "ask", 5: "last"}),
@@ -177,6 +200,12 @@ def contract(symbol: str, *, con_id: int = 0) -> Any:
         "SMART",
         "USD",
     )
+    return wanted
+
+
+def option(symbol: str, expiry: str, strike: float, right: str) -> Any:
+    wanted = contract(symbol)
+    wanted.secType, wanted.lastTradeDateOrContractMonth, wanted.strike, wanted.right = "OPT", expiry, strike, right
     return wanted
 
 

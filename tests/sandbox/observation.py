@@ -1,8 +1,8 @@
 """What a client sees of the sandbox, as a value: two clients that run the same script must see the same.
 
 The script: connect as client 5, read managed accounts, positions, account values, portfolio and summary, look up a
-contract, an unknown and an ambiguous one, take a live quote, a delayed one without and with asking for it, five daily
-bars, profit of the account and of a position, and the time.
+contract and its option, an unknown and an ambiguous one, take a live quote, a delayed one without and with asking for
+it, five daily bars, profit of the account and of a position, and the time.
 """
 
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ SCENARIO: Document = {
         "DU2": {"type": "CASH", "currency": "EUR", "cash": "300", "positions": {"AAA": 1}},
     },
     "market": {
-        "AAA": {"isin": "US0000000001"},
+        "AAA": {"isin": "US0000000001", "trading_class": "NMS", "close": "98.5"},
         "BBB": {"data": "delayed"},
         "SOC": {
             "con_id": 104,
@@ -49,9 +49,13 @@ SCENARIO: Document = {
 Facts = dict[Any, Any]
 
 DETAILS = (
+    "contractMonth",
+    "evMultiplier",
     "marketName",
     "minTick",
     "orderTypes",
+    "priceMagnifier",
+    "realExpirationDate",
     "validExchanges",
     "longName",
     "timeZoneId",
@@ -63,7 +67,16 @@ DETAILS = (
     "sizeIncrement",
     "suggestedSizeIncrement",
 )
-CONTRACT = ("conId", "symbol", "secType", "right", "currency", "localSymbol", "tradingClass")
+CONTRACT = (
+    "conId",
+    "symbol",
+    "secType",
+    "lastTradeDateOrContractMonth",
+    "right",
+    "currency",
+    "localSymbol",
+    "tradingClass",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,16 +90,16 @@ class Observation:
     """contract -> (quantity, price, value, average cost, unrealized, realized)"""
     summary: Facts
     details: Facts
-    """Of AAA: contract, details, identifiers."""
-    unknown: int
-    """The error code of a lookup that finds nothing."""
+    """Of AAA and of its option, by conId: contract, details, identifiers."""
+    unknown: tuple[int, str]
+    """The error of a lookup that finds nothing."""
     ambiguous: list[int]
     """The conIds of a lookup that finds several."""
     live: Facts
     halted: float
     """Of the live quote; ib_async reads no halt of a delayed one."""
-    delayed_unasked: int
-    """The error code of a quote that isn't subscribed."""
+    delayed_unasked: tuple[int, str]
+    """The error of a quote that isn't subscribed."""
     delayed: Facts
     bars: list[Any]
     profit: tuple[float, float, float]

@@ -8,10 +8,10 @@ from tests.sandbox.ib_async_observer import observe
 from tests.sandbox.observation import SCENARIO
 from tests.support.sandbox import LOOPBACK, StartSandbox, fault, order_messages, received
 
-OPTION = (105, "AAA", "OPT", "C", "USD", "AAA   261218C00110000", "AAA", 110.0, 100.0)
-AAA = (101, "AAA", "STK", "", "USD", "AAA", "AAA", 0.0, 0.0)
-BBB = (102, "BBB", "STK", "", "USD", "BBB", "BBB", 0.0, 0.0)
-SOC = (104, "SOC", "STK", "", "EUR", "SOC", "SOC", 0.0, 0.0)
+OPTION = (105, "AAA", "OPT", "20261218", "C", "USD", "AAA   261218C00110000", "AAA", 110.0, 100.0)
+AAA = (101, "AAA", "STK", "", "", "USD", "AAA", "NMS", 0.0, 0.0)
+BBB = (102, "BBB", "STK", "", "", "USD", "BBB", "BBB", 0.0, 0.0)
+SOC = (104, "SOC", "STK", "", "", "EUR", "SOC", "SOC", 0.0, 0.0)
 
 
 async def test_it_sees_what_the_scenario_says(start_sandbox: StartSandbox) -> None:
@@ -30,14 +30,14 @@ async def test_it_sees_what_the_scenario_says(start_sandbox: StartSandbox) -> No
     assert seen.account_values["DU1", "CashBalance", "EUR"] == "-250.00"
     assert seen.summary["DU2", "NetLiquidation", "EUR"] == "380.00"
     assert seen.summary["DU2", "ExchangeRate", "USD"] == "0.800000"
-    assert seen.details["longName"] == "ALPHA"
-    assert seen.details["identifiers"] == [("ISIN", "US0000000001")]
-    assert seen.details["liquidHours"].startswith("20261123:0930-20261123:1600;")
-    assert (seen.unknown, seen.ambiguous, seen.delayed_unasked) == (200, [201, 202], 10168)
-    assert (seen.live["type"], seen.live["bid"], seen.live["close"]) == (1, (99.99, 100), 99)
+    assert seen.details[101]["longName"] == "ALPHA"
+    assert seen.details[101]["identifiers"] == [("ISIN", "US0000000001")]
+    assert seen.details[101]["liquidHours"].startswith("20261123:0930-20261123:1600;")
+    assert (seen.unknown[0], seen.ambiguous, seen.delayed_unasked[0]) == (200, [201, 202], 10168)
+    assert (seen.live["type"], seen.live["bid"], seen.live["close"]) == (1, (99.99, 100), 98.5)
     assert (seen.delayed["type"], seen.delayed["ask"], seen.delayed["last"]) == (3, (50.01, 100), (50, 100))
     assert [bar[0] for bar in seen.bars] == ["20261117", "20261118", "20261119", "20261120", "20261123"]
-    assert seen.profit_of_position == (100, 100, 975, 0, 10000)
+    assert seen.profit_of_position == (100, 150, 975, 0, 10000)
     assert abs(seen.current_time - 1795447800) < 5
     assert not order_messages(sandbox.log)
 
