@@ -60,12 +60,11 @@ class LogObserver:
 
 
 class _Cleaning(logging.Formatter):
-    """Times are UTC."""
-
-    converter = time.gmtime
+    """Lines in UTC, cleaned."""
 
     def __init__(self, redact: Callable[[str], str]) -> None:
         super().__init__(LINE, TIME)
+        self.converter = time.gmtime
         self._redact = redact
 
     def format(self, record: logging.LogRecord) -> str:
@@ -85,7 +84,7 @@ def _written(character: str) -> str:
     """A pattern of one character: itself, escaped as in repr and JSON, percent-encoded, or its URL-safe base64 twin."""
     itself = {"\\": r"\\+", "'": r"\\*'", '"': r'\\*"', " ": r"[ +]", "+": "[+-]", "/": "[/_]"}
     percent = "".join(f"%{byte:02X}" for byte in character.encode())
-    return f"(?:{itself.get(character, re.escape(character))}|{percent})"
+    return f"(?:{percent}|{itself.get(character, re.escape(character))})"
 
 
 def _base64_trace(secret: bytes, offset: int) -> str:

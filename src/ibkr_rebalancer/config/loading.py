@@ -1,0 +1,107 @@
+"""Find accounts.yaml and .env, read both, and hand out Settings or one ConfigError.
+
+The environment beats .env in the working folder, which beats .env beside accounts.yaml.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from ibkr_rebalancer.config.accounts import read_accounts
+from ibkr_rebalancer.config.environment import DotEnv, Given, merged, read_dotenv, read_variables, unreadable
+from ibkr_rebalancer.config.findings import Unfit, as_error
+from ibkr_rebalancer.config.schema import ENVIRONMENT, GATEWAY_PORTS, Gateway, Settings
+from ibkr_rebalancer.config.strict_yaml import parse
+from ibkr_rebalancer.core.errors import ConfigError
+from ibkr_rebalancer.core.policy import Account
+from ibkr_rebalancer.core.portfolio import TradingMode
+
+FILE_NAME = "accounts.yaml"
+USER_FOLDER = "ibkr-rebalancer"
+SYSTEM_FOLDER = Path("/etc/ibkr-rebalancer")
+
+
+def load_settings(path: Path | None, *, environ: Mapping[str, str], cwd: Path) -> Settings:
+    """The settings of this run, from the accounts.yaml at `path` or the first of the usual places that has one.
+
+    Raises:
+        ConfigError: something in it is missing, misspelt, out of range or contradicts something else.
+    """
+    dotenvs = [read_dotenv(cwd / ".env")]
+    config_path, text = _first_file(_places(path, merged(environ, dotenvs), cwd))
+    if not config_path.parent.samefile(cwd):
+        dotenvs.append(read_dotenv(config_path.parent / ".env"))
+    variables = read_variables(merged(environ, dotenvs), cwd=cwd)
+    accounts = _accounts(config_path, text)
+    mode = variables["TRADING_MODE"]
+    return Settings(
+        accounts=accounts,
+        mode=mode,
+        gateway=Gateway(
+            host=variables["IBKR_HOST"],
+            port=variables["IBKR_PORT"] or GATEWAY_PORTS[mode],
+            client_id=variables["IBKR_CLIENT_ID"],
+        ),
+        allocations_api_key=variables["ALLOCATIONS_API_KEY"],
+        log_level=variables["LOG_LEVEL"],
+        config_path=config_path,
+        secrets=_secrets(variables, accounts),
+        warnings=(*(w for dotenv in dotenvs for w in dotenv.warnings), *_exposures(dotenvs, mode)),
+    )
+
+
+def _places(path: Path | None, given: Mapping[str, Given], cwd: Path) -> list[Path]:
+    """Where to look: the one place that was named, else the usual ones."""
+    if path:
+        return [cwd / path]
+    if "REBALANCER_CONFIG" in given:
+        return [cwd / given["REBALANCER_CONFIG"].text]
+    folders = [cwd]
+    if "XDG_CONFIG_HOME" in given:
+        folders.append(Path(given["XDG_CONFIG_HOME"].text, USER_FOLDER))
+    elif "HOME" in given:
+        folders.append(Path(given["HOME"].text, ".config", USER_FOLDER))
+    return [folder / FILE_NAME for folder in (*folders, SYSTEM_FOLDER)]
+
+
+def _first_file(places: Sequence[Path]) -> tuple[Path, str]:
+    for place in places:
+        try:
+            return place, place.read_bytes().decode("utf-8-sig")
+        except FileNotFoundError:
+            continue
+        except (OSError, UnicodeDecodeError) as error:
+            raise unreadable(place, error) from error
+    raise ConfigError(
+        "CONFIG_NOT_FOUND",
+        f"There is no {' and no '.join(map(str, places))}.",
+        hint=f"Copy examples/{FILE_NAME} to {places[0]} and enter your accounts, or name the file with -c.",
+    )
+
+
+def _accounts(path: Path, text: str) -> tuple[Account, ...]:
+    try:
+        return read_accounts(parse(text))
+    except Unfit as trouble:
+        raise as_error(trouble.findings, path) from trouble
+
+
+def _secrets(variables: Mapping[str, Any], accounts: Sequence[Account]) -> tuple[str, ...]:
+    """The secret values, what follows a colon in them (an Ably key is `name:secret`), and the queries of URLs."""
+    keys = [variables[name] for name, key in ENVIRONMENT.items() if key.secret and variables[name]]
+    halves = [key.partition(":")[2] for key in keys]
+    queries = [urlsplit(account.allocations_url).query for account in accounts]
+    return tuple(dict.fromkeys(text for text in (*keys, *halves, *queries) if text))
+
+
+def _exposures(dotenvs: Sequence[DotEnv], mode: TradingMode) -> list[str]:
+    """Warnings about files with secrets that others may read; for real money that is an error."""
+    exposed = [dotenv.path for dotenv in dotenvs if dotenv.is_exposed]
+    if exposed and mode is TradingMode.LIVE:
+        raise ConfigError(
+            "CONFIG_SECRETS_EXPOSED",
+            f"Other users of this machine may read {exposed[0]}, and TRADING_MODE is live.",
+            hint=f"Run: chmod 600 {exposed[0]}",
+        )
+    return [f"Other users of this machine may read {path}; run: chmod 600 {path}" for path in exposed]

@@ -1,0 +1,220 @@
+"""Every setting there is: what it means, what its text must be, and the settings they become together.
+
+The defaults of an account's keys are the field defaults of `core.policy`; those of the environment stand here.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from ibkr_rebalancer.config.findings import unfit
+from ibkr_rebalancer.config.keys import BySymbol, Key, Section, decimal, matching, one_of, whole
+from ibkr_rebalancer.core.account_ids import ACCOUNT_ID
+from ibkr_rebalancer.core.addresses import is_loopback
+from ibkr_rebalancer.core.policy import Account
+from ibkr_rebalancer.core.portfolio import TradingMode
+
+GATEWAY_PORTS = {TradingMode.PAPER: 4002, TradingMode.LIVE: 4001}
+"""Where an IB Gateway listens unless told otherwise."""
+
+CLIENT_IDS = 10
+"""How many API client ids one installation uses, from IBKR_CLIENT_ID upwards."""
+
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+LARGEST_INT = 2**31 - 1
+"""What fits into the gateway's integers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gateway:
+    """Where the IB Gateway or TWS listens, and as whom we speak to it."""
+
+    host: str
+    port: int
+    client_id: int
+    """The first of `CLIENT_IDS` consecutive ones."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All that the owner decided, checked."""
+
+    accounts: tuple[Account, ...]
+    """In the order of the file; at least one, disabled ones included."""
+    mode: TradingMode
+    gateway: Gateway
+    allocations_api_key: str | None = field(repr=False)
+    log_level: str
+    """One of `LOG_LEVELS`."""
+    config_path: Path
+    """The accounts.yaml that was read."""
+    secrets: tuple[str, ...] = field(repr=False)
+    """Every text that must not be seen in a log or message."""
+    warnings: tuple[str, ...]
+    """Sentences about what is allowed, but hardly meant."""
+
+
+def _channel(text: str) -> str:
+    """Ably gives a leading [ or : a meaning of its own."""
+    if not text.isprintable() or text != text.strip() or text[:1] in {"", "[", ":"}:
+        raise ValueError(text)
+    return text
+
+
+def _url(text: str) -> str:
+    parts = urlsplit(text)
+    leads_somewhere = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    if not leads_somewhere or "@" in parts.netloc or not re.fullmatch(r"[!-~]+", text):
+        raise ValueError(text)
+    return text
+
+
+def _host(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_.-]+", text):
+        ip_address(text)
+    return text
+
+
+def _check_transport(allocations: Mapping[str, Any], line: int) -> None:
+    url = urlsplit(allocations["url"])
+    if url.scheme == "http" and not allocations.get("allow_http") and not is_loopback(allocations["url"]):
+        raise unfit(
+            line,
+            "CONFIG_INSECURE_URL",
+            f"allocations.url asks {url.hostname} over plain http, which shows the API key to the whole network.",
+            hint="Use https, or set allow_http: true beside the url if the way there is safe.",
+        )
+
+
+def _check_contract(contract: Mapping[str, Any], line: int) -> None:
+    others = [name for name in CONTRACT.keys if name != "con_id"]
+    if not contract:
+        raise unfit(
+            line,
+            "CONFIG_MISSING_KEY",
+            "This entry of contracts says nothing about the contract.",
+            hint=f"Give con_id, or some of {', '.join(others)}.",
+        )
+    if "con_id" in contract and len(contract) > 1:
+        raise unfit(
+            line,
+            "CONFIG_CONFLICT",
+            f"con_id names a contract by itself; {', '.join(n for n in others if n in contract)} could contradict it.",
+            hint="Keep con_id alone, or remove it.",
+        )
+
+
+CONTRACT = Section(
+    keys={
+        "con_id": whole(1, LARGEST_INT, meaning="Interactive Brokers' number of the contract"),
+        "exchange": matching(r"[A-Z0-9.]{1,20}", must="an exchange such as SMART", meaning="where orders are routed"),
+        "currency": matching(r"[A-Z]{3}", must="a currency such as USD", meaning="what the contract is traded in"),
+        "primary_exchange": matching(
+            r"[A-Z0-9.]{1,20}", must="an exchange such as ARCA", meaning="where the contract is listed"
+        ),
+    },
+    check=_check_contract,
+)
+
+POLICY = Section(
+    keys={
+        "enabled": one_of({"true": True, "false": False}, meaning="whether the account takes part at all"),
+        "cash_reserve_pct": decimal(0, 99, meaning="the percentage of net liquidation that stays in cash"),
+        "min_gain_bp": decimal(
+            0,
+            10_000,
+            meaning="the drift, in basis points of net liquidation, that a plan must remove to be worth its trades",
+        ),
+        "contracts": BySymbol(entry=CONTRACT),
+        "limits": Section(
+            keys={
+                "max_quote_age_s": decimal(
+                    1, 3600, meaning="how old, in seconds, a price may be that a plan is made from"
+                ),
+            }
+        ),
+    }
+)
+"""What `defaults:` may say for all accounts, and each account for itself."""
+
+ACCOUNT = Section(
+    keys={
+        "account_id": matching(
+            ACCOUNT_ID.pattern,
+            must="an account number such as DU123456",
+            meaning="the number of an Interactive Brokers account",
+            required=True,
+        ),
+        "notification": Section(
+            keys={
+                "channel": Key(
+                    meaning="the Ably channel that announces new targets",
+                    must="printable text that does not begin with [ or :",
+                    read=_channel,
+                    required=True,
+                ),
+            }
+        ),
+        "allocations": Section(
+            keys={
+                "url": Key(
+                    meaning="where the target weights are fetched",
+                    must="an https:// address without a user name or password in it",
+                    read=_url,
+                    required=True,
+                    secret=True,
+                ),
+                "allow_http": one_of(
+                    {"true": True, "false": False}, meaning="whether the url may be one without encryption"
+                ),
+            },
+            check=_check_transport,
+        ),
+        **POLICY.keys,
+    }
+)
+
+ENVIRONMENT: Mapping[str, Key] = {
+    "IBKR_HOST": Key(
+        meaning="where the IB Gateway or TWS runs",
+        must="a host name or address without a port",
+        read=_host,
+        default="127.0.0.1",
+    ),
+    "IBKR_PORT": whole(
+        1,
+        65535,
+        meaning="the gateway's API port, by default "
+        + " or ".join(f"{port} ({mode.value})" for mode, port in GATEWAY_PORTS.items()),
+    ),
+    "IBKR_CLIENT_ID": whole(
+        1,
+        LARGEST_INT - CLIENT_IDS + 1,
+        meaning=f"the first of {CLIENT_IDS} API client ids that nobody else uses",
+        default=51,
+    ),
+    "TRADING_MODE": one_of(
+        {mode.value: mode for mode in TradingMode},
+        meaning="which kind of accounts may be touched at all",
+        default=TradingMode.PAPER,
+    ),
+    "REALTIME_API_KEY": matching(
+        r"[!-~]+", must="printable ASCII without spaces", meaning="the API key for Ably", secret=True
+    ),
+    "ALLOCATIONS_API_KEY": matching(
+        r"[!-~]+", must="printable ASCII without spaces", meaning="the bearer key sent to allocations.url", secret=True
+    ),
+    "LOG_LEVEL": Key(
+        meaning="how much is logged",
+        must=" or ".join(LOG_LEVELS),
+        read=lambda text: LOG_LEVELS[LOG_LEVELS.index(text.upper())],
+        default="INFO",
+    ),
+    "REBALANCER_CONFIG": Key(meaning="the path of accounts.yaml", must="a path", read=Path),
+}
+"""Every variable we read. A secret one may be given as NAME_FILE instead: the path of a file that holds it."""

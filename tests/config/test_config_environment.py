@@ -1,0 +1,241 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from ibkr_rebalancer.config.environment import DotEnv, Given, merged, read_dotenv, read_variables
+from ibkr_rebalancer.config.schema import ENVIRONMENT
+from ibkr_rebalancer.core.errors import ConfigError
+from ibkr_rebalancer.core.portfolio import TradingMode
+
+HERE = Path("/nowhere")
+
+
+def dotenv(folder: Path, text: str, *, mode: int = 0o600) -> DotEnv:
+    path = folder / ".env"
+    path.write_text(text, encoding="utf-8")
+    path.chmod(mode)
+    return read_dotenv(path)
+
+
+def values(**environ: str) -> dict[str, object]:
+    return read_variables(merged(environ, []), cwd=HERE)
+
+
+def refusal(**environ: str) -> ConfigError:
+    with pytest.raises(ConfigError) as caught:
+        values(**environ)
+    return caught.value
+
+
+def test_nothing_set_gives_the_defaults() -> None:
+    assert values() == {
+        "IBKR_HOST": "127.0.0.1",
+        "IBKR_PORT": None,
+        "IBKR_CLIENT_ID": 51,
+        "TRADING_MODE": TradingMode.PAPER,
+        "REALTIME_API_KEY": None,
+        "ALLOCATIONS_API_KEY": None,
+        "LOG_LEVEL": "INFO",
+        "REBALANCER_CONFIG": None,
+    }
+
+
+def test_everything_set() -> None:
+    assert values(
+        IBKR_HOST="ib-gateway",
+        IBKR_PORT="4004",
+        IBKR_CLIENT_ID="7",
+        TRADING_MODE="live",
+        REALTIME_API_KEY="app.key:secret",
+        ALLOCATIONS_API_KEY="k",
+        LOG_LEVEL="debug",
+        REBALANCER_CONFIG="a.yaml",
+    ) == {
+        "IBKR_HOST": "ib-gateway",
+        "IBKR_PORT": 4004,
+        "IBKR_CLIENT_ID": 7,
+        "TRADING_MODE": TradingMode.LIVE,
+        "REALTIME_API_KEY": "app.key:secret",
+        "ALLOCATIONS_API_KEY": "k",
+        "LOG_LEVEL": "DEBUG",
+        "REBALANCER_CONFIG": Path("a.yaml"),
+    }
+
+
+def test_an_empty_variable_is_not_set() -> None:
+    assert values(**dict.fromkeys([*ENVIRONMENT, "ALLOCATIONS_API_KEY_FILE"], "")) == values()
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("TRADING_MODE", "Live"),
+        ("TRADING_MODE", "both"),
+        ("IBKR_HOST", "127.0.0.1:4002"),
+        ("IBKR_HOST", "http://gateway"),
+        ("IBKR_HOST", "two words"),
+        ("IBKR_PORT", "0"),
+        ("IBKR_PORT", "65536"),
+        ("IBKR_PORT", "4002.0"),
+        ("IBKR_PORT", "04002"),
+        ("IBKR_PORT", "٤"),
+        ("IBKR_CLIENT_ID", "0"),
+        ("IBKR_CLIENT_ID", "-1"),
+        ("IBKR_CLIENT_ID", "2147483639"),
+        ("LOG_LEVEL", "TRACE"),
+    ],
+)
+def test_a_value_that_does_not_fit(name: str, text: str) -> None:
+    error = refusal(**{name: text})
+
+    assert error.code == "CONFIG_INVALID_VALUE"
+    assert error.message.startswith(f"the environment: {name} is {text!a}; it must be ")
+    assert error.hint.startswith(f"Correct it: {name} is ")
+
+
+@pytest.mark.parametrize("host", ["::1", "10.0.0.1", "ib_gateway.internal", "localhost"])
+def test_hosts_of_every_kind(host: str) -> None:
+    assert values(IBKR_HOST=host)["IBKR_HOST"] == host
+
+
+def test_the_largest_client_id_leaves_room_for_the_others() -> None:
+    assert values(IBKR_CLIENT_ID="2147483638")["IBKR_CLIENT_ID"] == 2**31 - 1 - 9
+
+
+@pytest.mark.parametrize("name", ["ALLOCATIONS_API_KEY", "REALTIME_API_KEY"])
+@pytest.mark.parametrize("text", ["hunter 2", "hunter2\n", "hunter\r2", "hünter2", "\x00hunter2"])
+def test_a_key_that_no_header_can_carry_is_refused_without_showing_it(name: str, text: str) -> None:
+    error = refusal(**{name: text})
+
+    assert error.message == f"the environment: {name} cannot be used; it must be printable ASCII without spaces."
+    assert "nter" not in error.hint
+
+
+@pytest.mark.parametrize("ending", ["", "\n", "\r\n"])
+def test_a_secret_from_a_file(tmp_path: Path, ending: str) -> None:
+    (tmp_path / "key").write_bytes(f"app.key:secret{ending}".encode())
+    given = merged({"REALTIME_API_KEY_FILE": "key"}, [])
+
+    assert read_variables(given, cwd=tmp_path)["REALTIME_API_KEY"] == "app.key:secret"
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"hunter2\n\n", b"hunter2\nhunter3\n"])
+def test_a_file_that_holds_no_single_secret(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "key"
+    path.write_bytes(content)
+
+    error = refusal(ALLOCATIONS_API_KEY_FILE=str(path))
+
+    assert error.message.startswith(f"{path}: ALLOCATIONS_API_KEY cannot be used")
+    assert "hunter" not in error.message
+
+
+def test_a_secret_file_that_is_not_there(tmp_path: Path) -> None:
+    error = refusal(ALLOCATIONS_API_KEY_FILE=str(tmp_path / "key"))
+
+    assert (error.code, error.message) == (
+        "CONFIG_UNREADABLE",
+        f"{tmp_path / 'key'} cannot be read: No such file or directory.",
+    )
+
+
+def test_a_secret_given_twice() -> None:
+    error = refusal(ALLOCATIONS_API_KEY="hunter2", ALLOCATIONS_API_KEY_FILE="/run/secrets/key")
+
+    assert error.code == "CONFIG_CONFLICT"
+    assert error.message == (
+        "ALLOCATIONS_API_KEY (the environment) and ALLOCATIONS_API_KEY_FILE (the environment) are both set."
+    )
+
+
+def test_a_dotenv_that_is_not_there(tmp_path: Path) -> None:
+    read = read_dotenv(tmp_path / ".env")
+
+    assert (read.given, read.warnings, read.is_exposed) == ({}, (), False)
+
+
+def test_what_a_dotenv_holds(tmp_path: Path) -> None:
+    """The format is python-dotenv's; `$NAME` stays as it is, and nothing reaches the process's environment."""
+    before = dict(os.environ)
+    lines = [
+        "\ufeff# ours",
+        "",
+        "IBKR_HOST=gateway # there",
+        "export LOG_LEVEL='DEBUG'",
+        'REALTIME_API_KEY="a.$b:c#d"',
+        "EMPTY=",
+        "BARE",
+    ]
+    read = dotenv(tmp_path, "\r\n".join(lines))
+
+    assert read.given == {
+        "IBKR_HOST": Given("gateway", f"{read.path}:3"),
+        "LOG_LEVEL": Given("DEBUG", f"{read.path}:4"),
+        "REALTIME_API_KEY": Given("a.$b:c#d", f"{read.path}:5"),
+    }
+    assert (read.warnings, read.is_exposed) == ((), False)
+    assert dict(os.environ) == before
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o644])
+def test_a_dotenv_that_others_may_read(tmp_path: Path, mode: int) -> None:
+    assert dotenv(tmp_path, "A=1\n", mode=mode).is_exposed
+
+
+def test_a_line_that_is_no_assignment_is_told_and_the_rest_read(tmp_path: Path) -> None:
+    read = dotenv(tmp_path, "A=1\n\nB='hunter2\nC=3\n")
+
+    assert [*read.given] == ["A", "C"]
+    assert read.warnings == (f"{read.path}:3: This line is not NAME=value and is passed over.",)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("ALLOCATION_API_KEY", "ALLOCATIONS_API_KEY"),
+        ("ALLOCATIONS_API_KEYFILE", "ALLOCATIONS_API_KEY_FILE"),
+        ("trading_mode", "TRADING_MODE"),
+        ("IBKR_CLIENTID", "IBKR_CLIENT_ID"),
+        ("IB_PORT", "IBKR_PORT"),
+    ],
+)
+def test_a_name_like_one_of_ours_is_told(tmp_path: Path, name: str, meant: str) -> None:
+    read = dotenv(tmp_path, f"{name}=hunter2\n")
+
+    assert read.warnings == (f"{read.path}:1: {name} is not read. Did you mean {meant}?",)
+
+
+def test_the_names_of_other_programs_are_not_ours_to_judge(tmp_path: Path) -> None:
+    others = ["IBKR_USERNAME", "IBKR_PASSWORD", "REALTIME_ENDPOINT", "REBALANCER_STATE", "TWS_USERID", "READ_ONLY_API"]
+
+    assert dotenv(tmp_path, "".join(f"{name}=x\n" for name in others)).warnings == ()
+
+
+def test_the_environment_beats_the_first_file_which_beats_the_second(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    first = dotenv(tmp_path, "A=first\nB=first\nC=first\n")
+    second = dotenv(tmp_path / "sub", "A=second\nB=second\nC=second\nD=second\n")
+
+    given = merged({"A": "environment", "B": ""}, [first, second])
+
+    assert {name: setting.text for name, setting in given.items()} == {
+        "A": "environment",
+        "B": "first",
+        "C": "first",
+        "D": "second",
+    }
+
+
+def test_a_dotenv_that_is_not_text(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"A=\xff\n")
+
+    with pytest.raises(ConfigError, match=r"\.env cannot be read: it is not UTF-8 text\."):
+        read_dotenv(tmp_path / ".env")
+
+
+def test_a_dotenv_that_is_a_folder(tmp_path: Path) -> None:
+    (tmp_path / ".env").mkdir()
+
+    with pytest.raises(ConfigError, match=r"\.env cannot be read: Is a directory\."):
+        read_dotenv(tmp_path / ".env")

@@ -1,0 +1,175 @@
+import base64
+import io
+import json
+import logging
+import re
+from collections.abc import Callable, Iterator
+from urllib.parse import quote, quote_plus
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from ibkr_rebalancer.core.notices import Notice, Severity
+from ibkr_rebalancer.core.portfolio import AccountId
+from ibkr_rebalancer.edges.logs import CHATTY, LogObserver, configure_logging, redactor
+
+SECRET = "app.key-1:s3cr3t/+='\"&\\%"  # noqa: S105 (made up)
+
+
+@pytest.fixture(autouse=True)
+def untouched_logging() -> Iterator[None]:
+    """Put the process's logging back as it was."""
+    root, raises = logging.getLogger(), logging.raiseExceptions
+    handlers, level = root.handlers[:], root.level
+    root.handlers = []
+    yield
+    root.handlers, logging.raiseExceptions = handlers, raises
+    root.setLevel(level)
+    for name in CHATTY:
+        logging.getLogger(name).setLevel(logging.NOTSET)
+
+
+def configured(level: str = "INFO", *secrets: str) -> io.StringIO:
+    stream = io.StringIO()
+    configure_logging(level, secrets=secrets, stream=stream)
+    return stream
+
+
+ENCODINGS: dict[str, Callable[[str], str]] = {
+    "plain": str,
+    "percent": lambda text: quote(text, safe=""),
+    "path": quote,
+    "form": quote_plus,
+    "lower case percent": lambda text: re.sub("%..", lambda hexed: hexed[0].lower(), quote(text, safe="")),
+    "repr": lambda text: repr(text)[1:-1],
+    "repr of repr": lambda text: repr(repr(text)[1:-1])[1:-1],
+    "json": lambda text: json.dumps(text)[1:-1],
+}
+
+
+@given(
+    st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters="*"), min_size=8),
+    st.text(),
+    st.text(),
+)
+@example(SECRET, "", "")
+@example("\\\\\\\\\\\\\\\\", "\\", "\\")
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_no_secret_survives_in_any_writing(encoding: str, secret: str, before: str, after: str) -> None:
+    written = ENCODINGS[encoding](secret)
+
+    assert written not in redactor([secret])(f"{before}{written}{after}").replace("***", "\n")
+
+
+@given(st.binary(max_size=7), st.binary(min_size=6, max_size=40).map(base64.b85encode), st.binary(max_size=7))
+@example(b"user:", SECRET.encode(), b"")
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
+def test_no_secret_can_be_read_from_base64(
+    encode: Callable[[bytes], bytes], before: bytes, secret: bytes, after: bytes
+) -> None:
+    """Whatever is encoded together with it: what is left of the text holds no whole byte of the secret."""
+    encoded = encode(before + secret + after).decode()
+
+    left, mask, right = redactor([secret.decode()])(f"Basic {encoded}").partition("***")
+
+    assert mask
+    assert len(left.removeprefix("Basic ")) * 6 <= len(before) * 8 + 7
+    assert len(right.rstrip("=")) * 6 <= len(after) * 8 + 7
+
+
+def test_the_whole_goes_before_its_part() -> None:
+    assert redactor(["s3cr3t", "app:s3cr3t"])("key=app:s3cr3t!") == "key=***!"
+
+
+@pytest.mark.parametrize("secrets", [[], [""]])
+def test_without_secrets_a_text_stays_as_it_is(secrets: list[str]) -> None:
+    assert redactor(secrets)("as it is") == "as it is"
+
+
+def test_a_short_secret_is_not_looked_for_in_base64() -> None:
+    """Two characters of base64 are in every other word."""
+    assert redactor(["ab"])("YW YWI cab") == "YW YWI c***"
+
+
+def test_message_arguments_and_traceback_are_cleaned() -> None:
+    stream = configured("INFO", SECRET)
+    try:
+        int(SECRET)
+    except ValueError:
+        logging.getLogger("anybody").exception("%s and %r for %s", SECRET, {"key": SECRET}, "DU123456", stack_info=True)
+
+    text = stream.getvalue()
+    assert "anybody: *** and {'key': '***'} for DU…456" in text
+    assert "base 10: '***'" in text
+    assert "s3cr3t" not in text
+    assert "DU123456" not in text
+
+
+def test_a_line_has_its_time_in_utc() -> None:
+    stream = configured()
+    record = logging.LogRecord("a", logging.INFO, "", 0, "hello", None, None)
+    record.created = 1795447800.0
+    logging.getLogger().handle(record)
+
+    assert stream.getvalue() == "2026-11-23 15:30:00Z INFO a: hello\n"
+
+
+def test_a_record_that_cannot_be_formatted_shows_its_arguments_to_nobody(capsys: pytest.CaptureFixture[str]) -> None:
+    stream = configured("INFO", SECRET)
+    logging.getLogger("careless").warning("%d", SECRET)
+
+    assert stream.getvalue() == ""
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("name", CHATTY)
+def test_chatty_libraries_are_heard_from_warning_upwards(name: str) -> None:
+    stream = configured("INFO", SECRET)
+    logging.getLogger(f"{name}.client").info("connecting with %s", SECRET)
+    logging.getLogger(f"{name}.client").warning("lost with %s", SECRET)
+
+    assert stream.getvalue().endswith(f"Z WARNING {name}.client: lost with ***\n")
+    assert stream.getvalue().count("\n") == 1
+
+
+@pytest.mark.parametrize("name", CHATTY)
+def test_chatty_libraries_are_heard_on_debug_and_cleaned_there_too(name: str) -> None:
+    stream = configured("DEBUG", SECRET)
+    logging.getLogger(f"{name}.client").debug("?key=%s", quote(SECRET))
+
+    assert stream.getvalue().endswith("?key=***\n")
+
+
+def test_a_higher_level_silences_everybody() -> None:
+    stream = configured("ERROR")
+    for name in ("ib_async", "ibkr_rebalancer"):
+        logging.getLogger(name).warning("not heard")
+
+    assert stream.getvalue() == ""
+
+
+def test_a_second_set_up_takes_the_place_of_the_first() -> None:
+    first, second = configured(), configured()
+    logging.getLogger().warning("once")
+
+    assert (first.getvalue(), second.getvalue().count("once")) == ("", 1)
+
+
+def test_without_a_stream_it_is_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("INFO", secrets=[])
+    logging.getLogger("a").info("hello")
+
+    assert capsys.readouterr().err.endswith("INFO a: hello\n")
+
+
+def test_notices_become_records() -> None:
+    stream = configured()
+    observer = LogObserver()
+    observer.notify(Notice(event="account.read", text="Reading DU123456, 50 % done", account=AccountId("DU123456")))
+    observer.notify(Notice(event="clock.skewed", text="The clocks are apart.", severity=Severity.WARNING))
+
+    assert [line.partition("Z ")[2] for line in stream.getvalue().splitlines()] == [
+        "INFO ibkr_rebalancer: account.read: Reading DU…456, 50 % done",
+        "WARNING ibkr_rebalancer: clock.skewed: The clocks are apart.",
+    ]
