@@ -1,6 +1,7 @@
 """The product's gateway edge, connected to a sandbox: what the tests of reading begin with."""
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
@@ -17,6 +18,9 @@ NOW = datetime(2026, 11, 23, 15, 30, 1, tzinfo=UTC)
 
 CLIENT_ID = 10
 """As configured; readers take 12 to 19."""
+
+DU1 = AccountId("DU1")
+"""The account of the base scenario."""
 
 SOON_S = 0.1
 """A deadline that a test waits for."""
@@ -75,4 +79,7 @@ async def read_everything(market: GatewayMarket, symbols: Sequence[str] = ("AAA"
     return [clock.replace(second=0), positions, portfolios, found, quotes]
 
 
-DU1 = AccountId("DU1")
+async def until(condition: Callable[[], object]) -> None:
+    """Let the event loop go on until the condition holds; the test's timeout is its end."""
+    while not condition():  # noqa: ASYNC110 (what is waited for happens in sandbox and library, which set no event)
+        await asyncio.sleep(0)

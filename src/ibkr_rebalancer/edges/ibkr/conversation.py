@@ -13,9 +13,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
-from ib_async import AccountValue, Client, Contract, ContractDetails, PortfolioItem, Position, TagValue
+from ib_async import AccountValue, Client, Contract, ContractDetails, PortfolioItem, Position
 
 from ibkr_rebalancer.core.errors import GatewayRefused, GatewayUnavailable
 from ibkr_rebalancer.edges.ibkr.codes import CODES, Effect, explain
@@ -34,6 +34,7 @@ from ibkr_rebalancer.edges.ibkr.troubles import (
     UNANSWERED,
     Trouble,
 )
+from ibkr_rebalancer.edges.ibkr.wire import Wire
 from ibkr_rebalancer.ports import Clock
 
 SYSTEM = -1
@@ -83,26 +84,6 @@ class Answer:
             self.ended.set_result(refusal)
 
 
-class Wire(Protocol):
-    """The requests of ib_async's `Client` that read. There is no other way to the socket, and none to trade."""
-
-    def reqCurrentTime(self) -> None: ...
-    def reqPositions(self) -> None: ...
-    def cancelPositions(self) -> None: ...
-    def reqAccountUpdates(self, subscribe: bool, account: str) -> None: ...
-    def reqContractDetails(self, number: int, contract: Contract) -> None: ...
-    def reqMarketDataType(self, kind: int) -> None: ...
-    def reqMktData(
-        self,
-        number: int,
-        contract: Contract,
-        generic_ticks: str,
-        snapshot: bool,
-        regulatory_snapshot: bool,
-        options: list[TagValue],
-    ) -> None: ...
-
-
 class Conversation:
     """The requests that are under way on one connection. Create it inside the event loop that runs it."""
 
@@ -113,6 +94,8 @@ class Conversation:
         self._clock = clock
         self._answers: dict[Key, Answer] = {}
         self._unnumbered = asyncio.Lock()
+        self._owed: set[str] = set()
+        """Kinds of requests given up: their messages may still come, and would pass for the next one's of that kind."""
         self._trouble: asyncio.Future[Trouble] = asyncio.get_running_loop().create_future()
         """Done while nothing can be asked; renewed when the link to Interactive Brokers is back."""
         self._gone = asyncio.Event()
@@ -165,6 +148,8 @@ class Conversation:
             GatewayRefused: the gateway says no.
         """
         async with self._unnumbered:
+            if kind in self._owed:
+                raise UNANSWERED.during(f"{about} was to be read")
             answer = await self._exchange(kind, lambda: send(self._wire), about=about, deadline_s=deadline_s)
             rows = self.whole(answer, about=about, deadline_s=deadline_s)
             stop(self._wire)
@@ -246,8 +231,7 @@ class Conversation:
         finally:
             del self._answers[key]
             if isinstance(key, str) and not answer.finished:
-                # Its messages may still come, and would pass for those of the next request of this kind.
-                self._break(UNANSWERED)
+                self._owed.add(key)
 
     def _require_sound(self, about: str) -> None:
         if self._trouble.done():
@@ -309,6 +293,8 @@ class Conversation:
         answer = self._answers.get(key)
         if answer is not None:
             answer.end(refusal)
+        elif isinstance(key, str):
+            self._owed.discard(key)
 
     # What follows is called by ib_async's client and decoder, a message at a time.
 

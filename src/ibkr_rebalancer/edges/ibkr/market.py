@@ -12,7 +12,7 @@ from ibkr_rebalancer.core.notices import Notice, Severity
 from ibkr_rebalancer.core.portfolio import AccountId, Portfolio, Position
 from ibkr_rebalancer.core.quotes import Quote
 from ibkr_rebalancer.edges.ibkr.codes import UNKNOWN_CONTRACT, explain
-from ibkr_rebalancer.edges.ibkr.conversation import MESSAGES_PER_S, Answer, Conversation, Wire, updates_of
+from ibkr_rebalancer.edges.ibkr.conversation import MESSAGES_PER_S, Answer, Conversation, updates_of
 from ibkr_rebalancer.edges.ibkr.translate import (
     contract_of,
     has_all_prices,
@@ -23,6 +23,7 @@ from ibkr_rebalancer.edges.ibkr.translate import (
     rows_of,
     wanted_contract,
 )
+from ibkr_rebalancer.edges.ibkr.wire import Wire
 from ibkr_rebalancer.ports import Observer
 
 DELAYED_FROZEN = 4
