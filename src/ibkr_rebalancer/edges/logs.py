@@ -52,6 +52,17 @@ def redactor(secrets: Iterable[str]) -> Callable[[str], str]:
     return lambda text: secret.sub(MASK, text)
 
 
+def redacted(text: str) -> str:
+    """The text as the log would show it; for what is written beside the log, such as a traceback on the terminal.
+
+    Before `configure_logging` no secret is known, and only account numbers are masked.
+    """
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler.formatter, _Cleaning):
+            return handler.formatter.clean(text)
+    return with_account_ids_masked(text)
+
+
 class LogObserver:
     """The observer that writes every notice into the log."""
 
@@ -68,7 +79,10 @@ class _Cleaning(logging.Formatter):
         self._redact = redact
 
     def format(self, record: logging.LogRecord) -> str:
-        return with_account_ids_masked(self._redact(super().format(record)))
+        return self.clean(super().format(record))
+
+    def clean(self, text: str) -> str:
+        return with_account_ids_masked(self._redact(text))
 
 
 def _forms(secret: str) -> Iterator[str]:
