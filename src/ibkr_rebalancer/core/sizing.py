@@ -161,7 +161,7 @@ def _whole_shares(
     """Round down to whole shares, then let the cash that is left choose among the bundles on offer."""
     level = _affordable_level(names, ideal, funds, commissions)
     shares = {name.con_id: _floor(name, ideal, level) for name in names}
-    budget = _cash_after(names, shares, funds.spendable, commissions=commissions) - ideal.reserve
+    budget = _cash_after(names, shares, funds.spendable) - ideal.reserve
     offers = [bundle for name in names for bundle in _above(name, shares[name.con_id], ideal, budget, nearest=nearest)]
     lacking = max((bundle.cost for bundle in offers), default=0.0) - float(budget)
     raising = funds.cash < ideal.reserve
@@ -188,42 +188,49 @@ def _above(name: Managed, floor: int, ideal: Ideal, budget: Decimal, *, nearest:
     wanted = ideal.shares(name)
     price = name.prices.ask if wanted > name.whole else name.prices.bid
     reachable = max(0, _down(budget / price))
-    yield from _bundles(name, min(_down(wanted) - floor, reachable), price)
+    top = min(_down(wanted), floor + reachable)
+    yield from _bundles(name, floor, top)
     part = wanted - _down(wanted)
     if part > (HALF if nearest else ZERO):
-        yield Bundle(con_id=name.con_id, count=1, cost=float(price), gain=float(part * name.prices.value))
+        cost = _outlay(name, top + 1) - _outlay(name, top)
+        yield Bundle(con_id=name.con_id, count=1, cost=float(cost), gain=float(part * name.prices.value))
 
 
 def _below(name: Managed, floor: int, ideal: Ideal, lacking: float, *, raising: bool) -> Iterator[Bundle]:
-    """Shares under the floor that may be given up: one, or as many as make room for the dearest that lacks cash.
+    """Shares under the floor that may be given up: one, or as many as make room for the dearest that lacks cash."""
+    depth = max(1, ceil(lacking / float(name.prices.bid)))
+    yield from _bundles(name, max(_fewest(name, ideal, raising=raising), floor - depth), floor)
 
-    One dear share can be worth many cheap ones. But what is to be bought is not sold unless cash must be raised, and
-    what is sold by just a share is not sold by more: the choices from where a plan leads are those it had, or fewer.
+
+def _fewest(name: Managed, ideal: Ideal, *, raising: bool) -> int:
+    """The least that a holding may come down to.
+
+    What is to be bought is not sold unless cash must be raised, and what is sold by just a share is not sold by more:
+    so the choices from where a plan leads are those it had, or fewer.
     """
     wanted = ideal.shares(name)
-    if not name.weight:
-        return
-    if raising:
-        lowest = 0
-    elif wanted > name.whole:
-        lowest = name.whole
-    else:
-        lowest = 0 if floor <= name.whole - 2 else floor
-    bought = max(0, floor - max(lowest, name.whole))
-    depth = max(1, ceil(lacking / float(name.prices.bid)))
-    yield from _bundles(name, min(bought, depth), name.prices.ask)
-    yield from _bundles(name, min(floor - bought - lowest, depth - min(bought, depth)), name.prices.bid)
+    if raising or not name.weight:
+        return 0
+    if wanted >= name.whole:
+        return name.whole
+    return 0 if _down(wanted) <= name.whole - 2 else _down(wanted)
 
 
-def _bundles(name: Managed, count: int, price: Decimal) -> Iterator[Bundle]:
-    """`count` fully wanted shares as bundles of 1, 2, 4 … and the rest, of which any number can be put together."""
+def _bundles(name: Managed, low: int, high: int) -> Iterator[Bundle]:
+    """The shares from `low` to `high`, all fully wanted, as bundles of 1, 2, 4 …: any number can be put together."""
     size = 1
-    while count > 0:
-        taken = min(size, count)
-        cost, gain = float(taken * price), float(taken * name.prices.value)
+    while low < high:
+        taken = min(size, high - low)
+        cost, gain = float(_outlay(name, low + taken) - _outlay(name, low)), float(taken * name.prices.value)
         yield Bundle(con_id=name.con_id, count=taken, cost=cost, gain=gain)
-        count -= taken
+        low += taken
         size *= 2
+
+
+def _outlay(name: Managed, shares: int) -> Decimal:
+    """The cash that it takes to hold `shares`; negative when it comes in."""
+    price = trade_price(name, shares)
+    return (shares - name.whole) * price + commission(abs(shares - name.whole), price)
 
 
 def _affordable_level(names: Sequence[Managed], ideal: Ideal, funds: Funds, commissions: Decimal) -> Decimal:
@@ -246,23 +253,29 @@ def _affordable_level(names: Sequence[Managed], ideal: Ideal, funds: Funds, comm
 
 
 def _affordable(names: Sequence[Managed], shares: Quantities, ideal: Ideal, funds: Funds) -> dict[ConId, int]:
-    """Check the sum in decimals with the commissions of just these trades; give back purchases if it is over.
+    """Check the sum in decimals with the commissions of just these trades; give up shares if it is over.
 
     What goes is the share that costs least nearness among those that cover what is missing, else the dearest.
     """
     kept = dict(shares)
+    raising = funds.cash < ideal.reserve
     while (missing := ideal.reserve - _cash_after(names, kept, funds.spendable)) > 0:
-        bought = [name for name in names if kept[name.con_id] > name.whole]
-        if not bought:
+        spare = [name for name in names if kept[name.con_id] > _fewest(name, ideal, raising=raising)]
+        if not spare:
             break
-        covering = [name for name in bought if name.prices.ask >= missing]
+        covering = [name for name in spare if _freed(name, kept[name.con_id]) >= missing]
         given = (
             min(covering, key=lambda name: (_last_share_worth(name, kept[name.con_id], ideal), name.con_id))
             if covering
-            else max(bought, key=lambda name: (name.prices.ask, name.con_id))
+            else max(spare, key=lambda name: (_freed(name, kept[name.con_id]), name.con_id))
         )
         kept[given.con_id] -= 1
     return kept
+
+
+def _freed(name: Managed, count: int) -> Decimal:
+    """The cash that holding one share less than `count` brings."""
+    return _outlay(name, count) - _outlay(name, count - 1)
 
 
 def _last_share_worth(name: Managed, count: int, ideal: Ideal) -> Decimal:
