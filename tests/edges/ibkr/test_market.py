@@ -284,6 +284,19 @@ async def test_a_refusal_is_an_error_at_once(start_sandbox: StartSandbox, reques
     assert error.hint
 
 
+@pytest.mark.parametrize(
+    ("message", "code", "request_name"),
+    [("positionEnd", 77777, "reqPositions"), ("contractDetails", 321, "reqContractDetails")],
+)
+async def test_a_message_about_no_request_ends_none(
+    start_sandbox: StartSandbox, message: str, code: int, request_name: str
+) -> None:
+    """Without a number, only a known refusal is taken for that of the request that has none either."""
+    sandbox = await start_sandbox(faults=[fault(message, "notice", parameters={"code": code})])
+    async with reading(sandbox.gateway_port) as market:
+        assert await QUESTIONS[request_name][0](market)
+
+
 async def test_an_account_that_the_gateway_does_not_know(start_sandbox: StartSandbox) -> None:
     """One account's refusal leaves the connection good for the next account."""
     sandbox = await start_sandbox()

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from ibkr_rebalancer.core.errors import Busy, GatewayUnavailable
 from ibkr_rebalancer.edges.ibkr.conversation import Conversation
 from ibkr_rebalancer.edges.ibkr.market import GatewayMarket
-from ibkr_rebalancer.edges.ibkr.troubles import CUT_OFF, ID_TAKEN, NOT_ACCEPTED, NOT_THE_PROTOCOL, SILENT, Trouble
+from ibkr_rebalancer.edges.ibkr.troubles import AT_START, ID_TAKEN, NOT_ACCEPTED, Trouble
 from ibkr_rebalancer.ports import Clock, Observer
 
-USUAL_PORTS = "IB Gateway listens on 4002 (paper) or 4001 (live)"
 READERS = range(2, 10)
 """Added to the configured client id: `watch` has the id itself, `execute` the next one."""
 
@@ -66,7 +65,7 @@ async def _connect(address: _Address, client_id: int, clock: Clock, connect_s: f
         if isinstance(outcome, Conversation):
             return outcome
         if outcome is not ID_TAKEN:
-            raise _described(outcome, address)
+            raise AT_START.get(outcome, outcome).at(str(address))
     raise Busy(
         ID_TAKEN.code,
         f"All client ids for reading, {client_id + READERS[0]} to {client_id + READERS[-1]}, are in use at {address}.",
@@ -83,38 +82,19 @@ async def _start(address: _Address, client_id: int, clock: Clock, ends: float) -
         try:
             trouble = await conversation.start(address.host, address.port, client_id, deadline_s=left_s)
         except OSError as error:
-            raise _unreachable(address, error.strerror or str(error)) from error
+            raise GatewayUnavailable(
+                NOT_ACCEPTED.code,
+                f"No gateway can be reached at {address}: {_reason(error)}.",
+                hint=NOT_ACCEPTED.hint,
+            ) from error
         if trouble is not None:
             return trouble
         unless_started.pop_all()
     return conversation
 
 
-def _described(trouble: Trouble, address: _Address) -> GatewayUnavailable:
-    """The sentence for a session that never began."""
-    if trouble is NOT_ACCEPTED:
-        return _unreachable(address, "the connection was not accepted in time")
-    if trouble is SILENT:
-        return _not_ready(address, "accepts connections but does not start a session")
-    if trouble is CUT_OFF:
-        return _not_ready(address, "closes the connection before a session has started")
-    if trouble is NOT_THE_PROTOCOL:
-        return GatewayUnavailable(
-            trouble.code,
-            f"What answers at {address} is not an Interactive Brokers gateway.",
-            hint=f"Check IBKR_HOST and IBKR_PORT: {USUAL_PORTS}.",
-        )
-    return trouble.during(f"a session was being started at {address}")
-
-
-def _unreachable(address: _Address, reason: str) -> GatewayUnavailable:
-    return GatewayUnavailable(
-        NOT_ACCEPTED.code,
-        f"No gateway can be reached at {address}: {reason}.",
-        hint="Start IB Gateway and finish its login (also on the phone, if it asks there), and check IBKR_HOST and "
-        f"IBKR_PORT: {USUAL_PORTS}.",
-    )
-
-
-def _not_ready(address: _Address, what: str) -> GatewayUnavailable:
-    return GatewayUnavailable(SILENT.code, f"The gateway at {address} {what}.", hint=SILENT.hint)
+def _reason(error: OSError) -> str:
+    """A failed connect in few words; asyncio's own are about its calls, and of several addresses it quotes all."""
+    if isinstance(error, ConnectionRefusedError) or error.errno is None:
+        return "nothing listens there"
+    return error.strerror or type(error).__name__

@@ -41,8 +41,6 @@ SYSTEM = -1
 """The request id of messages that are about no numbered request."""
 HEARD = (1, 4, 6, 7, 9, 10, 15, 49, 52, 54, 57, 58, 61, 62)
 """The messages we listen to, by id; the other known ones are not even read."""
-CLOSE_S = 1.0
-"""How long a closing socket may take to say goodbye."""
 MESSAGES_PER_S = Client.MaxRequests / Client.RequestsInterval
 """Above this ib_async holds messages back."""
 
@@ -130,10 +128,7 @@ class Conversation:
         with suppress(OSError):  # the socket may be dead already
             self._client.disconnect()
         if self._client.conn.transport is not None:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._gone.wait(), CLOSE_S)
-        if self._client.conn.transport is not None:
-            self._client.conn.transport.abort()
+            self._client.conn.transport.abort()  # nothing worth waiting for can still be unsent
             await self._gone.wait()
 
     async def ask(
@@ -193,10 +188,10 @@ class Conversation:
             GatewayRefused: it is a no.
         """
         if not answer.finished:
-            farms = f" It reports broken data farms: {', '.join(sorted(self.broken_farms))}." * bool(self.broken_farms)
+            farms = f" (broken data farms: {', '.join(sorted(self.broken_farms))})" if self.broken_farms else ""
             raise GatewayUnavailable(
                 "SNAPSHOT_INCOMPLETE",
-                f"The gateway did not deliver {about} to the end within {deadline_s:g} s.{farms}",
+                f"The gateway did not deliver {about} to the end within {deadline_s:.3g} s{farms}.",
                 hint="Run the command again; if it lasts, restart the gateway.",
             )
         if answer.refusal is not None:
@@ -375,7 +370,7 @@ class Conversation:
             case Effect.ENDS:
                 self._refused(number, Refusal(code=code, text=text))
             case Effect.NOTE:
-                pass
+                pass  # what it is about goes on
 
     def _refused(self, number: int, refusal: Refusal) -> None:
         """A no without a number is about the request that has none, if the code is known to end requests."""

@@ -1,4 +1,4 @@
-"""What can befall a whole connection, and the sentence and hint it becomes for whoever was reading just then."""
+"""What can befall a whole connection, and the sentence and hint it becomes for whoever met it."""
 
 from dataclasses import dataclass
 
@@ -7,28 +7,22 @@ from ibkr_rebalancer.core.errors import GatewayUnavailable
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trouble:
-    """Something that ends every request of a connection."""
+    """Something that ends every request of a connection, or keeps it from starting."""
 
     code: str
     what: str
+    """The beginning of a sentence that goes on with `while ...`, or with `at ...` if it is met at the start."""
     hint: str
 
     def during(self, occupation: str) -> GatewayUnavailable:
-        """The error it is to whoever was occupied just then."""
+        """The error it is to a request, in the middle of a session."""
         return GatewayUnavailable(self.code, f"{self.what} while {occupation}.", hint=self.hint)
 
+    def at(self, address: str) -> GatewayUnavailable:
+        """The error it is to whoever wanted a session at `host:port`."""
+        return GatewayUnavailable(self.code, f"{self.what} at {address}.", hint=self.hint)
 
-NOT_ACCEPTED = Trouble(
-    code="GATEWAY_UNREACHABLE",
-    what="Nobody accepted the connection",
-    hint="Start IB Gateway, and check IBKR_HOST and IBKR_PORT.",
-)
-SILENT = Trouble(
-    code="GATEWAY_NOT_READY",
-    what="The gateway did not start a session",
-    hint="Approve its login on the phone if it waits for that, and check that its API settings allow socket clients "
-    "from this machine.",
-)
+
 CUT_OFF = Trouble(
     code="SNAPSHOT_INCOMPLETE",
     what="The gateway closed the connection",
@@ -54,18 +48,52 @@ NOT_THE_PROTOCOL = Trouble(
     what="The gateway sent something that cannot be read",
     hint="Run the command again; if it lasts, restart the gateway and report its version.",
 )
-ID_TAKEN = Trouble(
-    code="CLIENT_ID_IN_USE",
-    what="Another program was using our client id",
-    hint="Set IBKR_CLIENT_ID to a range of ten numbers that no other program uses.",
+
+# At the start of a session:
+
+USUAL_PORTS = "IB Gateway listens on 4002 (paper) or 4001 (live)"
+LET_US_IN = (
+    "Approve the gateway's login on the phone if it waits for that, and check that its API settings allow socket "
+    "clients from this machine."
+)
+
+NOT_ACCEPTED = Trouble(
+    code="GATEWAY_UNREACHABLE",
+    what="Nothing accepted the connection in time",
+    hint="Start IB Gateway and finish its login (also on the phone, if it asks there), and check IBKR_HOST and "
+    f"IBKR_PORT: {USUAL_PORTS}.",
+)
+SILENT = Trouble(
+    code="GATEWAY_NOT_READY", what="The gateway accepts connections but does not start a session", hint=LET_US_IN
+)
+HUNG_UP = Trouble(
+    code="GATEWAY_NOT_READY", what="The gateway closes the connection before a session has started", hint=LET_US_IN
+)
+NO_GATEWAY = Trouble(
+    code="GATEWAY_PROTOCOL",
+    what="Something that is not an Interactive Brokers gateway answers",
+    hint=f"Check IBKR_HOST and IBKR_PORT: {USUAL_PORTS}.",
 )
 TOO_OLD = Trouble(
     code="GATEWAY_TOO_OLD",
-    what="The gateway turned out to be too old",
+    what="A gateway that is too old answers",
     hint="Update IB Gateway or TWS.",
 )
 NO_ACCOUNTS = Trouble(
     code="GATEWAY_NO_ACCOUNTS",
-    what="The gateway managed no account",
+    what="A gateway that manages no account answers",
     hint="Finish the gateway's login, and check that its user may use the API for an account.",
 )
+OFFLINE = Trouble(
+    code=LINK_DOWN.code,
+    what="A gateway that is not connected to Interactive Brokers answers",
+    hint=LINK_DOWN.hint,
+)
+ID_TAKEN = Trouble(
+    code="CLIENT_ID_IN_USE",
+    what="Another program uses our client id",
+    hint="Wait until other commands have finished, or set IBKR_CLIENT_ID to numbers that no other program uses.",
+)
+
+AT_START = {CUT_OFF: HUNG_UP, NOT_THE_PROTOCOL: NO_GATEWAY, LINK_DOWN: OFFLINE}
+"""What means something else when it is met before a session has started."""
