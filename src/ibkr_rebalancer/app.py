@@ -125,16 +125,16 @@ class Rebalancer:
         }
 
     async def _gateway(self) -> MarketView:
+        """The gateway, connected by the first question that needs it."""
         if self._market is None:
             from ibkr_rebalancer.edges.ibkr.connection import open_gateway
 
-            gateway = self.settings.gateway
-            self._observer.notify(
-                Notice(event="gateway.connect", text=f"Connecting to the gateway at {gateway.host}:{gateway.port}")
+            at = self.settings.gateway
+            self._observer.notify(Notice(event="gateway.connect", text=f"Connecting to {at.host}:{at.port}"))
+            gateway = open_gateway(
+                host=at.host, port=at.port, client_id=at.client_id, clock=self._clock, observer=self._observer
             )
-            self._market = await self._edges.enter_async_context(
-                open_gateway(host=gateway.host, port=gateway.port, client_id=gateway.client_id)
-            )
+            self._market = await self._edges.enter_async_context(gateway)
         return self._market
 
 

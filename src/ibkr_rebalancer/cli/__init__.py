@@ -53,7 +53,7 @@ def run(arguments: Sequence[str]) -> int:
         print("Interrupted. Nothing was sent.", file=sys.stderr)
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        sys.stdout = None  # type: ignore[assignment]  # the reader is gone; nothing is left to flush to it
+        sys.stdout = None  # the reader is gone; nothing is left to flush to it
         return EXIT_DONE
     except Exception as bug:  # noqa: BLE001 (the CLI boundary: whatever is left is our bug, and is shown as one)
         return _told_bug(bug, arguments)

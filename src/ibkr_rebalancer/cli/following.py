@@ -45,10 +45,11 @@ async def _in_place(session: Rebalancer, named: Sequence[str], every_s: float) -
     with Live(console=data(), auto_refresh=False, vertical_overflow="visible") as live:
         while True:
             outcomes = await session.portfolios(*named)
-            for outcome in outcomes.values():
-                if isinstance(outcome, RebalancerError):
-                    raise outcome
-            live.update(portfolios_view(list(outcomes.values())), refresh=True)
+            portfolios = [outcome for outcome in outcomes.values() if not isinstance(outcome, RebalancerError)]
+            refusals = [outcome for outcome in outcomes.values() if isinstance(outcome, RebalancerError)]
+            if refusals:
+                raise refusals[0]
+            live.update(portfolios_view(portfolios), refresh=True)
             await asyncio.sleep(every_s)
 
 

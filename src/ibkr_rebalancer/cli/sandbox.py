@@ -39,7 +39,7 @@ def sandbox(
     import asyncio
 
     from ibkr_rebalancer.sandbox.run import load_scenario
-    from ibkr_rebalancer.sandbox.venue.scenario import ScenarioError
+    from ibkr_rebalancer.sandbox.venue.document import ScenarioError
 
     try:
         asyncio.run(_serve(load_scenario(scenario), gateway_port, allocations_port, log))

@@ -20,11 +20,11 @@ def in_session(work: Callable[[Rebalancer], Awaitable[T]], config: Path | None, 
     Raises:
         ConfigError: accounts.yaml or the environment is wrong.
     """
-    return asyncio.run(_in_session(work, read_settings(config, verbose=verbose)))
+    return asyncio.run(_in_session(work, read_settings(config, verbose=verbose), verbose=verbose))
 
 
-async def _in_session(work: Callable[[Rebalancer], Awaitable[T]], settings: Settings) -> T:
-    with Progress() as progress:
+async def _in_session(work: Callable[[Rebalancer], Awaitable[T]], settings: Settings, *, verbose: bool) -> T:
+    with Progress(as_log=verbose) as progress:
         for warning in settings.warnings:
             progress.notify(Notice(event="settings.doubt", text=warning, severity=Severity.WARNING))
         progress.notify(Notice(event="settings.read", text=f"Settings from {settings.config_path}"))

@@ -129,7 +129,7 @@ def _trade_reason(name: Managed, sizing: Sizing, funds: Funds) -> str:
     if shares < name.whole <= wanted:
         return f"sold to raise cash, though underweight by {abs(off):.2%}"
     fewer = int(wanted) - shares
-    stint = f"; {_shares(fewer)} fewer than wanted, so that cash does most" if fewer > 0 else ""
+    stint = f"; {_shares(fewer)} short, cash goes further elsewhere" if fewer > 0 else ""
     return f"{'over' if off > 0 else 'under'}weight by {abs(off):.2%}{stint}"
 
 
@@ -150,9 +150,9 @@ def _skip_reason(name: Managed, sizing: Sizing, idle: str | None) -> str:
     if idle is not None and sizing.shares[name.con_id] != name.whole:
         return idle
     if lacking >= 1:
-        return f"{_shares(int(lacking))} under the target, and cash does more elsewhere"
+        return f"{_shares(int(lacking))} under the target, cash goes further elsewhere"
     if lacking > HALF_A_SHARE:
-        return f"{lacking:.2f} of a share under the target, and cash does more elsewhere"
+        return f"{lacking:.2f} of a share under the target, cash goes further elsewhere"
     return "on target to the nearest share"
 
 
