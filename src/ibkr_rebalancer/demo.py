@@ -48,7 +48,7 @@ SCENES = (
     Scene(story="Two paper accounts are listed in accounts.yaml.", command="accounts"),
     Scene(story="What the first one holds, as the gateway tells it.", command="positions DU123456"),
     Scene(
-        story="Its strategy asks for six ETFs. The plan: sales first, then purchases, never more than the cash there is.",
+        story="Its strategy asks for six ETFs. The plan: sales first, then purchases within the cash there is.",
         command="plan DU123456",
     ),
     Scene(
