@@ -5,12 +5,14 @@ import logging
 import socket
 import time
 from contextlib import AsyncExitStack
+from functools import partial
 
 import pytest
 from tests.support.reading import CLIENT_ID, SOON_S, read_everything, reading, until
 from tests.support.sandbox import LOOPBACK, StartSandbox, events, fault, order_messages, received
 
 from ibkr_rebalancer.core.errors import Busy, GatewayUnavailable, RebalancerError
+from ibkr_rebalancer.sandbox.run import Sandbox
 
 SMALL_NONSENSE = "00000004" + "61626300"
 """A frame as it should be, with `abc` in it."""
@@ -160,6 +162,10 @@ async def test_the_deadline_is_for_all_ids_together(start_sandbox: StartSandbox)
     assert len(received(sandbox.log, "startApi")) == 3
 
 
+def left_so_far(sandbox: Sandbox, count: int) -> bool:
+    return len(events(sandbox.log, "client_disconnected")) == count
+
+
 async def test_leaving_frees_the_id_and_leaves_nothing_behind(start_sandbox: StartSandbox) -> None:
     sandbox = await start_sandbox()
     before = asyncio.all_tasks()
@@ -167,7 +173,7 @@ async def test_leaving_frees_the_id_and_leaves_nothing_behind(start_sandbox: Sta
         async with reading(sandbox.gateway_port) as market:
             await read_everything(market)
         assert asyncio.all_tasks() == before
-        await until(lambda left=left: len(events(sandbox.log, "client_disconnected")) == left)
+        await until(partial(left_so_far, sandbox, left))
     assert {record["fields"][2] for record in received(sandbox.log, "startApi")} == {"12"}
 
 

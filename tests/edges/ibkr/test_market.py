@@ -218,8 +218,16 @@ async def test_a_broken_farm_explains_missing_prices(start_sandbox: StartSandbox
 async def test_a_quote_does_not_wait_for_its_end_when_it_has_all_prices(start_sandbox: StartSandbox) -> None:
     """A real gateway may take eleven seconds to say that a snapshot is over."""
     sandbox = await start_sandbox(faults=[fault("tickSnapshotEnd", "drop")])
-    async with reading(sandbox.gateway_port) as market:
+    async with reading(sandbox.gateway_port, quotes_s=60) as market, asyncio.timeout(5):
         assert set(await market.quotes([instrument(101, "AAA"), instrument(102, "BBB")])) == {101, 102}
+
+
+async def test_prices_that_are_refused_after_all_do_not_count(start_sandbox: StartSandbox) -> None:
+    sandbox = await start_sandbox(
+        market={"AAA": {"last": None}}, faults=[fault("tickSnapshotEnd", "error", parameters={"code": 10197})]
+    )
+    async with reading(sandbox.gateway_port) as market:
+        assert await market.quotes([instrument(101, "AAA")]) == {}
 
 
 async def test_prices_that_came_by_the_deadline_count(start_sandbox: StartSandbox) -> None:
