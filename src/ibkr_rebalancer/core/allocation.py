@@ -20,6 +20,7 @@ from ibkr_rebalancer.core.money import ZERO
 SUM_TOLERANCE = Decimal("0.01")
 """How far from 1 the weights may add up to."""
 
+MAX_DIGITS = 40
 MAX_TEXT = 200
 """Characters kept of a name or date."""
 
@@ -116,6 +117,8 @@ def _row(row: object, where: str) -> tuple[str, Decimal]:
         raise _invalid(f"{where}: {_shown(symbol)} is not a symbol")
     if not isinstance(weight, Decimal):
         raise _invalid(f"{where}: the weight of {symbol} is {_shown(weight)}, not a number")
+    if len(weight.as_tuple().digits) > MAX_DIGITS or abs(weight.adjusted()) > MAX_DIGITS:
+        raise _invalid(f"{where}: the weight of {symbol} has more than {MAX_DIGITS} digits")
     if not 0 <= weight <= 1:
         raise _invalid(f"{where}: the weight of {symbol} is {_shown(weight)}, outside 0 to 1")
     return symbol, weight

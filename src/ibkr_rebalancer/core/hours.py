@@ -27,7 +27,7 @@ def parse_liquid_hours(liquid_hours: str, *, time_zone: str) -> tuple[Session, .
         zone = ZoneInfo(time_zone)
         spans = [span for span in liquid_hours.split(";") if span and not span.endswith(":CLOSED")]
         sessions = [_session(span, zone) for span in spans]
-    except (ValueError, ZoneInfoNotFoundError):
+    except (ValueError, OverflowError, OSError, ZoneInfoNotFoundError):  # a zone is looked up as a file name
         return None
     return tuple(sorted(sessions, key=lambda session: session.opens)) if liquid_hours else None
 

@@ -10,14 +10,16 @@ Floats are fine here: they only rank. Whoever spends the money checks the sum in
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from heapq import nlargest
+from heapq import nlargest, nsmallest
 
 from ibkr_rebalancer.core.instruments import ConId
 
 FORCED = 16
 """How many of the weightiest bundles the greedy choice is tried with and without."""
-WIDEST = 2000
-"""How many (cost, gain) pairs are kept at each step of the dynamic programme."""
+OPEN = 60
+"""How many bundles nearest to the break density are left to the dynamic programme."""
+WIDEST = 500
+"""How many (cost, gain) pairs it keeps at each step."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,16 +132,16 @@ def _settle(
     """Split the bundles into those that any choice reaching `goal` must have or leave, and those still open.
 
     Such a choice cannot part from the split optimum in a bundle whose reduced gain is more than the slack
-    between that optimum and the goal.
+    between that optimum and the goal. Of very many open ones only the nearest to the break density stay open.
     """
     reduced = {i: bundles[i].gain - break_density * bundles[i].cost for i in ranked}
     hope = sum(gain for gain in reduced.values() if gain > 0)
     slack = _bound(_Choice(), purse, break_density, hope) - goal
-    settled, still_open = _Choice(), []
-    for i in ranked:
-        if abs(reduced[i]) <= slack:
-            still_open.append(i)
-        elif reduced[i] > 0:
+    doubtful = [i for i in ranked if abs(reduced[i]) <= slack]
+    still_open = nsmallest(OPEN, doubtful, key=lambda i: (abs(reduced[i]), bundles[i].con_id, bundles[i].count))
+    settled = _Choice()
+    for i in set(ranked) - set(still_open):
+        if reduced[i] > 0:
             settled = settled.with_bundle(i, bundles[i])
     return settled, still_open
 

@@ -55,7 +55,7 @@ def plan_rebalance(allocation: Allocation, *, snapshot: Snapshot, policy: Policy
         net_liquidation=funds.net_liquidation,
         cash=funds.cash,
         cash_after=decided.cash_after,
-        cash_reserve=up_to_cents(decided.ideal.reserve),
+        cash_reserve=up_to_cents(funds.reserve),
         turnover=share_of(sum((trade.notional for trade in trades), ZERO), funds.net_liquidation),
         commission=sum((trade.commission for trade in trades), ZERO),
         drift_before=share_of(decided.drift_before, funds.net_liquidation),
@@ -92,7 +92,7 @@ def _idle_reason(names: Sequence[Managed], sizing: Sizing, funds: Funds, policy:
     least = policy.min_gain_bp * BASIS_POINT * funds.net_liquidation
     gain = sizing.drift_before - sizing.drift_after
     has_to_go = any(not name.weight for name in names)
-    if policy.rounds_to_nearest or has_to_go or gain >= least or funds.cash < sizing.ideal.reserve - least:
+    if policy.rounds_to_nearest or has_to_go or gain >= least or funds.cash < funds.reserve - least:
         return None
     gain_bp = max(ZERO, gain / funds.net_liquidation / BASIS_POINT)
     return f"the whole plan would remove {gain_bp:.1f} bp of drift, less than min_gain_bp {policy.min_gain_bp}"

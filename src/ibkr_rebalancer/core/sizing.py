@@ -55,11 +55,12 @@ class Funds:
     spendable: Decimal
     """At most `cash`: what the broker lets us spend before anything is sold."""
     reserve_rate: Decimal
-    """Of net liquidation, once the costs are paid: cash that must be left when all is done."""
+    """Part of net liquidation."""
 
-    def reserve(self, costs: Costs) -> Decimal:
-        """The cash that must be left, in money."""
-        return max(ZERO, self.reserve_rate * (self.net_liquidation - costs.total))
+    @property
+    def reserve(self) -> Decimal:
+        """Cash that no purchase may touch."""
+        return self.reserve_rate * self.net_liquidation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,8 +70,7 @@ class Ideal:
     values: Mapping[ConId, Decimal]
     """Worth of each instrument."""
     cash: Decimal
-    """The reserve, and what the targets leave uninvested."""
-    reserve: Decimal
+    """The reserve of the account once costs are paid, and what the targets leave uninvested."""
 
     def shares(self, name: Managed) -> Decimal:
         """Whole shares that would meet the ideal exactly, beside the fraction held; never negative."""
@@ -135,7 +135,7 @@ def _ideal(names: Sequence[Managed], funds: Funds, costs: Costs) -> Ideal:
     A fraction worth more than its own ideal is stuck: the gateway sells whole shares only, so its worth is no money
     to invest, and the others share what is left.
     """
-    reserve = funds.reserve(costs)
+    reserve = max(ZERO, funds.reserve - funds.reserve_rate * costs.total)
     worth = funds.cash + sum((name.held * name.prices.value for name in names), ZERO) - reserve - costs.total
     stuck: dict[ConId, Decimal] = {}
     weight = Decimal(1)
@@ -152,7 +152,7 @@ def _ideal(names: Sequence[Managed], funds: Funds, costs: Costs) -> Ideal:
         weight = 1 - sum((name.weight for name in names if name.con_id in stuck), ZERO)
     values = {name.con_id: stuck.get(name.con_id, name.weight * invested) for name in names}
     uninvested = (1 - sum((name.weight for name in names), ZERO)) * invested
-    return Ideal(values=values, cash=reserve + uninvested, reserve=reserve)
+    return Ideal(values=values, cash=reserve + uninvested)
 
 
 def _whole_shares(
@@ -161,16 +161,16 @@ def _whole_shares(
     """Round down to whole shares, then let the cash that is left choose among the bundles on offer."""
     level = _affordable_level(names, ideal, funds, commissions)
     shares = {name.con_id: _floor(name, ideal, level) for name in names}
-    budget = _cash_after(names, shares, funds.spendable) - ideal.reserve
+    budget = _cash_after(names, shares, funds.spendable) - funds.reserve
     offers = [bundle for name in names for bundle in _above(name, shares[name.con_id], ideal, budget, nearest=nearest)]
     lacking = max((bundle.cost for bundle in offers), default=0.0) - float(budget)
-    raising = funds.cash < ideal.reserve
+    raising = funds.cash < funds.reserve
     for name in names:
         for bundle in _below(name, shares[name.con_id], ideal, lacking, raising=raising):
             offers.append(bundle)
             shares[name.con_id] -= bundle.count
             budget += Decimal(bundle.cost)
-    wanted_cash = ideal.cash - ideal.reserve - (funds.cash - funds.spendable)
+    wanted_cash = ideal.cash - funds.reserve - (funds.cash - funds.spendable)
     purse = Purse(budget=float(budget), cash_goal=0.0 if nearest else max(0.0, float(wanted_cash)))
     for index in choose_bundles(offers, purse, tolerance=float(NEGLIGIBLE * funds.net_liquidation)):
         shares[offers[index].con_id] += offers[index].count
@@ -241,7 +241,7 @@ def _affordable_level(names: Sequence[Managed], ideal: Ideal, funds: Funds, comm
 
     def fits(level: Decimal) -> bool:
         shares = {name.con_id: _floor(name, ideal, level) for name in names}
-        return _cash_after(names, shares, funds.spendable, commissions=commissions) >= ideal.reserve
+        return _cash_after(names, shares, funds.spendable, commissions=commissions) >= funds.reserve
 
     if fits(Decimal(1)):
         return Decimal(1)
@@ -258,8 +258,8 @@ def _affordable(names: Sequence[Managed], shares: Quantities, ideal: Ideal, fund
     What goes is the share that costs least nearness among those that cover what is missing, else the dearest.
     """
     kept = dict(shares)
-    raising = funds.cash < ideal.reserve
-    while (missing := ideal.reserve - _cash_after(names, kept, funds.spendable)) > 0:
+    raising = funds.cash < funds.reserve
+    while (missing := funds.reserve - _cash_after(names, kept, funds.spendable)) > 0:
         spare = [name for name in names if kept[name.con_id] > _fewest(name, ideal, raising=raising)]
         if not spare:
             break
