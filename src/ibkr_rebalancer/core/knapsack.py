@@ -15,7 +15,7 @@ from heapq import nlargest, nsmallest
 from ibkr_rebalancer.core.instruments import ConId
 
 FORCED = 16
-"""How many of the weightiest bundles the greedy choice is tried with and without."""
+"""How many bundles the greedy choice is tried with, and how many it is tried without."""
 OPEN = 60
 """How many bundles nearest to the break density are left to the dynamic programme."""
 WIDEST = 500
@@ -96,14 +96,17 @@ def _value(choice: _Choice, purse: Purse) -> float:
 
 
 def _best_greedy(bundles: Sequence[Bundle], ranked: Sequence[int], purse: Purse) -> _Choice:
-    """Falling density, skipping what does not fit; again with each weighty bundle forced in, and left out."""
-    weighty = nlargest(FORCED, ranked, key=lambda i: bundles[i].gain)
-    attempts = [_greedy(bundles, ranked, purse)]
-    for forced in weighty:
-        others = [i for i in ranked if i != forced]
-        attempts.append(_greedy(bundles, others, purse))
-        attempts.append(_greedy(bundles, [forced, *others], purse))
-    return max(attempts, key=lambda choice: _value(choice, purse))
+    """Falling density, skipping what does not fit; again with one that was left forced in, or one that was had out.
+
+    Tried are those that left most gain lying, and those that took most cash beyond their gain.
+    """
+    plain = _greedy(bundles, ranked, purse)
+    had = plain.members()
+    missed = nlargest(FORCED, (i for i in ranked if i not in had), key=lambda i: bundles[i].gain)
+    wasteful = nlargest(FORCED, (i for i in ranked if i in had), key=lambda i: bundles[i].cost - bundles[i].gain)
+    forced_in = [_greedy(bundles, [one, *(i for i in ranked if i != one)], purse) for one in missed]
+    forced_out = [_greedy(bundles, [i for i in ranked if i != one], purse) for one in wasteful]
+    return max([plain, *forced_in, *forced_out], key=lambda choice: _value(choice, purse))
 
 
 def _greedy(bundles: Sequence[Bundle], order: Sequence[int], purse: Purse) -> _Choice:
