@@ -15,6 +15,8 @@ from rich.console import Console
 from rich.rule import Rule
 from rich.text import Text
 
+from ibkr_rebalancer.config.environment import FILE_NAMES
+from ibkr_rebalancer.config.schema import ENVIRONMENT
 from ibkr_rebalancer.core.errors import EXIT_BUG, EXIT_DONE
 from ibkr_rebalancer.sandbox.run import Sandbox, load_scenario, run_sandbox
 
@@ -92,7 +94,8 @@ async def _play(scene: Scene, console: Console, sandbox: Sandbox, folder: Path) 
     console.print()
     console.print(Text(scene.story, "italic"))
     console.print(Text.assemble(("$ ", "bold green"), (f"rebalancer {scene.command}", "bold")))
-    environment = {**os.environ, **sandbox.env, "REBALANCER_CONFIG": str(folder / "accounts.yaml")}
+    others = {name: value for name, value in os.environ.items() if name not in {*ENVIRONMENT, *FILE_NAMES}}
+    environment = {**others, **sandbox.env, "REBALANCER_CONFIG": str(folder / "accounts.yaml")}
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "ibkr_rebalancer", *scene.command.split(), env=environment, cwd=folder
     )

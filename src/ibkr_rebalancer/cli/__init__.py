@@ -6,6 +6,7 @@ runs, so that `--help` is instant.
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -13,6 +14,7 @@ from typer.exceptions import TyperException
 
 from ibkr_rebalancer.cli.accounts import accounts
 from ibkr_rebalancer.cli.demo import demo
+from ibkr_rebalancer.cli.encoding import make_encodable
 from ibkr_rebalancer.cli.execute import execute
 from ibkr_rebalancer.cli.plan import plan
 from ibkr_rebalancer.cli.positions import positions
@@ -23,11 +25,13 @@ from ibkr_rebalancer.version import __version__
 EXIT_INTERRUPTED = 130
 """The shell's convention for Ctrl-C; nothing was under way that could be left half done."""
 
+READER_GONE = (BrokenPipeError, SystemExit)
+"""What a closed pipe ends output with: typer and rich make an exit of it. Nobody is left to be told anything."""
+
 app = typer.Typer(
     name="rebalancer",
     help="Bring Interactive Brokers accounts to their target weights.\n\n"
     "Start with `rebalancer demo`, which needs no account, gateway or network.",
-    no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -38,40 +42,49 @@ for command in (plan, execute, positions, accounts, sandbox, demo):
 
 def main() -> None:
     """Run the command line of this process and exit."""
+    make_encodable()
     sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line; every error ends here, as a sentence with a hint, and its exit code is returned."""
     try:
-        return app(args=list(arguments), prog_name="rebalancer", standalone_mode=False) or EXIT_DONE
+        exit_code = app(args=list(arguments) or ["--help"], prog_name="rebalancer", standalone_mode=False)
     except RebalancerError as error:
         return _told(error, arguments)
     except TyperException as misuse:
         return _told(_usage_error(misuse, arguments), arguments)
     except (KeyboardInterrupt, typer.Abort):
-        print("Interrupted. Nothing was sent.", file=sys.stderr)
-        return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        sys.stdout = None  # the reader is gone; nothing is left to flush to it
+        return _told_interruption(arguments)
+    except READER_GONE:
         return EXIT_DONE
     except Exception as bug:  # noqa: BLE001 (the CLI boundary: whatever is left is our bug, and is shown as one)
         return _told_bug(bug, arguments)
+    if exit_code == EXIT_INTERRUPTED:  # typer's word for Ctrl-C inside a command
+        return _told_interruption(arguments)
+    return exit_code or EXIT_DONE
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"rebalancer {__version__}", flush=True)
+        raise typer.Exit
 
 
 @app.callback()
 def _options(
-    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_show_version)
+    ] = False,
 ) -> None:
-    if version:
-        print(f"rebalancer {__version__}")
-        raise typer.Exit
+    """What may stand before the command."""
 
 
 def _told(error: RebalancerError, arguments: Sequence[str]) -> int:
     from ibkr_rebalancer.cli.output import show_error
 
-    show_error(error, as_json="--json" in arguments)
+    with suppress(*READER_GONE):
+        show_error(error, as_json="--json" in arguments)
     return error.exit_code
 
 
@@ -82,8 +95,17 @@ def _usage_error(misuse: TyperException, arguments: Sequence[str]) -> UsageError
     return UsageError("USAGE", misuse.format_message(), hint=f"See {asked}.")
 
 
+def _told_interruption(arguments: Sequence[str]) -> int:
+    from ibkr_rebalancer.cli.output import show_interruption
+
+    with suppress(*READER_GONE):
+        show_interruption(EXIT_INTERRUPTED, as_json="--json" in arguments)
+    return EXIT_INTERRUPTED
+
+
 def _told_bug(bug: Exception, arguments: Sequence[str]) -> int:
     from ibkr_rebalancer.cli.output import show_bug
 
-    show_bug(bug, as_json="--json" in arguments)
+    with suppress(*READER_GONE):
+        show_bug(bug, as_json="--json" in arguments)
     return EXIT_BUG

@@ -1,5 +1,6 @@
 """`rebalancer accounts`: list what accounts.yaml says, and on request what the gateway says to it."""
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -25,7 +26,7 @@ def accounts(
     """
     from ibkr_rebalancer.cli.output import show, show_document, show_outcomes
     from ibkr_rebalancer.cli.session import in_session, read_settings
-    from ibkr_rebalancer.cli.tables import accounts_view, balances_view
+    from ibkr_rebalancer.cli.tables import accounts_view, balances_view, shown_url
     from ibkr_rebalancer.core.documents import document
 
     if check:
@@ -33,7 +34,8 @@ def accounts(
         return show_outcomes("positions", "portfolios", outcomes, view=balances_view, as_json=as_json)
     settings = read_settings(config, verbose=verbose)
     if as_json:
-        show_document(document("accounts", mode=settings.mode, accounts=settings.accounts))
+        listed = [replace(account, allocations_url=shown_url(account.allocations_url)) for account in settings.accounts]
+        show_document(document("accounts", mode=settings.mode, accounts=listed))
     else:
         show(accounts_view(settings))
     return EXIT_DONE

@@ -2,60 +2,77 @@
 
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from rich.console import Group
 from rich.live import Live
 
 from ibkr_rebalancer.app import Rebalancer
-from ibkr_rebalancer.cli.output import data, show_outcomes
-from ibkr_rebalancer.cli.session import read_settings
+from ibkr_rebalancer.cli.output import data, error_text, show_outcomes
+from ibkr_rebalancer.cli.progress import Progress
+from ibkr_rebalancer.cli.session import read_settings, tell_settings
 from ibkr_rebalancer.cli.tables import portfolios_view
 from ibkr_rebalancer.config.schema import Settings
 from ibkr_rebalancer.core.errors import EXIT_DONE, RebalancerError
-from ibkr_rebalancer.edges.logs import LogObserver
+from ibkr_rebalancer.core.portfolio import AccountId, Portfolio
+
+Outcomes = Mapping[AccountId, Portfolio | RebalancerError]
 
 
-def follow_portfolios(
-    named: Sequence[str], *, every_s: float, config: Path | None, as_json: bool, verbose: bool
-) -> int:
+def follow_portfolios(named: Sequence[str], *, every_s: int, config: Path | None, as_json: bool, verbose: bool) -> int:
     """Show the portfolios until Ctrl-C, which is how one stops looking and no failure.
 
     Raises:
-        RebalancerError: they cannot be read (any more).
+        RebalancerError: none of them can be read (any more).
     """
     settings = read_settings(config, verbose=verbose)
-    in_place = sys.stdout.isatty() and not as_json
     try:
-        asyncio.run(_follow(settings, named, every_s, in_place=in_place, as_json=as_json))
+        asyncio.run(_follow(settings, named, every_s, as_json=as_json, verbose=verbose))
     except KeyboardInterrupt:
         return EXIT_DONE
     raise AssertionError("following ends with Ctrl-C or an error")
 
 
-async def _follow(settings: Settings, named: Sequence[str], every_s: float, *, in_place: bool, as_json: bool) -> None:
-    async with Rebalancer.open(settings, observer=LogObserver()) as session:
-        if in_place:
-            await _in_place(session, named, every_s)
+async def _follow(settings: Settings, named: Sequence[str], every_s: int, *, as_json: bool, verbose: bool) -> None:
+    progress = Progress(as_log=verbose)
+    async with Rebalancer.open(settings, observer=progress) as session:
+        with progress:
+            tell_settings(settings, progress)
+            outcomes = await _look(session, named)
+        if sys.stdout.isatty() and not as_json:
+            await _in_place(outcomes, session, named, every_s)
         else:
-            await _one_after_another(session, named, every_s, as_json=as_json)
+            await _one_after_another(outcomes, session, named, every_s, as_json=as_json)
 
 
-async def _in_place(session: Rebalancer, named: Sequence[str], every_s: float) -> None:
+async def _look(session: Rebalancer, named: Sequence[str]) -> Outcomes:
+    outcomes = await session.portfolios(*named)
+    errors = [outcome for outcome in outcomes.values() if isinstance(outcome, RebalancerError)]
+    if len(errors) == len(outcomes):
+        raise errors[0]
+    return outcomes
+
+
+async def _in_place(outcomes: Outcomes, session: Rebalancer, named: Sequence[str], every_s: int) -> None:
     with Live(console=data(), auto_refresh=False, vertical_overflow="visible") as live:
         while True:
-            outcomes = await session.portfolios(*named)
-            portfolios = [outcome for outcome in outcomes.values() if not isinstance(outcome, RebalancerError)]
-            refusals = [outcome for outcome in outcomes.values() if isinstance(outcome, RebalancerError)]
-            if refusals:
-                raise refusals[0]
-            live.update(portfolios_view(portfolios), refresh=True)
+            live.update(_view(outcomes), refresh=True)
             await asyncio.sleep(every_s)
+            outcomes = await _look(session, named)
 
 
-async def _one_after_another(session: Rebalancer, named: Sequence[str], every_s: float, *, as_json: bool) -> None:
+def _view(outcomes: Outcomes) -> Group:
+    portfolios = [outcome for outcome in outcomes.values() if isinstance(outcome, Portfolio)]
+    errors = {account: outcome for account, outcome in outcomes.items() if isinstance(outcome, RebalancerError)}
+    told = [error_text(error, prefix=f"{account}: ") for account, error in errors.items()]
+    return Group(portfolios_view(portfolios), *told)
+
+
+async def _one_after_another(
+    outcomes: Outcomes, session: Rebalancer, named: Sequence[str], every_s: int, *, as_json: bool
+) -> None:
     while True:
-        outcomes = await session.portfolios(*named)
         show_outcomes("positions", "portfolios", outcomes, view=portfolios_view, as_json=as_json)
-        sys.stdout.flush()
         await asyncio.sleep(every_s)
+        outcomes = await _look(session, named)

@@ -8,7 +8,7 @@ import typer
 Accounts = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[ACCOUNT]...", help="Accounts of accounts.yaml; none means all enabled ones.", show_default=False
+        metavar="ACCOUNT", help="Accounts of accounts.yaml; none means all enabled ones.", show_default=False
     ),
 ]
 Config = Annotated[

@@ -32,8 +32,9 @@ def data() -> Console:
 
 
 def tell(text: RenderableType) -> None:
-    """Say something beside the data."""
-    conversation().print(text)
+    """Say something beside the data; a log or a mail gets its sentences unbroken."""
+    console = conversation()
+    console.print(text, soft_wrap=not console.is_terminal)
 
 
 def conversation() -> Console:
@@ -43,7 +44,7 @@ def conversation() -> Console:
 
 def show_document(content: Mapping[str, Any]) -> None:
     """Print data for a program: one JSON document."""
-    print(json.dumps(content, indent=2, ensure_ascii=False))
+    print(json.dumps(content, indent=2), flush=True)
 
 
 def show_outcomes(
@@ -72,7 +73,7 @@ def show_outcomes(
     if values:
         show(view(values))
     for account, error in errors.items():
-        tell(_error_text(error, prefix=f"{account}: "))
+        tell(error_text(error, prefix=f"{account}: "))
     return gravest(error.exit_code for error in errors.values())
 
 
@@ -81,12 +82,21 @@ def show_error(error: RebalancerError, *, as_json: bool) -> None:
     if as_json:
         show_document(document("error", error=error_content(error)))
     else:
-        tell(_error_text(error))
+        tell(error_text(error))
 
 
 def error_content(error: RebalancerError) -> dict[str, Any]:
     """An error as it stands in documents."""
     return {"code": error.code, "message": error.message, "hint": error.hint, "exit_code": error.exit_code}
+
+
+def show_interruption(exit_code: int, *, as_json: bool) -> None:
+    """Confirm Ctrl-C: no command of this version leaves anything half done."""
+    message = "Interrupted. Nothing was sent."
+    if as_json:
+        show_failure("INTERRUPTED", message, hint="Run the command again.", exit_code=exit_code)
+    else:
+        tell(message)
 
 
 def show_bug(bug: Exception, *, as_json: bool) -> None:
@@ -98,13 +108,19 @@ def show_bug(bug: Exception, *, as_json: bool) -> None:
     message = f"A defect of rebalancer: {type(bug).__name__}. Nothing was sent."
     hint = "Please report it with the traceback on standard error."
     if as_json:
-        content = {"code": "INTERNAL_ERROR", "message": message, "hint": hint, "exit_code": EXIT_BUG}
-        show_document(document("error", error=content))
+        show_failure("INTERNAL_ERROR", message, hint=hint, exit_code=EXIT_BUG)
     else:
         tell(Text.assemble(("Error: ", "bold red"), message, "\n", ("Hint: ", "bold"), hint))
 
 
-def _error_text(error: RebalancerError, *, prefix: str = "") -> Text:
+def show_failure(code: str, message: str, *, hint: str, exit_code: int) -> None:
+    """Print the document of an end that no error of the library stands for."""
+    content = {"code": code, "message": message, "hint": hint, "exit_code": exit_code}
+    show_document(document("error", error=content))
+
+
+def error_text(error: RebalancerError, *, prefix: str = "") -> Text:
+    """An error as a person reads it."""
     return Text.assemble(
         ("Error: ", "bold red"),
         prefix + error.message,

@@ -11,7 +11,9 @@ from ibkr_rebalancer.cli.options import Accounts, Config, Json, Verbose
 def positions(
     accounts: Accounts = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Refresh until Ctrl-C.")] = False,
-    every: Annotated[float, typer.Option("--every", metavar="SECONDS", min=1, help="Pause between refreshes.")] = 5,
+    every: Annotated[
+        int, typer.Option("--every", metavar="SECONDS", min=1, max=86_400, help="Pause between refreshes.")
+    ] = 5,
     config: Config = None,
     as_json: Json = False,
     verbose: Verbose = False,

@@ -35,4 +35,4 @@ class Progress:
         elif notice.severity is Severity.WARNING:
             self._status.console.print(Text.assemble(("Warning: ", "bold yellow"), notice.text))
         else:
-            self._status.update(f"{notice.text} …")
+            self._status.update(Text(f"{notice.text} …"))

@@ -45,8 +45,13 @@ def sandbox(
         asyncio.run(_serve(load_scenario(scenario), gateway_port, allocations_port, log))
     except ScenarioError as error:
         raise UsageError("SCENARIO_INVALID", f"{error}.", hint="Correct the scenario file.") from error
+    except BrokenPipeError:
+        raise
     except OSError as error:
-        raise UsageError("SANDBOX_NOT_STARTED", f"{error}.", hint="Choose another file or port.") from error
+        reason = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+        raise UsageError(
+            "SANDBOX_NOT_STARTED", f"The sandbox did not start: {reason}.", hint="Choose another file or port."
+        ) from error
     return EXIT_DONE
 
 

@@ -25,9 +25,7 @@ def in_session(work: Callable[[Rebalancer], Awaitable[T]], config: Path | None, 
 
 async def _in_session(work: Callable[[Rebalancer], Awaitable[T]], settings: Settings, *, verbose: bool) -> T:
     with Progress(as_log=verbose) as progress:
-        for warning in settings.warnings:
-            progress.notify(Notice(event="settings.doubt", text=warning, severity=Severity.WARNING))
-        progress.notify(Notice(event="settings.read", text=f"Settings from {settings.config_path}"))
+        tell_settings(settings, progress)
         async with Rebalancer.open(settings, observer=progress) as rebalancer:
             return await work(rebalancer)
 
@@ -41,3 +39,10 @@ def read_settings(config: Path | None, *, verbose: bool) -> Settings:
     settings = settings_from(config)
     configure_logging("INFO" if verbose else settings.log_level, secrets=settings.secrets)
     return settings
+
+
+def tell_settings(settings: Settings, progress: Progress) -> None:
+    """Where the settings come from, and what in them is hardly meant."""
+    for warning in settings.warnings:
+        progress.notify(Notice(event="settings.doubt", text=warning, severity=Severity.WARNING))
+    progress.notify(Notice(event="settings.read", text=f"Settings from {settings.config_path}"))

@@ -252,13 +252,13 @@ def accounts_view(settings: Settings) -> RenderableType:
             f"{account.policy.cash_reserve_pct} %",
             f"{account.policy.min_gain_bp} bp",
             account.channel,
-            _address(account.allocations_url),
+            shown_url(account.allocations_url),
         )
-    where = Text.assemble((f"{settings.config_path}", "dim"), f"  {settings.mode.value} trading")
-    return Group(where, table)
+    where = Text(f"{settings.config_path}", "dim", no_wrap=True, overflow="ignore")
+    return Group(where, f"{settings.mode.value.capitalize()} trading", table)
 
 
-def _address(url: str) -> str:
+def shown_url(url: str) -> str:
     """A URL without its query, which may hold a key."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}{parts.path}"
