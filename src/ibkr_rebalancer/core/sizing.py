@@ -11,6 +11,7 @@ All money is in the account's base currency. Cash moves at the bid and the ask, 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import ROUND_FLOOR, Decimal
+from heapq import nlargest
 from math import ceil
 
 from ibkr_rebalancer.core.commissions import commission
@@ -21,6 +22,8 @@ from ibkr_rebalancer.core.money import BASIS_POINT, ZERO
 
 COST_ROUNDS = 6
 """Costs depend on the orders and the orders on the costs; they settle in two or three rounds."""
+DEAREST = 3
+"""How many dear shares cheaper ones may make room for at once."""
 LEVEL_STEPS = 40
 """Halvings in the search for the level that can be paid: to a millionth of a millionth."""
 HALF = Decimal("0.5")
@@ -163,7 +166,7 @@ def _whole_shares(
     shares = {name.con_id: _floor(name, ideal, level) for name in names}
     budget = _cash_after(names, shares, funds.spendable) - funds.reserve
     offers = [bundle for name in names for bundle in _above(name, shares[name.con_id], ideal, budget, nearest=nearest)]
-    lacking = max((bundle.cost for bundle in offers), default=0.0) - float(budget)
+    lacking = sum(nlargest(DEAREST, (bundle.cost for bundle in offers))) - float(budget)
     raising = funds.cash < funds.reserve
     for name in names:
         for bundle in _below(name, shares[name.con_id], ideal, lacking, raising=raising):
@@ -197,8 +200,8 @@ def _above(name: Managed, floor: int, ideal: Ideal, budget: Decimal, *, nearest:
 
 
 def _below(name: Managed, floor: int, ideal: Ideal, lacking: float, *, raising: bool) -> Iterator[Bundle]:
-    """Shares under the floor that may be given up: one, or as many as make room for the dearest that lacks cash."""
-    depth = max(1, ceil(lacking / float(name.prices.bid)))
+    """Shares under the floor that may be given up: one, or as many as make room for the dearest that lack cash."""
+    depth = max(1, ceil(lacking / float(name.prices.bid)) + 1)
     yield from _bundles(name, max(_fewest(name, ideal, raising=raising), floor - depth), floor)
 
 
