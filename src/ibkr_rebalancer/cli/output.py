@@ -28,7 +28,7 @@ def show(renderable: RenderableType) -> None:
 def data() -> Console:
     """The console on standard output."""
     free_width = sys.stdout.isatty() or "COLUMNS" in os.environ
-    return Console(highlight=False, width=None if free_width else PIPE_WIDTH)
+    return _console(width=None if free_width else PIPE_WIDTH)
 
 
 def tell(text: RenderableType) -> None:
@@ -39,7 +39,12 @@ def tell(text: RenderableType) -> None:
 
 def conversation() -> Console:
     """The console on standard error."""
-    return Console(highlight=False, stderr=True)
+    return _console(stderr=True)
+
+
+def _console(*, width: int | None = None, stderr: bool = False) -> Console:
+    """A console that prints texts as they are: what stands in brackets or between colons is not ours to read."""
+    return Console(highlight=False, markup=False, emoji=False, width=width, stderr=stderr)
 
 
 def show_document(content: Mapping[str, Any]) -> None:
