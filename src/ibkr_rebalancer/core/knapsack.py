@@ -157,7 +157,7 @@ def _refine(
     break_density: float,
     goal: float,
 ) -> _Choice:
-    """Dynamic programming over the open bundles, the most certain first; beyond `WIDEST` the best bounds stay."""
+    """Dynamic programming over the open bundles, the most certain first."""
     reduced = {i: bundles[i].gain - break_density * bundles[i].cost for i in open_bundles}
     order = sorted(open_bundles, key=lambda i: (-abs(reduced[i]), bundles[i].con_id))
     hope = sum(max(gain, 0.0) for gain in reduced.values())
@@ -165,10 +165,17 @@ def _refine(
     for i in order:
         hope -= max(reduced[i], 0.0)
         grown = [c.with_bundle(i, bundles[i]) for c in frontier if c.spent + bundles[i].cost <= purse.budget]
-        bounds = [(_bound(c, purse, break_density, hope), c) for c in _undominated([*frontier, *grown])]
-        hopeful = nlargest(WIDEST, (pair for pair in bounds if pair[0] > goal), key=lambda pair: pair[0])
-        frontier = [choice for _, choice in hopeful]
+        choices = [c for c in _undominated([*frontier, *grown]) if _bound(c, purse, break_density, hope) > goal]
+        frontier = _thinned(choices, purse, break_density)
     return max(frontier, key=lambda choice: _value(choice, purse), default=_Choice())
+
+
+def _thinned(choices: list[_Choice], purse: Purse, break_density: float) -> list[_Choice]:
+    """Of very many choices the best for each range of cash spent, so that every way to fill the purse stays open."""
+    if len(choices) <= WIDEST:
+        return choices
+    rising = sorted(choices, key=lambda choice: choice.gain - break_density * choice.spent)
+    return list({int(choice.spent / purse.budget * WIDEST): choice for choice in rising}.values())
 
 
 def _bound(choice: _Choice, purse: Purse, break_density: float, hope: float) -> float:
