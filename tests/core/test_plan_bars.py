@@ -1,0 +1,111 @@
+"""The bars for plans, on random accounts of every kind: nothing overspent, no rule broken, near the best there is."""
+
+import time
+from statistics import mean
+
+import pytest
+from tests.support.accounts import KINDS, case_of, random_account
+from tests.support.judge import Verdict, brute_force_bp, judged, optimum_bp, p95, problem_of, summary
+
+from ibkr_rebalancer.core.planner import plan_rebalance
+
+MEAN_GAP_BP = 5.0
+P95_GAP_BP = 20.0
+SMALL_KINDS = tuple(kind for kind in KINDS if kind != "large")
+ROUND = len(SMALL_KINDS)
+
+
+def verdicts(first: int, count: int, *, exactly: bool) -> list[Verdict]:
+    """`count` accounts, the kinds in turn, numbered from `first`."""
+    return [
+        judged(random_account(number, kind=SMALL_KINDS[number % ROUND]), exactly=exactly)
+        for number in range(first, first + count)
+    ]
+
+
+def told(capsys: pytest.CaptureFixture[str], name: str, found: list[Verdict]) -> None:
+    with capsys.disabled():
+        print(f"\n{name:8s}", summary(found))  # noqa: T201
+
+
+@pytest.fixture(scope="module")
+def many() -> list[Verdict]:
+    return verdicts(0, 1000, exactly=False)
+
+
+@pytest.fixture(scope="module")
+def measured() -> list[Verdict]:
+    return verdicts(10_000, 300, exactly=True)
+
+
+@pytest.fixture
+def everything(many: list[Verdict], measured: list[Verdict]) -> list[Verdict]:
+    return many + measured
+
+
+def test_no_rule_is_broken(everything: list[Verdict], capsys: pytest.CaptureFixture[str]) -> None:
+    told(capsys, "rules", everything)
+    assert {str(v.case): v.broken for v in everything if v.broken} == {}
+
+
+def test_no_purchase_reaches_into_the_reserve(everything: list[Verdict]) -> None:
+    assert {str(v.case): v.overspent for v in everything if v.overspent} == {}
+
+
+def test_once_filled_a_plan_is_not_followed_by_another(everything: list[Verdict]) -> None:
+    assert {str(v.case): v.second_orders for v in everything if v.wants_again} == {}
+
+
+def test_plans_come_near_the_exact_optimum(measured: list[Verdict], capsys: pytest.CaptureFixture[str]) -> None:
+    told(capsys, "optimum", measured)
+    gaps = [v.gap_bp for v in measured if v.gap_bp is not None]
+    assert len(gaps) > 0.85 * len(measured)
+    assert mean(gaps) <= MEAN_GAP_BP
+    assert p95(gaps) <= P95_GAP_BP
+
+
+def test_accounts_of_hundreds_of_names_keep_the_rules(capsys: pytest.CaptureFixture[str]) -> None:
+    large = [judged(random_account(number, kind="large"), exactly=False) for number in range(10)]
+    told(capsys, "large", large)
+    assert not [v for v in large if v.broken or v.overspent or v.wants_again]
+
+
+@pytest.mark.long
+@pytest.mark.timeout(7200)
+def test_all_bars_hold_on_very_many_accounts(capsys: pytest.CaptureFixture[str]) -> None:
+    found = []
+    for kind in KINDS:
+        numbers = range(50_000, 50_300)
+        of_kind = [judged(random_account(number, kind=kind), exactly=kind != "large") for number in numbers]
+        told(capsys, kind, of_kind)
+        found += of_kind
+    told(capsys, "all", found)
+    gaps = [v.gap_bp for v in found if v.gap_bp is not None]
+    assert not [str(v.case) for v in found if v.broken or v.overspent or v.wants_again]
+    assert mean(gaps) <= MEAN_GAP_BP
+    assert p95(gaps) <= P95_GAP_BP
+
+
+def seconds_to_plan(names: int) -> float:
+    case = random_account(1, kind="deploy", names=names)
+    started = time.perf_counter()
+    plan_rebalance(case.allocation, snapshot=case.snapshot, policy=case.policy)
+    return time.perf_counter() - started
+
+
+def test_time_grows_about_as_the_number_of_names() -> None:
+    """Quadratic growth would take ten times as long a name at 10,000 names as at 1,000."""
+    a_name_of_many = min(seconds_to_plan(1_000) for _ in range(2)) / 1_000
+    assert seconds_to_plan(10_000) / 10_000 < 4 * a_name_of_many
+
+
+def test_the_judge_agrees_with_trying_everything() -> None:
+    """The exact optimum is what brute force finds, on accounts small enough for it."""
+    for text, targets in (
+        ("DU1 cash 1_000; AAA @97.3; BBB @41.2/41.4; 3 CCC @150", "AAA 40; BBB 35; CCC 25"),
+        ("DU1 cash 210; 4 AAA @97.3; 1 BBB @411; 2 CCC @15/15.4", "AAA 20; BBB 45; CCC 34.5"),
+        ("DU1 cash -200; 9 AAA @97.3; 2.6 BBB @41", "AAA 50; BBB 50"),
+        ("DU1 cash 900 available 300; 2 AAA @97.3; 3.6 BBB @41; 4 DDD @20", "AAA 50; BBB 50"),
+    ):
+        problem = problem_of(case_of(text, targets=targets))
+        assert optimum_bp(problem, reached_bp=10_000) == pytest.approx(brute_force_bp(problem), abs=0.1)

@@ -1,0 +1,68 @@
+"""Which accounts a command works on, and what a symbol is asked for as."""
+
+from decimal import Decimal
+
+import pytest
+
+from ibkr_rebalancer.core.errors import GatewayRefused, UsageError
+from ibkr_rebalancer.core.instruments import ConId, ContractQuery
+from ibkr_rebalancer.core.policy import Account, Policy, select_accounts
+from ibkr_rebalancer.core.portfolio import AccountId, TradingMode
+
+
+def account(number: str, *, enabled: bool = True) -> Account:
+    return Account(account_id=AccountId(number), channel="c", allocations_url="https://example.com/a", enabled=enabled)
+
+
+LISTED = [account("DU2"), account("U1"), account("DU1"), account("DU3", enabled=False)]
+
+
+@pytest.mark.parametrize(
+    ("named", "mode", "chosen"),
+    [
+        ([], TradingMode.PAPER, ["DU2", "DU1"]),
+        ([], TradingMode.LIVE, ["U1"]),
+        (["DU1"], TradingMode.PAPER, ["DU1"]),
+        (["DU1", "DU2", "DU1"], TradingMode.PAPER, ["DU1", "DU2"]),
+    ],
+)
+def test_named_accounts_or_all_enabled_ones_of_the_mode(named: list[str], mode: TradingMode, chosen: list[str]) -> None:
+    assert [found.account_id for found in select_accounts(LISTED, named, mode=mode)] == chosen
+
+
+@pytest.mark.parametrize(("named", "code"), [(["DU9"], "ACCOUNT_UNKNOWN"), (["DU1", "DU3"], "ACCOUNT_DISABLED")])
+def test_a_name_that_is_unknown_or_disabled_is_refused(named: list[str], code: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        select_accounts(LISTED, named, mode=TradingMode.PAPER)
+    assert caught.value.code == code
+
+
+def test_no_account_of_the_mode_is_refused() -> None:
+    with pytest.raises(UsageError) as caught:
+        select_accounts([account("DU1")], [], mode=TradingMode.LIVE)
+    assert caught.value.code == "NO_ACCOUNT"
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "said"),
+    [
+        ("U1", TradingMode.PAPER, "U1 is a live account, but TRADING_MODE is paper."),
+        ("DU1", TradingMode.LIVE, "DU1 is a paper account, but TRADING_MODE is live."),
+    ],
+)
+def test_naming_an_account_of_the_other_mode_is_refused(name: str, mode: TradingMode, said: str) -> None:
+    with pytest.raises(GatewayRefused) as caught:
+        select_accounts(LISTED, [name], mode=mode)
+    assert (caught.value.code, caught.value.message) == ("MODE_MISMATCH", said)
+
+
+def test_a_symbol_is_asked_for_as_the_owner_says_or_at_smart_in_dollars() -> None:
+    named = ContractQuery(symbol="SAP", con_id=ConId(7))
+    policy = Policy(contracts={"SAP": named})
+    assert policy.query("SAP") == named
+    assert policy.query("QQQ") == ContractQuery(symbol="QQQ", exchange="SMART", currency="USD")
+
+
+@pytest.mark.parametrize(("reserve", "gate", "plain"), [("0", "0", True), ("0", "5", False), ("0.25", "0", False)])
+def test_plain_rounding_is_asked_for_by_no_reserve_and_no_gate(reserve: str, gate: str, plain: bool) -> None:
+    assert Policy(cash_reserve_pct=Decimal(reserve), min_gain_bp=Decimal(gate)).rounds_to_nearest is plain

@@ -1,0 +1,59 @@
+"""Planners that are wrong in one way each: what the checks of plans must catch."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from decimal import ROUND_CEILING, Decimal
+
+from tests.support.accounts import Case
+from tests.support.judge import planned
+
+from ibkr_rebalancer.core.plan import Plan, Side, Trade
+
+
+def forgets_the_reserve(case: Case) -> Plan:
+    """Spends all the cash there is."""
+    return planned(replace(case, policy=replace(case.policy, cash_reserve_pct=Decimal(0))))
+
+
+def sells_fractions_whole(case: Case) -> Plan:
+    """Rounds 0.6 of a share up to one, which leaves a short position."""
+    return _retraded(planned(case), lambda trade: replace(trade, quantity=_rounded_up(trade)))
+
+
+def buys_before_it_sells(case: Case) -> Plan:
+    plan = planned(case)
+    return replace(plan, trades=tuple(reversed(plan.trades)))
+
+
+def sells_and_buys_the_same(case: Case) -> Plan:
+    """Crosses: the largest purchase is sold first."""
+    plan = planned(case)
+    bought = next(trade for trade in plan.trades if trade.side is Side.BUY)
+    return replace(plan, trades=(replace(bought, side=Side.SELL), *plan.trades))
+
+
+def goes_half_way(case: Case) -> Plan:
+    """Is never done: half of each purchase is left for the next plan."""
+    return _retraded(planned(case), lambda trade: replace(trade, quantity=(trade.quantity + 1) // 2))
+
+
+def buys_nothing(case: Case) -> Plan:
+    """Leaves the cash idle."""
+    plan = planned(case)
+    return replace(plan, trades=tuple(trade for trade in plan.trades if trade.side is Side.SELL))
+
+
+def keeps_what_should_go(case: Case) -> Plan:
+    plan = planned(case)
+    return replace(plan, trades=tuple(trade for trade in plan.trades if trade.side is Side.BUY))
+
+
+def _retraded(plan: Plan, change: Callable[[Trade], Trade]) -> Plan:
+    trades: Sequence[Trade] = [change(trade) for trade in plan.trades]
+    return replace(plan, trades=tuple(trades))
+
+
+def _rounded_up(trade: Trade) -> int:
+    if trade.side is Side.BUY or trade.target_quantity >= 1:
+        return trade.quantity
+    return int(trade.held.to_integral_value(ROUND_CEILING))

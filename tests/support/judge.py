@@ -1,0 +1,320 @@
+"""A judge of plans that shares no code with the planner: the rules, and how near the best possible plan comes.
+
+Drift is the shortfall from the ideal over all instruments and cash: half of all distances, as nothing goes missing
+when no costs are paid. The optimum is exact (HiGHS), pays the spread, and ignores commissions: a lower bound.
+
+    python -m tests.support.judge [accounts]     prints the measured table
+"""
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from functools import cached_property
+from itertools import product
+from statistics import mean, median, quantiles
+
+import numpy as np
+from scipy.optimize import Bounds, LinearConstraint, milp
+from tests.support.accounts import KINDS, Case, random_account
+from tests.support.notation import fill
+
+from ibkr_rebalancer.core.instruments import STOCK, ConId
+from ibkr_rebalancer.core.plan import Plan, Side
+from ibkr_rebalancer.core.planner import plan_rebalance
+
+ZERO = Decimal(0)
+DEFAULT_GATE_BP = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Name:
+    """One instrument that may be traded."""
+
+    con_id: ConId
+    weight: Decimal
+    held: Decimal
+    bid: Decimal
+    ask: Decimal
+
+    @property
+    def whole(self) -> int:
+        return int(self.held)
+
+    @property
+    def middle(self) -> Decimal:
+        return (self.bid + self.ask) / 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """An account as the mission states the task: what may be traded, what should be held, what must stay."""
+
+    names: Sequence[Name]
+    net_liquidation: Decimal
+    cash: Decimal
+    spendable: Decimal
+    reserve: Decimal
+
+    @cached_property
+    def ideals(self) -> Mapping[ConId, Decimal]:
+        """What each name should be worth: no costs taken off, fractions beyond their ideal left where they are."""
+        stuck: dict[ConId, Decimal] = {}
+        while True:
+            invested = self._to_invest(stuck)
+            crumbs = {n.con_id: n.middle * (n.held - n.whole) for n in self.names}
+            weights = {n.con_id: n.weight for n in self.names}
+            more = {c: crumb for c, crumb in crumbs.items() if c not in stuck and crumb > weights[c] * invested}
+            if not more:
+                return {c: stuck.get(c, weight * invested) for c, weight in weights.items()}
+            stuck |= more
+
+    def _to_invest(self, stuck: Mapping[ConId, Decimal]) -> Decimal:
+        worth = sum((n.middle * n.held for n in self.names), self.cash) - self.reserve - sum(stuck.values(), ZERO)
+        weight = 1 - sum((n.weight for n in self.names if n.con_id in stuck), ZERO)
+        return max(ZERO, worth / weight) if weight > 0 else ZERO
+
+    @cached_property
+    def cash_goal(self) -> Decimal:
+        worth = sum((n.middle * n.held for n in self.names), self.cash)
+        return max(self.reserve, worth - sum(self.ideals.values(), ZERO))
+
+    def ideal(self, name: Name) -> Decimal:
+        return self.ideals[name.con_id]
+
+    def drift_bp(self, shares: Mapping[ConId, int], cash: Decimal) -> float:
+        """How far from the ideal the account is with these whole shares and this cash."""
+        short = sum(
+            (max(ZERO, self.ideal(n) - n.middle * (shares[n.con_id] + n.held - n.whole)) for n in self.names), ZERO
+        )
+        return float((short + max(ZERO, self.cash_goal - cash)) / self.net_liquidation * 10_000)
+
+    def traded(self, shares: Mapping[ConId, int]) -> Decimal:
+        """By how much cash changes on the way to these shares, commissions aside."""
+        return -sum(
+            ((shares[n.con_id] - n.whole) * (n.ask if shares[n.con_id] > n.whole else n.bid) for n in self.names), ZERO
+        )
+
+
+def problem_of(case: Case) -> Problem:
+    portfolio, quotes = case.snapshot.portfolio, case.snapshot.quotes
+    weights = {contract.con_id: case.allocation.weights[symbol] for symbol, contract in case.snapshot.targets.items()}
+    held = {h.position.con_id: h.position.quantity for h in portfolio.holdings}
+    sellable = {
+        h.position.con_id
+        for h in portfolio.holdings
+        if (h.position.security_type, h.position.currency) == (STOCK, portfolio.balances.currency)
+        and h.position.quantity >= 1
+        and h.position.con_id in quotes
+    }
+    names = [
+        Name(
+            con_id=con_id,
+            weight=weights.get(con_id, ZERO),
+            held=held.get(con_id, ZERO),
+            bid=quotes[con_id].bid or ZERO,
+            ask=quotes[con_id].ask or ZERO,
+        )
+        for con_id in sorted(weights.keys() | sellable)
+    ]
+    cash = portfolio.balances.cash[portfolio.balances.currency]
+    return Problem(
+        names=names,
+        net_liquidation=portfolio.balances.net_liquidation,
+        cash=cash,
+        spendable=min(cash, portfolio.balances.available_funds),
+        reserve=portfolio.balances.net_liquidation * case.policy.cash_reserve_pct / 100,
+    )
+
+
+def shares_after(plan: Plan, problem: Problem) -> dict[ConId, int]:
+    shares = {name.con_id: name.whole for name in problem.names}
+    for trade in plan.trades:
+        shares[trade.con_id] += trade.quantity if trade.side is Side.BUY else -trade.quantity
+    return shares
+
+
+def plan_drift_bp(plan: Plan, problem: Problem) -> float:
+    shares = shares_after(plan, problem)
+    return problem.drift_bp(shares, problem.cash + problem.traded(shares) - plan.commission)
+
+
+def broken_rules(plan: Plan, case: Case) -> list[str]:
+    """What a plan must never do, found in this one."""
+    problem = problem_of(case)
+    names = {name.con_id: name for name in problem.names}
+    broken = []
+    for trade in plan.trades:
+        name = names.get(trade.con_id)
+        if name is None:
+            broken.append(f"{trade.symbol} is not ours to trade")
+        elif trade.side is Side.SELL and trade.quantity > name.whole:
+            broken.append(f"sells {trade.quantity} {trade.symbol} of {name.held} held")
+        elif trade.side is Side.BUY and not name.weight:
+            broken.append(f"buys {trade.symbol}, which has no weight")
+        elif trade.price != (name.ask if trade.side is Side.BUY else name.bid):
+            broken.append(f"prices {trade.symbol} at {trade.price}")
+        if type(trade.quantity) is not int or trade.quantity <= 0:
+            broken.append(f"trades {trade.quantity} {trade.symbol}")
+    if len({trade.con_id for trade in plan.trades}) < len(plan.trades):
+        broken.append("two orders in one contract")
+    sides = [trade.side for trade in plan.trades]
+    if sides != sorted(sides, key=lambda side: side is Side.BUY):
+        broken.append("a buy stands before a sell")
+    kept = [name.con_id for name in problem.names if not name.weight and name.whole]
+    sold_out = {trade.con_id for trade in plan.trades if trade.quantity == names.get(trade.con_id, _NOBODY).whole}
+    broken += [f"{con_id} has no weight and is kept" for con_id in kept if con_id not in sold_out]
+    return broken
+
+
+_NOBODY = Name(con_id=ConId(0), weight=ZERO, held=ZERO, bid=ZERO, ask=ZERO)
+
+
+def overspent(plan: Plan, case: Case) -> Decimal:
+    """By how much the purchases of a plan reach into the reserve or beyond what may be spent; 0 is right.
+
+    The reserve is a part of what the account is worth when all is paid.
+    """
+    if not any(trade.side is Side.BUY for trade in plan.trades):
+        return ZERO
+    after = problem_of(replace(case, snapshot=fill(plan, case.snapshot)))
+    return max(ZERO, after.reserve - after.spendable)
+
+
+def optimum_bp(problem: Problem, *, reached_bp: float) -> float | None:
+    """The least drift that any plan can reach, commissions ignored; never above the true one.
+
+    `reached_bp` is the drift of some plan: nobody who does better leaves more than that missing in one place.
+    None when the solver gives up.
+    """
+    count = len(problem.names)
+    scale = 10_000 / float(problem.net_liquidation)
+    middle, bid, ask = (
+        np.array([float(getattr(name, price)) for name in problem.names]) * scale for price in ("middle", "bid", "ask")
+    )
+    whole = np.array([name.whole for name in problem.names])
+    missing = np.array([float(problem.ideal(n) - n.middle * n.held) for n in problem.names]) * scale
+    leaving = np.array([not name.weight for name in problem.names])
+    cash, spendable, goal = (float(m) * scale for m in (problem.cash, problem.spendable, problem.cash_goal))
+    must_stay = min(float(problem.reserve) * scale, spendable + float(bid @ whole))
+    most_bought = np.where(leaving, 0, np.maximum(0, np.ceil(missing / middle - 1e-9)))
+    most_sold = np.clip(np.floor((reached_bp - missing) / middle + 1e-9), 0, whole)
+    # Columns: bought, sold, shortfall of each name, shortfall of cash.
+    each_name = np.hstack([np.diag(middle), -np.diag(middle), np.eye(count), np.zeros((count, 1))])
+    cash_row = np.concatenate([-ask, bid, np.zeros(count), [1]])
+    result = milp(
+        c=np.concatenate([np.zeros(2 * count), np.ones(count + 1)]),
+        constraints=[
+            LinearConstraint(each_name, lb=missing),
+            LinearConstraint(cash_row, lb=goal - cash),
+            LinearConstraint(np.concatenate([cash_row[:-1], [0]]), lb=must_stay - spendable - 1e-9),
+        ],
+        integrality=np.concatenate([np.ones(2 * count), np.zeros(count + 1)]),
+        bounds=Bounds(
+            np.concatenate([np.zeros(count), np.where(leaving, whole, 0), np.zeros(count + 1)]),
+            np.concatenate([most_bought, np.where(leaving, whole, most_sold), np.full(count + 1, np.inf)]),
+        ),
+        options={"time_limit": 3},
+    )
+    return None if result.mip_dual_bound is None else float(result.mip_dual_bound)
+
+
+def brute_force_bp(problem: Problem) -> float:
+    """The least drift, by trying everything: for a handful of shares only."""
+    reach = [
+        range(1) if not n.weight else range(int(max(n.held, problem.ideal(n) / n.middle)) + 2) for n in problem.names
+    ]
+    ids = [name.con_id for name in problem.names]
+    best = float("inf")
+    for combination in product(*reach):
+        shares = dict(zip(ids, combination, strict=True))
+        change = problem.traded(shares)
+        if problem.spendable + change >= problem.reserve:
+            best = min(best, problem.drift_bp(shares, problem.cash + change))
+    return best
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """One account, planned and judged."""
+
+    case: Case
+    orders: int
+    broken: Sequence[str]
+    overspent: Decimal
+    second_orders: int
+    """Orders in a second plan once the first has filled."""
+    gap_bp: float | None
+    """To the exact optimum; None where it was not asked for, or nothing was traded."""
+    seconds: float
+
+    @property
+    def wants_again(self) -> bool:
+        return self.second_orders > 0 and self.case.policy.min_gain_bp >= DEFAULT_GATE_BP
+
+
+def planned(case: Case) -> Plan:
+    """What the planner under judgement says."""
+    return plan_rebalance(case.allocation, snapshot=case.snapshot, policy=case.policy)
+
+
+def judged(case: Case, *, exactly: bool, planner: Callable[[Case], Plan] = planned) -> Verdict:
+    """Plan, judge the plan, fill it, plan again; `exactly` looks for the optimum too."""
+    started = time.perf_counter()
+    plan = planner(case)
+    seconds = time.perf_counter() - started
+    again = planner(replace(case, snapshot=fill(plan, case.snapshot)))
+    problem = problem_of(case)
+    measured = exactly and plan.trades and not case.policy.rounds_to_nearest
+    return Verdict(
+        case=case,
+        orders=len(plan.trades),
+        broken=broken_rules(plan, case),
+        overspent=overspent(plan, case),
+        second_orders=len(again.trades),
+        gap_bp=gap_bp(plan, problem) if measured else None,
+        seconds=seconds,
+    )
+
+
+def gap_bp(plan: Plan, problem: Problem) -> float | None:
+    reached = plan_drift_bp(plan, problem)
+    best = optimum_bp(problem, reached_bp=reached)
+    return None if best is None else reached - best
+
+
+def summary(verdicts: Iterable[Verdict]) -> str:
+    """One line of the measured table."""
+    verdicts = list(verdicts)
+    gaps = sorted(v.gap_bp for v in verdicts if v.gap_bp is not None)
+    counts = {
+        "rules broken": sum(bool(v.broken) for v in verdicts),
+        "overspent": sum(bool(v.overspent) for v in verdicts),
+        "second plans": sum(v.wants_again for v in verdicts),
+    }
+    figures = {"mean": mean(gaps), "median": median(gaps), "p95": p95(gaps), "max": gaps[-1]} if len(gaps) > 1 else {}
+    return (
+        f"{len(verdicts):6d} accounts  {'  '.join(f'{name} {count:3d}' for name, count in counts.items())}  "
+        f"{len(gaps):5d} gaps {' '.join(f'{name} {bp:6.2f}' for name, bp in figures.items())}  "
+        f"{1000 * median(v.seconds for v in verdicts):6.1f} ms"
+    )
+
+
+def p95(gaps: Sequence[float]) -> float:
+    return quantiles(gaps, n=20)[-1]
+
+
+def main(count: int) -> None:
+    """Print the table, and every account that breaks a bar."""
+    verdicts = [judged(random_account(seed), exactly=True) for seed in range(count)]
+    for kind in KINDS:
+        print(f"{kind:8s}", summary(v for v in verdicts if v.case.kind == kind))  # noqa: T201
+    print(f"{'all':8s}", summary(verdicts))  # noqa: T201
+    for v in verdicts:
+        if v.broken or v.overspent or v.wants_again or (v.gap_bp or 0) > 50:
+            print(v.case, v.broken[:3], v.overspent, v.second_orders, v.gap_bp)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 550)
