@@ -6,15 +6,18 @@ here is for the whole fetch. The body is taken as it is and judged elsewhere.
 
 import asyncio
 import random
+import socket
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from contextlib import suppress
+from functools import partial
+from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import requests
-from requests.auth import AuthBase
+from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
 
 from ibkr_rebalancer.core.addresses import is_loopback
@@ -34,7 +37,7 @@ class HttpAllocations:
     """The allocation source that is a URL per account."""
 
     def __init__(self, *, api_key: str | None, deadline_s: float = DEADLINE_S) -> None:
-        self._auth = _Bearer(api_key)
+        self._api_key = api_key
         self._deadline_s = deadline_s
 
     async def fetch(self, account: Account) -> bytes:
@@ -50,14 +53,16 @@ class HttpAllocations:
         ends = time.monotonic() + self._deadline_s
         for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
-                return await _in_daemon_thread(lambda: self._get(url, ends), ends)
+                return await self._attempt(url, ends)
+            except TimeoutError as late:
+                raise self._too_late(url) from late
             except _TryAgain as trouble:
+                if time.monotonic() >= ends:
+                    raise self._too_late(url) from trouble
                 pause_s = 0.25 * 2**attempt * random.uniform(0.5, 1.5)  # noqa: S311 (jitter, not a secret)
                 if attempt == MAX_ATTEMPTS or time.monotonic() + pause_s >= ends:
                     raise _unavailable(url, f"{trouble} ({attempt} {'try' if attempt == 1 else 'tries'})") from trouble
                 await asyncio.sleep(pause_s)
-            except TimeoutError as late:
-                raise self._too_late(url) from late
         raise AssertionError("the last attempt returns or raises")
 
     def _too_late(self, url: str) -> AllocationUnavailable:
@@ -67,10 +72,21 @@ class HttpAllocations:
             hint="Try the URL with curl; if it is slow for everybody, speak to its operator.",
         )
 
-    def _get(self, url: str, ends: float) -> bytes:
+    async def _attempt(self, url: str, ends: float) -> bytes:
+        line = _Line()
+        try:
+            return await _in_daemon_thread(lambda: self._get(url, line, ends), ends)
+        finally:
+            line.cut()
+
+    def _get(self, url: str, line: "_Line", ends: float) -> bytes:
         """One attempt, redirects within the host included."""
         with requests.Session() as session:
             session.trust_env = not is_loopback(url)
+            # requests would look where a redirect leads, and before that read its whole body, however long.
+            session.get_redirect_target = lambda resp: None  # type: ignore[method-assign]  # noqa: ARG005
+            session.mount("http://", line)
+            session.mount("https://", line)
             for _ in range(MAX_REDIRECTS + 1):
                 with self._request(session, url, ends) as response:
                     location = _location(response)
@@ -84,28 +100,55 @@ class HttpAllocations:
         headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
         try:
             return session.get(
-                url, auth=self._auth, headers=headers, stream=True, timeout=left_s, allow_redirects=False
+                url, auth=self._authorize, headers=headers, stream=True, timeout=left_s, allow_redirects=False
             )
         except requests.exceptions.SSLError as error:
-            raise _unavailable(url, "its TLS certificate could not be verified") from error
-        except requests.Timeout as error:
-            raise _TryAgain("it did not answer in time") from error
-        except requests.ConnectionError as error:
+            raise _unavailable(url, "it does not speak TLS, or not with a certificate that is trusted here") from error
+        except (requests.ConnectionError, requests.Timeout) as error:
             raise _TryAgain("it could not be reached, or closed the connection") from error
-        except (requests.RequestException, HTTPError, UnicodeError) as error:
-            raise _unavailable(url, f"the request could not be made ({type(error).__name__})") from error
+        except (requests.RequestException, HTTPError) as error:
+            raise _unavailable(url, f"the exchange failed ({type(error).__name__})") from error
+        except ValueError:  # a header that HTTP cannot carry; the library quotes it, key and all
+            raise _denied("ALLOCATIONS_API_KEY has characters that no HTTP header can carry") from None
 
-
-@dataclass(frozen=True, slots=True)
-class _Bearer(AuthBase):
-    """Sets the key, or nothing: an auth object of our own also keeps requests from looking into ~/.netrc."""
-
-    key: str | None
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        if self.key is not None:
-            request.headers["Authorization"] = f"Bearer {self.key}"
+    def _authorize(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Set the key, or nothing: with an `auth` of our own, requests does not look into ~/.netrc for one."""
+        if self._api_key is not None:
+            request.headers["Authorization"] = f"Bearer {self._api_key}"
         return request
+
+
+class _Line(HTTPAdapter):
+    """The socket of one attempt, to be cut from outside: while a server drips, requests lets nobody near it."""
+
+    _socket: socket.socket | None = None
+    _is_cut = False
+
+    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
+        """The hook that requests has for adapters of one's own."""
+        pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
+        pool.ConnectionCls = partial(self._connection, type(pool).ConnectionCls)
+        return pool
+
+    def cut(self) -> None:
+        """End the connection; the thread that waits on it, or is only just making it, gets an error."""
+        self._is_cut = True
+        if self._socket is not None:
+            with suppress(OSError):  # it has ended already
+                self._socket.shutdown(socket.SHUT_RDWR)
+
+    def _connection(self, kind: Any, **options: Any) -> Any:
+        connection = kind(**options)
+        connect = connection.connect
+
+        def connect_unless_cut() -> None:
+            connect()
+            self._socket = connection.sock
+            if self._is_cut:
+                raise ConnectionAbortedError
+
+        connection.connect = connect_unless_cut
+        return connection
 
 
 class _TryAgain(Exception):
@@ -147,7 +190,7 @@ def _body(response: requests.Response, url: str, ends: float) -> bytes:
             if time.monotonic() > ends:
                 raise _TryAgain("the deadline passed in the middle of the document")
     except (HTTPError, OSError) as error:
-        raise _TryAgain(f"the document was cut off ({type(error).__name__})") from error
+        raise _TryAgain("the document was cut off or garbled") from error
     return bytes(body)
 
 
@@ -155,11 +198,7 @@ def _check_status(status: int, url: str) -> None:
     if status == requests.codes.too_many_requests or status >= requests.codes.internal_server_error:
         raise _TryAgain(f"it answered HTTP {status}")
     if status in {requests.codes.unauthorized, requests.codes.forbidden}:
-        raise AllocationUnavailable(
-            "ALLOCATION_DENIED",
-            f"{_host(url)} answered HTTP {status}: the key is missing, wrong or has no right to this.",
-            hint="Check ALLOCATIONS_API_KEY, and that it may read this allocation.",
-        )
+        raise _denied(f"{_host(url)} answered HTTP {status}: the key is missing, wrong or has no right to this")
     if status != requests.codes.ok:
         raise AllocationUnavailable(
             "ALLOCATION_UNAVAILABLE",
@@ -180,15 +219,21 @@ def _redirected(url: str, location: str) -> str:
     except ValueError:
         same_place = False
     if not same_place:
-        raise _redirect_refused(url, "a redirect to another place")
+        raise _redirect_refused(url, "a redirect to another place, where the key must not go")
     return target
 
 
 def _redirect_refused(url: str, what: str) -> AllocationUnavailable:
     return AllocationUnavailable(
         "ALLOCATION_REDIRECT",
-        f"{_host(url)} answered with {what}, and the key must not be taken there.",
+        f"{_host(url)} answered with {what}.",
         hint="Put the final address into allocations.url.",
+    )
+
+
+def _denied(what: str) -> AllocationUnavailable:
+    return AllocationUnavailable(
+        "ALLOCATION_DENIED", f"{what}.", hint="Check ALLOCATIONS_API_KEY, and that it may read this allocation."
     )
 
 
@@ -201,5 +246,5 @@ def _unavailable(url: str, reason: str) -> AllocationUnavailable:
 
 
 def _host(url: str) -> str:
-    """The part of a URL that may be shown: its path and query can hold a secret."""
-    return urlsplit(url).netloc
+    """The part of a URL that may be shown: what stands before and after it can hold a secret."""
+    return urlsplit(url).netloc.rpartition("@")[2]
