@@ -22,7 +22,7 @@ PIPE_WIDTH = 120
 
 def show(renderable: RenderableType) -> None:
     """Print data for a person."""
-    data().print(renderable)
+    data().print(renderable, crop=False)
 
 
 def data() -> Console:

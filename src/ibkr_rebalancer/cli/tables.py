@@ -9,6 +9,7 @@ from decimal import Decimal
 from urllib.parse import urlsplit
 
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
@@ -57,8 +58,10 @@ class _Responsive:
             yield _lines_table(lines, wide=wide)
             if not wide:
                 yield _reasons_table(lines)
+                yield ""
         yield _summary(plan)
         if plan.untouched:
+            yield ""
             yield _untouched_table(plan)
         for remark in plan.remarks:
             yield Text.assemble(("Note: ", "bold"), remark)
@@ -90,7 +93,7 @@ def _lines_table(lines: Sequence[Line], *, wide: bool) -> Table:
         if wide:
             cells += [_bar(line, widest), line.reason]
         table.add_row(*cells)
-    return table
+    return _uncut(table)
 
 
 def _line_cells(line: Line) -> list[RenderableType]:
@@ -142,6 +145,8 @@ def _summary(plan: Plan) -> RenderableType:
     if not plan.trades:
         return Text("Nothing to do.", "bold")
     table = Table.grid(padding=(0, 2))
+    for _ in range(4):
+        table.add_column(no_wrap=True)
     gone = f"{plan.drift_before / BASIS_POINT:,.0f} bp → {plan.drift_after / BASIS_POINT:,.0f} bp"
     table.add_row(
         Text("Cash", "dim"),
@@ -153,7 +158,7 @@ def _summary(plan: Plan) -> RenderableType:
         Text("Reserve", "dim"), f"{plan.cash_reserve:,.2f}", Text("Commission", "dim"), f"about {plan.commission:,.2f}"
     )
     table.add_row(Text("Orders", "dim"), f"{len(plan.trades)}", Text("Drift", "dim"), gone)
-    return table
+    return _uncut(table)
 
 
 def _untouched_table(plan: Plan) -> Table:
@@ -171,7 +176,7 @@ def _untouched_table(plan: Plan) -> Table:
             f"{line.market_value:,.0f} {line.currency}",
             line.reason,
         )
-    return table
+    return _uncut(table)
 
 
 def portfolios_view(portfolios: Sequence[Portfolio]) -> RenderableType:
@@ -197,7 +202,7 @@ def _portfolio_view(portfolio: Portfolio) -> RenderableType:
     for currency, amount in sorted(balances.cash.items()):
         weight = f"{share_of(amount, balances.net_liquidation):.1%}" if currency == balances.currency else ""
         table.add_row("Cash", currency, "", "", "", f"{amount:,.2f}", "", weight, style="dim")
-    return Group(title, table)
+    return Group(title, _uncut(table))
 
 
 def _holding_cells(holding: Holding, portfolio: Portfolio) -> list[str]:
@@ -222,7 +227,7 @@ def balances_view(portfolios: Sequence[Portfolio]) -> RenderableType:
     table = _table()
     for heading in ("Account", "Type"):
         table.add_column(heading, no_wrap=True)
-    for heading in ("Net liquidation", "Cash", "Available", "Positions"):
+    for heading in ("Net liq.", "Cash", "Available", "Positions"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
     for portfolio in portfolios:
@@ -236,15 +241,18 @@ def balances_view(portfolios: Sequence[Portfolio]) -> RenderableType:
             f"{len(portfolio.holdings)}",
             balances.currency,
         )
-    return table
+    return _uncut(table)
 
 
 def accounts_view(settings: Settings) -> RenderableType:
-    """What accounts.yaml says, a line per account."""
+    """What accounts.yaml says: a line per account, and where its targets come from."""
     table = _table()
-    for heading in ("Account", "Enabled", "Reserve", "Min gain", "Channel"):
+    for heading in ("Account", "Enabled", "Reserve", "Min gain"):
         table.add_column(heading, no_wrap=True)
-    table.add_column("Allocations", overflow="fold")
+    table.add_column("Channel", overflow="fold")
+    addresses = Table(box=None, show_header=False, padding=(0, 1), pad_edge=True)
+    addresses.add_column(no_wrap=True)
+    addresses.add_column(overflow="fold", style="dim")
     for account in settings.accounts:
         table.add_row(
             account.account_id,
@@ -252,10 +260,10 @@ def accounts_view(settings: Settings) -> RenderableType:
             f"{account.policy.cash_reserve_pct} %",
             f"{account.policy.min_gain_bp} bp",
             account.channel,
-            shown_url(account.allocations_url),
         )
+        addresses.add_row(account.account_id, shown_url(account.allocations_url))
     where = Text(f"{settings.config_path}", "dim", no_wrap=True, overflow="ignore")
-    return Group(where, f"{settings.mode.value.capitalize()} trading", table)
+    return Group(where, f"{settings.mode.value.capitalize()} trading", _uncut(table), addresses)
 
 
 def shown_url(url: str) -> str:
@@ -268,6 +276,14 @@ def _table(title: str | None = None) -> Table:
     return Table(
         title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False, collapse_padding=True
     )
+
+
+def _uncut(table: Table) -> Table:
+    """The table, its figures kept whole: a line too long for the terminal is broken there and loses no digit."""
+    for column in table.columns:
+        if column.no_wrap:
+            column.min_width = max((cell_len(str(cell)) for cell in (column.header, *column.cells)), default=0)
+    return table
 
 
 def _blocks(parts: Iterable[RenderableType]) -> RenderableType:
