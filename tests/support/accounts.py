@@ -190,7 +190,7 @@ def _untouchable(draft: _Draft, part: float) -> list[Line]:
     option = _quoted(draft.random, "XOPT", security_type="OPT")
     foreign = _quoted(draft.random, "XSAP", currency="EUR")
     dead = Line(symbol="XDEAD", quantity=Decimal(int(draft.worth * part / 3)))
-    short = _with_quantity(_quoted(draft.random, "XSHORT"), Decimal(-1))
+    short = Line(symbol="XSHORT", quantity=Decimal(-1), bid=Decimal("20.10"), ask=Decimal("20.12"))
     crumb = _with_quantity(_quoted(draft.random, "XCRUMB"), Decimal("0.4"))
     return [draft.bought(option, part / 3), draft.bought(foreign, part / 3), dead, short, crumb]
 
