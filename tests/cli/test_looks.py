@@ -142,8 +142,14 @@ def test_texts_of_others_are_printed_as_they_are(here: Here) -> None:
     assert "a[/b][bold]:smile:" in here.run("accounts").out
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
-@pytest.mark.parametrize("command", ["plan", "plan --json", "execute --dry-run", "positions", "accounts", "paln"])
+@pytest.mark.parametrize(
+    ("encoding", "command"),
+    [
+        *(("ascii", command) for command in ("plan", "plan --json", "execute --dry-run", "positions", "paln")),
+        ("latin-1", "plan"),
+        ("utf-8", "plan"),
+    ],
+)
 def test_no_encoding_ends_a_command(here: Here, encoding: str, command: str) -> None:
     ended = here.finish(*command.split(), env={"PYTHONIOENCODING": encoding, "COLUMNS": "80"}, encoding=encoding)
     assert ended.exit_code == (2 if command == "paln" else 0)

@@ -14,11 +14,11 @@ from typer.exceptions import TyperException
 
 from ibkr_rebalancer.cli.accounts import accounts
 from ibkr_rebalancer.cli.demo import demo
-from ibkr_rebalancer.cli.encoding import make_encodable
 from ibkr_rebalancer.cli.execute import execute
 from ibkr_rebalancer.cli.plan import plan
 from ibkr_rebalancer.cli.positions import positions
 from ibkr_rebalancer.cli.sandbox import sandbox
+from ibkr_rebalancer.cli.streams import let_go, make_encodable
 from ibkr_rebalancer.core.errors import EXIT_BUG, EXIT_DONE, RebalancerError, UsageError
 from ibkr_rebalancer.version import __version__
 
@@ -43,7 +43,9 @@ for command in (plan, execute, positions, accounts, sandbox, demo):
 def main() -> None:
     """Run the command line of this process and exit."""
     make_encodable()
-    sys.exit(run(sys.argv[1:]))
+    exit_code = run(sys.argv[1:])
+    let_go()
+    sys.exit(exit_code)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -1,0 +1,134 @@
+"""On a terminal: progress on standard error, colour on standard output, a question, a view that refreshes in place."""
+
+import json
+import re
+from signal import SIGINT
+
+import pytest
+from tests.support.commands import FIRST, SECOND, Here
+from tests.support.sandbox import fault, received
+from tests.support.terminal import on_terminal
+
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+CONTROL = re.compile(r"\x1b\[(?![0-9;]*m)[?0-9;]*[A-Za-z]|\r")
+"""Cursor movements and the like."""
+
+
+def test_progress_is_drawn_beside_the_data(here: Here) -> None:
+    with on_terminal(here, "plan", FIRST) as terminal:
+        assert terminal.end() == 0
+    assert CONTROL.search(terminal.err.text)
+    assert "Asking for 10 quotes" in terminal.err.text
+    assert not CONTROL.search(terminal.out.text)
+    assert COLOUR.search(terminal.out.text)
+    golden = COLOUR.sub("", terminal.out.text).splitlines()
+    assert golden[0].startswith("Plan for DU123456")
+    assert max(len(line) for line in golden) <= 80
+
+
+def test_a_slow_step_is_named_while_it_lasts(here: Here) -> None:
+    here.sandbox.change({"faults": [fault("startApi", "mute")]})
+    with on_terminal(here, "plan", FIRST) as terminal:
+        terminal.err.until("Connecting to 127.0.0.1")
+        here.sandbox.until(lambda log: received(log, "startApi"))
+        terminal.process.send_signal(SIGINT)
+        assert terminal.end() == 130
+    assert terminal.out.text == ""
+    assert "Interrupted. Nothing was sent." in terminal.err.text
+
+
+def test_a_warning_stays(here: Here) -> None:
+    with on_terminal(here, "plan", FIRST) as terminal:
+        assert terminal.end() == 0
+    assert "Warning: No price for OLDCO" in COLOUR.sub("", terminal.err.text)
+
+
+def test_no_color_is_obeyed(here: Here) -> None:
+    with on_terminal(here, "plan", FIRST, NO_COLOR="1") as terminal:
+        assert terminal.end() == 0
+    coloured = {code for code in COLOUR.findall(terminal.out.text) if re.search(r"[34][0-9]", code)}
+    assert coloured == set()
+    assert "SELL 60" in COLOUR.sub("", terminal.out.text)
+
+
+def test_verbose_is_a_log_instead_of_a_spinner(here: Here) -> None:
+    with on_terminal(here, "plan", FIRST, "-v") as terminal:
+        assert terminal.end() == 0
+    assert not CONTROL.search(terminal.err.text)
+    assert "INFO ibkr_rebalancer: settings.read: Settings from" in terminal.err.text
+
+
+def test_json_is_a_document_on_a_terminal_too(here: Here) -> None:
+    with on_terminal(here, "positions", "--json") as terminal:
+        assert terminal.end() == 0
+    assert len(json.loads(terminal.out.text)["portfolios"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "shown"),
+    [("2", [SECOND]), (FIRST, [FIRST]), ("", [FIRST, SECOND]), (f" {SECOND} ", [SECOND])],
+    ids=["number", "id", "Enter", "blanks"],
+)
+def test_positions_asks_which_account(here: Here, answer: str, shown: list[str]) -> None:
+    with on_terminal(here, "positions") as terminal:
+        terminal.err.until("Which account?")
+        assert not received(here.sandbox.log)
+        terminal.type(answer)
+        assert terminal.end() == 0
+    titles = [line for line in COLOUR.sub("", terminal.out.text).splitlines() if "net liquidation" in line]
+    assert [title.split()[0] for title in titles] == shown
+
+
+@pytest.mark.parametrize("answer", ["3", "0", "DU000001"])
+def test_an_answer_that_names_no_account_is_refused(here: Here, answer: str) -> None:
+    with on_terminal(here, "positions") as terminal:
+        terminal.err.until("Which account?")
+        terminal.type(answer)
+        assert terminal.end() == 2
+    assert f"{answer} is not in accounts.yaml." in terminal.err.text
+    assert not received(here.sandbox.log)
+
+
+def test_no_answer_ends_the_command(here: Here) -> None:
+    with on_terminal(here, "positions") as terminal:
+        terminal.err.until("Which account?")
+        terminal.press("\x04")
+        assert terminal.end() == 130
+    assert "Interrupted. Nothing was sent." in terminal.err.text
+
+
+def test_there_is_no_question_where_there_is_no_choice(here: Here) -> None:
+    here.accounts(here.entry(FIRST, "primary", enabled=False), here.entry(SECOND, "secondary"))
+    with on_terminal(here, "positions") as terminal:
+        assert terminal.end() == 0
+    assert "Which account?" not in terminal.err.text
+    assert SECOND in terminal.out.text
+
+
+def test_following_draws_in_place_and_ends_with_ctrl_c(here: Here) -> None:
+    with on_terminal(here, "positions", SECOND, "--follow", "--every", "1") as terminal:
+        terminal.out.until("SPY")
+        here.sandbox.change({"accounts": {SECOND: {"positions": {"QQQ": 77}}}})
+        terminal.out.until("QQQ")
+        terminal.process.send_signal(SIGINT)
+        assert terminal.end() == 0
+    assert CONTROL.search(terminal.out.text), "the second view was drawn over the first"
+    lasting = terminal.err.text.rpartition("\x1b[?25h")[2]
+    assert "Reading" not in lasting, "steps of later refreshes would tear the view apart"
+
+
+def test_following_goes_on_with_the_accounts_that_can_be_read(here: Here) -> None:
+    here.accounts(here.entry("DU999999", "primary"), here.entry(SECOND, "secondary"))
+    with on_terminal(here, "positions", "DU999999", SECOND, "--follow", "--every", "1", columns=100) as terminal:
+        terminal.out.until("SPY")
+        terminal.out.until("The gateway does not manage DU999999")
+        terminal.process.send_signal(SIGINT)
+        assert terminal.end() == 0
+
+
+def test_following_ends_when_the_gateway_is_gone(here: Here) -> None:
+    with on_terminal(here, "positions", SECOND, "--follow", "--every", "1") as terminal:
+        terminal.out.until("SPY")
+        here.sandbox.kick()
+        assert terminal.end() == 20
+    assert "SNAPSHOT_INCOMPLETE, exit code 20" in terminal.err.text
