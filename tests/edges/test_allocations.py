@@ -441,6 +441,12 @@ async def empty_gzip_drips(peer: Peer) -> None:
     await peer.drip(b"\x00\x00\x00\xff\xff")
 
 
+async def empty_gzip_pours(peer: Peer) -> None:
+    await peer.request()
+    await peer.send(head(200, "Content-Encoding: gzip") + gzip.compress(b"", mtime=0)[:10])
+    await peer.pour(b"\x00\x00\x00\xff\xff" * 10_000)
+
+
 async def redirect_drips(peer: Peer) -> None:
     await peer.request()
     await peer.drip(b"HTTP/1.1 302 Found\r\nLocation: /targets\r\n")
@@ -455,6 +461,7 @@ SLOW: list[Script] = [
     body_halts,
     chunk_sizes_drip,
     empty_gzip_drips,
+    empty_gzip_pours,
     redirect_drips,
 ]
 
@@ -540,6 +547,17 @@ asyncio.run(main("URL"))
         )
         out, complaints = await process.communicate()
     assert (out.decode(), complaints.decode(), process.returncode) == ("ALLOCATION_TIMEOUT\n", "", 0)
+
+
+async def test_a_thread_that_hangs_would_not_hold_it_up_either() -> None:
+    """A name server that does not answer cannot be cut off."""
+    async with raw_server(silent) as server:
+        task = asyncio.create_task(failure(server.url, deadline_s=SOON_S))
+        while not server.requests:  # noqa: ASYNC110 (the server sets no event)
+            await asyncio.sleep(0)
+        (thread,) = [thread for thread in threading.enumerate() if thread.name == "allocation-fetch"]
+        assert thread.daemon
+        await task
 
 
 # Redirects
@@ -631,8 +649,7 @@ async def test_the_body_of_a_redirect_is_not_read(location: str) -> None:
     async def script(peer: Peer) -> None:
         await peer.request()
         await peer.send(head(302, location))
-        while not peer.reader.at_eof():
-            await peer.send(b" " * 65536)
+        await peer.pour(b" " * 65536)
 
     async with raw_server(script) as server, asyncio.timeout(10):
         code, _, _ = await failure(server.url)
@@ -694,6 +711,29 @@ async def test_the_deadline_holds_under_tls(monkeypatch: pytest.MonkeyPatch, scr
         begun = time.monotonic()
         assert await failure(f"https://{TLS_NAME}/", deadline_s=SOON_S) == too_late(TLS_NAME)
         assert time.monotonic() - begun < SOON_S + TOLERANCE_S
+
+
+@pytest.mark.usefixtures("through_proxy")
+async def test_a_fetch_cancelled_while_it_connects_asks_nothing_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    connecting, cancelled = asyncio.Event(), asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        connecting.set()
+        await peer.send(head(200))
+        await cancelled.wait()
+        await peer.start_tls()
+        await peer.request()
+
+    async with raw_server(script) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://{LOOPBACK}:{proxy.port}")
+        task = asyncio.create_task(fetch(f"https://{TLS_NAME}/"))
+        await connecting.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        cancelled.set()
+    assert len(proxy.requests) == 1
 
 
 @pytest.mark.usefixtures("through_proxy")

@@ -40,6 +40,10 @@ class Peer:
         """The server's."""
         return int(self.writer.get_extra_info("sockname")[1])
 
+    @property
+    def has_left(self) -> bool:
+        return self.reader.at_eof() or self.writer.is_closing()
+
     async def request(self) -> str:
         """Read a request's head; bodies have no place here."""
         head = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1")
@@ -53,10 +57,17 @@ class Peer:
     async def drip(self, data: bytes) -> None:
         """Send these bytes one by one, over and over, until the client has left."""
         for byte in cycle(data):
-            if self.reader.at_eof():
+            if self.has_left:
                 return
             await self.send(bytes([byte]))
             await asyncio.sleep(DRIP_S)  # the fault itself, not a wait for something
+
+    async def pour(self, data: bytes) -> None:
+        """Send these bytes over and over, as fast as the client takes them, until it has left."""
+        while not self.has_left:
+            if self.writer.transport.get_write_buffer_size() < len(data):
+                self.writer.write(data)
+            await asyncio.sleep(0)
 
     async def left(self) -> None:
         """Wait until the client has closed its end."""
@@ -109,6 +120,8 @@ async def _serve(script: Script, peer: Peer) -> None:
     # Clients leave in the middle of things here; that is what is tested.
     with suppress(ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
         await script(peer)
+    if peer.has_left:  # nobody takes what may still be unsent
+        peer.writer.transport.abort()
     peer.writer.close()
     with suppress(ConnectionError, ssl.SSLError):
         await peer.writer.wait_closed()

@@ -91,7 +91,7 @@ class HttpAllocations:
                 with self._request(session, url, ends) as response:
                     location = _location(response)
                     if location is None:
-                        return _body(response, url, ends)
+                        return _body(response, url)
                     url = _redirected(url, location)
         raise _redirect_refused(url, f"more than {MAX_REDIRECTS} redirects in a row")
 
@@ -156,7 +156,7 @@ class _TryAgain(Exception):
 
 
 async def _in_daemon_thread(work: Callable[[], bytes], ends: float) -> bytes:
-    """Run blocking work until the deadline; then leave it behind.
+    """Run blocking work until the deadline (`TimeoutError`); then leave it behind.
 
     A thread cannot be ended from outside. A daemon thread at least never keeps the process from exiting, as the
     threads of an executor would.
@@ -174,8 +174,8 @@ async def _in_daemon_thread(work: Callable[[], bytes], ends: float) -> bytes:
     return await asyncio.wait_for(asyncio.wrap_future(outcome), ends - time.monotonic())
 
 
-def _body(response: requests.Response, url: str, ends: float) -> bytes:
-    """The decoded body of a good answer, read in small bites so that deadline and cap are kept."""
+def _body(response: requests.Response, url: str) -> bytes:
+    """The decoded body of a good answer, read in small bites so that the cap is kept."""
     _check_status(response.status_code, url)
     body = bytearray()
     try:
@@ -187,8 +187,6 @@ def _body(response: requests.Response, url: str, ends: float) -> bytes:
                     f"{_host(url)} sent more than {MAX_BODY // 1024} KiB.",
                     hint="Check that allocations.url names the allocation document and not something else.",
                 )
-            if time.monotonic() > ends:
-                raise _TryAgain("the deadline passed in the middle of the document")
     except (HTTPError, OSError) as error:
         raise _TryAgain("the document was cut off or garbled") from error
     return bytes(body)
