@@ -78,6 +78,14 @@ LOOKS = (
 )
 
 
+def settled(text: str, here: Here) -> str:
+    """The text with what differs between runs replaced."""
+    text = text.replace(str(here.folder), "/home/trader")
+    for differing, settled in DIFFERING.items():
+        text = re.sub(differing, settled, text)
+    return "".join(f"{line.rstrip()}\n" for line in text.splitlines())
+
+
 @pytest.mark.parametrize("columns", [80, 120])
 @pytest.mark.parametrize("look", LOOKS, ids=lambda look: look.name)
 def test_a_view_looks_as_it_should(here: Here, look: Look, columns: int) -> None:
@@ -86,7 +94,7 @@ def test_a_view_looks_as_it_should(here: Here, look: Look, columns: int) -> None
     here.set(COLUMNS=str(columns))
     ended = here.run(*look.command)
     assert ended.exit_code == 0
-    seen = _settled(ended.out, here)
+    seen = settled(ended.out, here)
     golden = GOLDEN / f"{look.name}-{columns}.txt"
     if REWRITE:
         golden.write_text(seen, encoding="utf-8")
@@ -108,20 +116,13 @@ def test_figures_are_whole_however_narrow_the_terminal(here: Here, command: str)
     assert len(wide) > 5
 
 
-def _settled(text: str, here: Here) -> str:
-    text = text.replace(str(here.folder), "/home/trader")
-    for differing, settled in DIFFERING.items():
-        text = re.sub(differing, settled, text)
-    return "".join(f"{line.rstrip()}\n" for line in text.splitlines())
-
-
 def test_a_pipe_gets_no_colour_no_spinner_and_the_width_of_a_wide_terminal(here: Here) -> None:
     ended = here.run("plan", FIRST)
     assert "\x1b" not in ended.out + ended.err
     assert "\r" not in ended.out + ended.err
     assert "Connecting to" in ended.err
     here.set(COLUMNS="120")
-    assert _settled(ended.out, here) == (GOLDEN / "plan-120.txt").read_text(encoding="utf-8")
+    assert settled(ended.out, here) == (GOLDEN / "plan-120.txt").read_text(encoding="utf-8")
 
 
 def test_a_log_or_mail_gets_sentences_unbroken(here: Here) -> None:

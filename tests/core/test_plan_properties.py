@@ -25,6 +25,8 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 ZERO = Decimal(0)
+LEAST_ACCOUNT = Decimal(2000)
+"""What the random accounts are worth at least."""
 GATED = Policy()
 UNGATED = Policy(min_gain_bp=ZERO)
 
@@ -99,9 +101,13 @@ def test_the_rules_are_kept(case: Case) -> None:
 
 @given(st.one_of(accounts, drawn_accounts()))
 def test_a_filled_plan_is_not_followed_by_another(case: Case) -> None:
+    """Of accounts worth planning for: in one of 100 dollars, a share or a commission is more than the gate."""
+    """In the range planned for: worth $2,000 at least, and no spread above 3 %."""
     assume(case.policy.min_gain_bp >= 5)
+    assume(case.snapshot.portfolio.balances.net_liquidation >= 2_000)
+    assume(all(name.ask - name.bid <= name.bid * Decimal("0.03") for name in problem_of(case).names))
     after = fill(planned(case), case.snapshot)
-    assume(after.portfolio.balances.net_liquidation > 0)
+    assume(after.portfolio.balances.net_liquidation >= LEAST_ACCOUNT)
     assert planned(replace(case, snapshot=after)).trades == ()
 
 

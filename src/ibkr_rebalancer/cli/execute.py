@@ -19,7 +19,7 @@ def execute(
     \b
     Examples:
       rebalancer execute --dry-run                    all enabled accounts
-      rebalancer execute DU123456 --dry-run --json    one run document, for a program
+      rebalancer execute DU123456 --dry-run --json    one JSON document
     """
     from ibkr_rebalancer.app import trading_is_not_here_yet
 

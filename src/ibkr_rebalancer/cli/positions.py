@@ -24,9 +24,9 @@ def positions(
 
     \b
     Examples:
-      rebalancer positions                      asks, on a terminal; all accounts in a pipe
+      rebalancer positions                      asks which; in a pipe, all
       rebalancer positions DU123456 --follow    refreshes every few seconds
-      rebalancer positions --json               one JSON document, for a program
+      rebalancer positions --json               one JSON document
     """
     from ibkr_rebalancer.cli.following import follow_portfolios
     from ibkr_rebalancer.cli.output import show_outcomes

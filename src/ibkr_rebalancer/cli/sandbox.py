@@ -34,7 +34,7 @@ def sandbox(
     \b
     Examples:
       rebalancer sandbox
-      rebalancer sandbox --scenario crash.yaml --gateway-port 4002 --log frames.jsonl
+      rebalancer sandbox --scenario crash.yaml --log frames.jsonl
     """
     import asyncio
 

@@ -73,6 +73,9 @@ class _Choice:
         return frozenset(chosen)
 
 
+NOTHING = _Choice()
+
+
 def choose_bundles(bundles: Sequence[Bundle], purse: Purse, *, tolerance: float) -> frozenset[int]:
     """The indices of the bundles to have: most gain plus cash wanted, within the budget.
 
@@ -88,7 +91,9 @@ def choose_bundles(bundles: Sequence[Bundle], purse: Purse, *, tolerance: float)
     goal = _value(best, purse) + tolerance
     settled, open_bundles = _settle(bundles, ranked, purse, break_density, goal)
     refined = _refine(bundles, open_bundles, settled, purse, break_density, goal)
-    return max(best, refined, key=lambda choice: _value(choice, purse)).members()
+    had = refined.members()
+    filled = _greedy(bundles, [i for i in ranked if i not in had], purse, start=refined)
+    return max(best, filled, key=lambda choice: _value(choice, purse)).members()
 
 
 def _value(choice: _Choice, purse: Purse) -> float:
@@ -109,8 +114,8 @@ def _best_greedy(bundles: Sequence[Bundle], ranked: Sequence[int], purse: Purse)
     return max([plain, *forced_in, *forced_out], key=lambda choice: _value(choice, purse))
 
 
-def _greedy(bundles: Sequence[Bundle], order: Sequence[int], purse: Purse) -> _Choice:
-    choice = _Choice()
+def _greedy(bundles: Sequence[Bundle], order: Sequence[int], purse: Purse, *, start: _Choice = NOTHING) -> _Choice:
+    choice = start
     for i in order:
         spent = choice.spent + bundles[i].cost
         worth_it = bundles[i].gain + purse.worth(spent) > purse.worth(choice.spent)
@@ -139,10 +144,10 @@ def _settle(
     """
     reduced = {i: bundles[i].gain - break_density * bundles[i].cost for i in ranked}
     hope = sum(gain for gain in reduced.values() if gain > 0)
-    slack = _bound(_Choice(), purse, break_density, hope) - goal
+    slack = _bound(NOTHING, purse, break_density, hope) - goal
     doubtful = [i for i in ranked if abs(reduced[i]) <= slack]
     still_open = nsmallest(OPEN, doubtful, key=lambda i: (abs(reduced[i]), bundles[i].con_id, bundles[i].count))
-    settled = _Choice()
+    settled = NOTHING
     for i in set(ranked) - set(still_open):
         if reduced[i] > 0:
             settled = settled.with_bundle(i, bundles[i])
@@ -167,7 +172,7 @@ def _refine(
         grown = [c.with_bundle(i, bundles[i]) for c in frontier if c.spent + bundles[i].cost <= purse.budget]
         choices = [c for c in _undominated([*frontier, *grown]) if _bound(c, purse, break_density, hope) > goal]
         frontier = _thinned(choices, purse, break_density)
-    return max(frontier, key=lambda choice: _value(choice, purse), default=_Choice())
+    return max(frontier, key=lambda choice: _value(choice, purse), default=NOTHING)
 
 
 def _thinned(choices: list[_Choice], purse: Purse, break_density: float) -> list[_Choice]:

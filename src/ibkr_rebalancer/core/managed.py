@@ -66,11 +66,11 @@ def sort_holdings(
     for con_id, holding in holdings.items():
         if con_id in symbols:
             continue
-        match _other(holding, allocation, snapshot, policy.limits):
-            case Managed() as leaving:
-                managed.append(leaving)
-            case Untouched() as staying:
-                untouched.append(staying)
+        line = _other(holding, allocation, snapshot, policy.limits)
+        if isinstance(line, Managed):
+            managed.append(line)
+        else:
+            untouched.append(line)
     return (
         tuple(sorted(managed, key=lambda line: (line.symbol, line.con_id))),
         tuple(sorted(untouched, key=lambda line: (line.symbol, line.con_id))),

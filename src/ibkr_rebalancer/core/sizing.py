@@ -21,7 +21,7 @@ from ibkr_rebalancer.core.managed import Managed
 from ibkr_rebalancer.core.money import BASIS_POINT, ZERO
 
 COST_ROUNDS = 6
-"""Costs depend on the orders and the orders on the costs; they settle in two or three rounds."""
+"""Costs (commissions and half the spread) depend on the orders, and the orders on them; two or three rounds do."""
 DEAREST = 3
 """How many dear shares cheaper ones may make room for at once."""
 LEVEL_STEPS = 40
@@ -32,20 +32,6 @@ NEGLIGIBLE = BASIS_POINT / 10
 
 Quantities = Mapping[ConId, int]
 """Whole shares by contract."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Costs:
-    """What the trades of a plan cost beside their prices in the middle."""
-
-    commission: Decimal = ZERO
-    spread: Decimal = ZERO
-    """Half the spread on every share traded."""
-
-    @property
-    def total(self) -> Decimal:
-        """Both."""
-        return self.commission + self.spread
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +89,6 @@ def size_positions(names: Sequence[Managed], *, funds: Funds, nearest: bool) -> 
     more than half of it is wanted, and costs do not lower the ideals.
     """
     ideal, shares = _settle_costs(names, funds, nearest=nearest)
-    shares = _affordable(names, shares, ideal, funds)
     cash_after = _cash_after(names, shares, funds.cash)
     return Sizing(
         shares=shares,
@@ -119,65 +104,136 @@ def trade_price(name: Managed, shares: int) -> Decimal:
     return name.prices.ask if shares > name.whole else name.prices.bid
 
 
-def _settle_costs(names: Sequence[Managed], funds: Funds, *, nearest: bool) -> tuple[Ideal, dict[ConId, int]]:
+def _settle_costs(names: Sequence[Managed], funds: Funds, *, nearest: bool) -> tuple[Ideal, Quantities]:
     """Repeat the decision with the costs it brings until they have been allowed for."""
-    costs = Costs()
+    costs = ZERO
     for _ in range(COST_ROUNDS):
-        ideal = _ideal(names, funds, Costs() if nearest else costs)
-        shares = _whole_shares(names, ideal, funds, costs.commission, nearest=nearest)
+        ideal = _ideal(names, funds, ZERO if nearest else costs)
+        shares = _whole_shares(names, ideal, funds, nearest=nearest)
         actual = _costs(names, shares)
-        if actual.commission <= costs.commission and actual.spread <= costs.spread:
+        if actual <= costs:
             break
-        costs = Costs(commission=max(costs.commission, actual.commission), spread=max(costs.spread, actual.spread))
+        costs = actual
     return ideal, shares
 
 
-def _ideal(names: Sequence[Managed], funds: Funds, costs: Costs) -> Ideal:
+def _ideal(names: Sequence[Managed], funds: Funds, costs: Decimal) -> Ideal:
     """Split what can be invested by the weights.
 
     A fraction worth more than its own ideal is stuck: the gateway sells whole shares only, so its worth is no money
     to invest, and the others share what is left.
     """
-    reserve = max(ZERO, funds.reserve - funds.reserve_rate * costs.total)
-    worth = funds.cash + sum((name.held * name.prices.value for name in names), ZERO) - reserve - costs.total
+    reserve = max(ZERO, funds.reserve - funds.reserve_rate * costs)
+    worth = funds.cash + sum((name.held * name.prices.value for name in names), ZERO) - reserve - costs
     stuck: dict[ConId, Decimal] = {}
-    weight = Decimal(1)
     while True:
+        weight = 1 - sum((name.weight for name in names if name.con_id in stuck), ZERO)
         invested = max(ZERO, (worth - sum(stuck.values(), ZERO)) / weight) if weight > 0 else ZERO
-        more = {
-            name.con_id: name.fraction * name.prices.value
-            for name in names
-            if name.con_id not in stuck and name.fraction * name.prices.value > name.weight * invested
-        }
+        free = [name for name in names if name.con_id not in stuck]
+        crumbs = {name.con_id: name.fraction * name.prices.value for name in free}
+        more = {name.con_id: crumbs[name.con_id] for name in free if crumbs[name.con_id] > name.weight * invested}
         if not more:
             break
         stuck |= more
-        weight = 1 - sum((name.weight for name in names if name.con_id in stuck), ZERO)
     values = {name.con_id: stuck.get(name.con_id, name.weight * invested) for name in names}
     uninvested = (1 - sum((name.weight for name in names), ZERO)) * invested
     return Ideal(values=values, cash=reserve + uninvested)
 
 
-def _whole_shares(
-    names: Sequence[Managed], ideal: Ideal, funds: Funds, commissions: Decimal, *, nearest: bool
-) -> dict[ConId, int]:
-    """Round down to whole shares, then let the cash that is left choose among the bundles on offer."""
-    level = _affordable_level(names, ideal, funds, commissions)
-    shares = {name.con_id: _floor(name, ideal, level) for name in names}
-    budget = _cash_after(names, shares, funds.spendable) - funds.reserve
-    offers = [bundle for name in names for bundle in _above(name, shares[name.con_id], ideal, budget, nearest=nearest)]
-    lacking = sum(nlargest(DEAREST, (bundle.cost for bundle in offers))) - float(budget)
-    raising = funds.cash < funds.reserve
-    for name in names:
-        for bundle in _below(name, shares[name.con_id], ideal, lacking, raising=raising):
-            offers.append(bundle)
-            shares[name.con_id] -= bundle.count
-            budget += Decimal(bundle.cost)
-    wanted_cash = ideal.cash - funds.reserve - (funds.cash - funds.spendable)
-    purse = Purse(budget=float(budget), cash_goal=0.0 if nearest else max(0.0, float(wanted_cash)))
-    for index in choose_bundles(offers, purse, tolerance=float(NEGLIGIBLE * funds.net_liquidation)):
-        shares[offers[index].con_id] += offers[index].count
+def _whole_shares(names: Sequence[Managed], ideal: Ideal, funds: Funds, *, nearest: bool) -> Quantities:
+    """Round down to whole shares, then let the cash that is left choose among the bundles on offer.
+
+    It chooses twice where a dear share lacks cash: with a share of each other instrument to give up, and with as many
+    as make room. The nearer result counts, and before that, the one that keeps the reserve.
+    """
+    level = _affordable_level(names, ideal, funds)
+    cash = funds.cash if level is None else funds.spendable
+    floors = {name.con_id: _floor(name, ideal, level or ZERO) for name in names}
+    budget = _cash_after(names, floors, cash) - funds.reserve
+    growing = [name for name in names if level is not None or ideal.shares(name) <= name.whole]
+    above = [bundle for name in growing for bundle in _above(name, floors[name.con_id], ideal, budget, nearest=nearest)]
+    lacking = max(0.0, sum(nlargest(DEAREST, (bundle.cost for bundle in above))) - float(budget))
+    wanted_cash = ZERO if nearest else max(ZERO, ideal.cash - funds.reserve - (funds.cash - cash))
+
+    def choice(room: float) -> Quantities:
+        raising = funds.cash < funds.reserve
+        below = [b for name in names for b in _below(name, floors[name.con_id], ideal, room, raising=raising)]
+        chosen = _chosen(names, floors, above, below, funds, budget=budget, cash_goal=wanted_cash)
+        left = _cash_after(names, chosen, cash) - funds.reserve - wanted_cash
+        return _topped_up(growing, chosen, ideal, left)
+
+    def badness(shares: Quantities) -> tuple[Decimal, Decimal]:
+        after = _cash_after(names, shares, funds.cash)
+        return max(ZERO, _missing(names, shares, funds)), _drift(names, shares, after, ideal)
+
+    return min((choice(room) for room in sorted({0.0, lacking})), key=badness)
+
+
+def _chosen(
+    names: Sequence[Managed],
+    floors: Quantities,
+    above: Sequence[Bundle],
+    below: Sequence[Bundle],
+    funds: Funds,
+    *,
+    budget: Decimal,
+    cash_goal: Decimal,
+) -> Quantities:
+    """The floors, less what of `below` is given up, with what of `above` is had instead.
+
+    Bundles of one name share its commission, so their costs are near but not exact. The sum is checked in decimals,
+    and while it is over, the purse is made smaller and the choice made again.
+    """
+    sure = dict(floors)
+    for bundle in below:
+        sure[bundle.con_id] -= bundle.count
+    offers = [*above, *below]
+    budget += sum((Decimal(bundle.cost) for bundle in below), ZERO)
+    tolerance = float(NEGLIGIBLE * funds.net_liquidation)
+    withheld = ZERO
+    while True:
+        shares = dict(sure)
+        purse = Purse(budget=float(budget - withheld), cash_goal=float(cash_goal))
+        for index in choose_bundles(offers, purse, tolerance=tolerance):
+            shares[offers[index].con_id] += offers[index].count
+        missing = _missing(names, shares, funds)
+        if missing <= 0 or withheld > budget:
+            return shares
+        withheld = 2 * withheld + missing
+
+
+def _topped_up(growing: Sequence[Managed], chosen: Quantities, ideal: Ideal, left: Decimal) -> Quantities:
+    """Spend what is left on single shares that are fully wanted, the dearest first: bundles are coarser than shares."""
+    shares = dict(chosen)
+    for name in sorted(growing, key=lambda name: (-name.prices.ask, name.con_id)):
+        while shares[name.con_id] + 1 <= ideal.shares(name):
+            outlay = _outlay(name, shares[name.con_id] + 1) - _outlay(name, shares[name.con_id])
+            if outlay > left:
+                break
+            shares[name.con_id] += 1
+            left -= outlay
     return shares
+
+
+def _affordable_level(names: Sequence[Managed], ideal: Ideal, funds: Funds) -> Decimal | None:
+    """The part of their ideal up to which all purchases can be paid: 1, unless the broker lets us spend less.
+
+    Below 1 the most underweight, relatively, is filled first. None when nothing can be bought at all.
+    """
+
+    def fits(level: Decimal) -> bool:
+        shares = {name.con_id: _floor(name, ideal, level) for name in names}
+        return _cash_after(names, shares, funds.spendable) >= funds.reserve
+
+    if fits(Decimal(1)):
+        return Decimal(1)
+    if not fits(ZERO):
+        return None
+    low, high = ZERO, Decimal(1)
+    for _ in range(LEVEL_STEPS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    return low
 
 
 def _floor(name: Managed, ideal: Ideal, level: Decimal) -> int:
@@ -194,7 +250,8 @@ def _above(name: Managed, floor: int, ideal: Ideal, budget: Decimal, *, nearest:
     top = min(_down(wanted), floor + reachable)
     yield from _bundles(name, floor, top)
     part = wanted - _down(wanted)
-    if part > (HALF if nearest else ZERO):
+    over_half = part > HALF or (part == HALF and top < name.whole)  # half a share is not worth a sale either
+    if over_half or (part and not nearest):
         cost = _outlay(name, top + 1) - _outlay(name, top)
         yield Bundle(con_id=name.con_id, count=1, cost=float(cost), gain=float(part * name.prices.value))
 
@@ -236,78 +293,25 @@ def _outlay(name: Managed, shares: int) -> Decimal:
     return (shares - name.whole) * price + commission(abs(shares - name.whole), price)
 
 
-def _affordable_level(names: Sequence[Managed], ideal: Ideal, funds: Funds, commissions: Decimal) -> Decimal:
-    """The part of their ideal up to which all purchases can be paid: 1, unless the broker lets us spend less.
-
-    Below 1 the most underweight, relatively, is filled first.
-    """
-
-    def fits(level: Decimal) -> bool:
-        shares = {name.con_id: _floor(name, ideal, level) for name in names}
-        return _cash_after(names, shares, funds.spendable, commissions=commissions) >= funds.reserve
-
-    if fits(Decimal(1)):
-        return Decimal(1)
-    low, high = ZERO, Decimal(1)
-    for _ in range(LEVEL_STEPS):
-        middle = (low + high) / 2
-        low, high = (middle, high) if fits(middle) else (low, middle)
-    return low
-
-
-def _affordable(names: Sequence[Managed], shares: Quantities, ideal: Ideal, funds: Funds) -> dict[ConId, int]:
-    """Check the sum in decimals with the commissions of just these trades; give up shares if it is over.
-
-    What goes is the share that costs least nearness among those that cover what is missing, else the dearest.
-    """
-    kept = dict(shares)
-    raising = funds.cash < funds.reserve
-    while (missing := funds.reserve - _cash_after(names, kept, funds.spendable)) > 0:
-        spare = [name for name in names if kept[name.con_id] > _fewest(name, ideal, raising=raising)]
-        if not spare:
-            break
-        covering = [name for name in spare if _freed(name, kept[name.con_id]) >= missing]
-        given = (
-            min(covering, key=lambda name: (_last_share_worth(name, kept[name.con_id], ideal), name.con_id))
-            if covering
-            else max(spare, key=lambda name: (_freed(name, kept[name.con_id]), name.con_id))
-        )
-        kept[given.con_id] -= 1
-    return kept
-
-
-def _freed(name: Managed, count: int) -> Decimal:
-    """The cash that holding one share less than `count` brings."""
-    return _outlay(name, count) - _outlay(name, count - 1)
-
-
-def _last_share_worth(name: Managed, count: int, ideal: Ideal) -> Decimal:
-    """The shortfall that the last of `count` shares removes."""
-    return min(Decimal(1), ideal.shares(name) - (count - 1)) * name.prices.value
+def _missing(names: Sequence[Managed], shares: Quantities, funds: Funds) -> Decimal:
+    """What lacks to the reserve. Only purchases need the broker's leave to spend."""
+    buying = any(shares[name.con_id] > name.whole for name in names)
+    return funds.reserve - _cash_after(names, shares, funds.spendable if buying else funds.cash)
 
 
 def _held(names: Sequence[Managed]) -> Quantities:
     return {name.con_id: name.whole for name in names}
 
 
-def _costs(names: Sequence[Managed], shares: Quantities) -> Costs:
-    spread = sum(
-        (abs(shares[name.con_id] - name.whole) * (name.prices.ask - name.prices.bid) / 2 for name in names), ZERO
-    )
-    return Costs(commission=_commissions(names, shares), spread=spread)
+def _costs(names: Sequence[Managed], shares: Quantities) -> Decimal:
+    """What the trades cost beside their prices in the middle: commissions, and half the spread on every share."""
+    traded = [(name, abs(shares[name.con_id] - name.whole), trade_price(name, shares[name.con_id])) for name in names]
+    return sum((commission(n, price) + n * abs(price - name.prices.value) for name, n, price in traded), ZERO)
 
 
-def _commissions(names: Sequence[Managed], shares: Quantities) -> Decimal:
-    return sum((commission(abs(shares[n.con_id] - n.whole), trade_price(n, shares[n.con_id])) for n in names), ZERO)
-
-
-def _cash_after(
-    names: Sequence[Managed], shares: Quantities, cash: Decimal, *, commissions: Decimal | None = None
-) -> Decimal:
-    """Cash once the holdings are `shares`; the commissions are those of just these trades unless given."""
-    paid = _commissions(names, shares) if commissions is None else commissions
-    traded = ((shares[n.con_id] - n.whole) * trade_price(n, shares[n.con_id]) for n in names)
-    return cash - paid - sum(traded, ZERO)
+def _cash_after(names: Sequence[Managed], shares: Quantities, cash: Decimal) -> Decimal:
+    """Cash once the holdings are `shares`, commissions paid."""
+    return cash - sum((_outlay(name, shares[name.con_id]) for name in names), ZERO)
 
 
 def _drift(names: Sequence[Managed], shares: Quantities, cash: Decimal, ideal: Ideal) -> Decimal:

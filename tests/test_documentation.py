@@ -1,0 +1,119 @@
+"""What the documents say is so: commands exist, examples run, tables agree with the code."""
+
+import ast
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.cli.test_looks import settled
+from tests.support.commands import Here, here
+from tests.support.sandbox import order_messages
+from typer.main import get_command
+
+from ibkr_rebalancer.cli import app
+from ibkr_rebalancer.core.allocation import parse_allocation
+from ibkr_rebalancer.core.errors import EXIT_BUG, EXIT_DONE, RebalancerError
+from ibkr_rebalancer.version import __version__
+
+__all__ = ["here"]
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/architecture.md")
+
+COMMANDS = get_command(app).commands  # type: ignore[attr-defined]  # typer says only that it is a command
+HELP = [[], *([name] for name in COMMANDS)]
+
+
+def test_the_readme_is_read_in_one_go() -> None:
+    assert len(README.splitlines()) <= 150
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_links_lead_somewhere(document: str) -> None:
+    path = ROOT / document
+    if not path.exists():
+        pytest.skip("it is not written yet")
+    for target in re.findall(r"\]\(([^)#]+)", path.read_text(encoding="utf-8")):
+        assert target.startswith("https://") or (path.parent / target).exists(), target
+
+
+def test_the_readmes_commands_are_accepted(here: Here) -> None:
+    """Each line of its shell blocks that calls us: the command exists and takes these options."""
+    called = [line for line in _shell_lines() if line.startswith("rebalancer ")]
+    assert len(called) >= 5
+    for line in called:
+        arguments = line.partition("#")[0].split()[1:]
+        ended = here.run(*arguments, "--help")
+        assert ended.exit_code == 0, line
+        assert ended.out.startswith(f"Usage: rebalancer {arguments[0]} "), line
+    assert not order_messages(here.sandbox.log)
+
+
+def test_the_readmes_scripts_exist() -> None:
+    scripts = [line.split()[0] for line in _shell_lines() if line.startswith("script/")]
+    assert scripts
+    for script in scripts:
+        assert (ROOT / script).stat().st_mode & 0o111, script
+
+
+def test_the_readmes_plan_is_what_the_demonstration_shows(here: Here) -> None:
+    shown = re.search(r"```console\n\$ rebalancer (.*)\n([^`]*)```", README)
+    assert shown, "it shows no plan"
+    here.set(COLUMNS="80")
+    real = settled(here.run(*shown[1].split()).out, here).splitlines()
+    quoted = [line.rstrip() for line in settled(shown[2], here).splitlines() if line.strip() not in {"", "…"}]
+    assert [line for line in real if line in quoted] == quoted
+
+
+def test_the_readmes_document_is_an_allocation() -> None:
+    (block,) = re.findall(r"```json\n(.*?)```", README, re.DOTALL)
+    assert parse_allocation(json.dumps(json.loads(block)).encode()).stated_sum == 1
+
+
+def test_the_readmes_python_is_the_library() -> None:
+    (block,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    code = compile(block, "README.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    assert code.co_names[:2] == ("ibkr_rebalancer", "Rebalancer")
+    assert "plan" in code.co_names
+
+
+def test_the_exit_codes_are_those_of_the_code() -> None:
+    table = README.partition("| Code | Meaning |")[2].partition("\n\n")[0]
+    listed = [int(code) for code in re.findall(r"\| (\d+) \|", table)]
+    assert sorted(listed) == sorted(
+        {EXIT_DONE, EXIT_BUG, *(error.exit_code for error in RebalancerError.__subclasses__())}
+    )
+
+
+@pytest.mark.parametrize("words", HELP, ids=lambda words: " ".join(words) or "rebalancer")
+def test_help_fits_a_terminal(here: Here, words: list[str]) -> None:
+    here.set(COLUMNS="80", TERMINAL_WIDTH="80")
+    ended = here.run(*words, "--help")
+    assert ended.exit_code == 0
+    assert max(len(line) for line in ended.out.splitlines()) <= 80
+    assert ended.err == ""
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_shows_examples_that_are_accepted(here: Here, command: str) -> None:
+    examples = re.findall(
+        r"^ *rebalancer (.*)$", here.run(command, "--help").out.partition("Examples:")[2], re.MULTILINE
+    )
+    assert examples
+    for example in examples:
+        arguments = re.split(r" {2,}", example)[0].split()
+        assert arguments[0] == command
+        assert here.run(*arguments, "--help").exit_code == 0, example
+
+
+def test_the_changelog_knows_this_version() -> None:
+    headings = re.findall(r"^## \[(.*?)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert headings[0] in {"Unreleased", __version__}
+
+
+def _shell_lines() -> Iterator[str]:
+    for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL):
+        yield from (line.strip() for line in block.splitlines())

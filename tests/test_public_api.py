@@ -1,0 +1,199 @@
+"""The library as others use it: the three lines of its description, its names, and what it costs to import."""
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.support.commands import FIRST, SECOND, Here, here
+from tests.support.reading import Notices
+from tests.support.sandbox import order_messages, received
+
+import ibkr_rebalancer
+from ibkr_rebalancer import (
+    AllocationUnavailable,
+    ConfigError,
+    GatewayRefused,
+    GatewayUnavailable,
+    Plan,
+    Rebalancer,
+    RebalancerError,
+    Report,
+    Settings,
+    UsageError,
+)
+from ibkr_rebalancer.core.errors import RebalancerError as Root
+from ibkr_rebalancer.core.report import RunMode
+
+__all__ = ["here"]
+
+HEAVY = {"aiohttp", "ib_async", "numpy", "pandas", "requests", "rich", "typer", "yaml", "dotenv"}
+
+TRADING_WORDS = ("place", "cancel", "order", "submit", "trade", "buy", "sell", "exercise")
+
+
+def test_the_three_lines_of_the_description(here: Here) -> None:
+    async def lines() -> tuple[Plan, Report]:
+        async with Rebalancer.open(here.folder / "accounts.yaml") as rebalancer:
+            plan = await rebalancer.plan("DU123456")
+            report = await rebalancer.execute(plan)
+        return plan, report
+
+    plan, report = asyncio.run(lines())
+    assert (plan.account, len(plan.trades)) == (FIRST, 9)
+    assert (report.mode, report.outcome, report.exit_code) == (RunMode.DRY_RUN, "not-sent", 0)
+    assert report.plan is plan
+    assert not order_messages(here.sandbox.log)
+
+
+def test_execute_refuses_to_trade(here: Here) -> None:
+    async def trade() -> None:
+        async with Rebalancer.open() as rebalancer:
+            await rebalancer.execute(await rebalancer.plan(SECOND), dry_run=False)
+
+    with pytest.raises(UsageError, match="does not send orders") as refused:
+        asyncio.run(trade())
+    assert refused.value.code == "TRADING_NOT_AVAILABLE"
+    assert not order_messages(here.sandbox.log)
+
+
+@pytest.mark.usefixtures("here")
+def test_what_a_plan_is_made_with_cannot_trade() -> None:
+    """The market view that the library hands to its flows has no method that could; nor has the session itself."""
+
+    async def names() -> list[str]:
+        async with Rebalancer.open() as rebalancer:
+            market = await rebalancer._gateway()
+            return [name for thing in (market, rebalancer) for name in dir(thing)]
+
+    public = [name for name in asyncio.run(names()) if not name.startswith("_")]
+    assert "quotes" in public
+    assert [name for name in public if any(word in name.lower() for word in TRADING_WORDS)] == []
+
+
+def test_a_session_connects_once_and_only_when_asked(here: Here) -> None:
+    async def session() -> int:
+        async with Rebalancer.open() as rebalancer:
+            before = len(received(here.sandbox.log))
+            await rebalancer.plan(FIRST)
+            await rebalancer.plan(SECOND)
+            await rebalancer.portfolios()
+        return before
+
+    assert asyncio.run(session()) == 0
+    assert len(received(here.sandbox.log, "startApi")) == 1
+
+
+@pytest.mark.usefixtures("here")
+def test_two_plans_in_a_row_are_alike() -> None:
+    async def plans() -> list[Plan]:
+        async with Rebalancer.open() as rebalancer:
+            return [await rebalancer.plan(FIRST) for _ in range(2)]
+
+    first, second = asyncio.run(plans())
+    assert first.trades == second.trades
+
+
+@pytest.mark.usefixtures("here")
+def test_settings_can_be_looked_at_and_handed_over() -> None:
+    async def handed_over() -> Settings:
+        async with Rebalancer.open() as first, Rebalancer.open(first.settings) as second:
+            return second.settings
+
+    settings = asyncio.run(handed_over())
+    assert [account.account_id for account in settings.accounts] == [FIRST, SECOND]
+    assert "sandbox-key" not in repr(settings)
+
+
+@pytest.mark.usefixtures("here")
+def test_an_observer_hears_what_goes_on() -> None:
+    notices = Notices()
+
+    async def plan() -> None:
+        async with Rebalancer.open(observer=notices) as rebalancer:
+            await rebalancer.plan(FIRST)
+
+    asyncio.run(plan())
+    assert [notice.event for notice in notices.heard][:2] == ["gateway.connect", "allocation.fetch"]
+
+
+def test_accounts_of_the_other_mode_are_passed_over_with_a_notice(here: Here) -> None:
+    here.accounts(here.entry("U1234567", "primary"), here.entry(SECOND, "secondary"))
+    notices = Notices()
+
+    async def accounts() -> list[str]:
+        async with Rebalancer.open(observer=notices) as rebalancer:
+            return list(await rebalancer.portfolios())
+
+    assert asyncio.run(accounts()) == [SECOND]
+    assert notices.texts[0] == "U1234567 is passed over: it is no paper account."
+
+
+def test_errors_carry_code_sentence_and_hint(here: Here) -> None:
+    async def plan(account: str) -> None:
+        async with Rebalancer.open() as rebalancer:
+            await rebalancer.plan(account)
+
+    here.accounts(here.entry("DU999999", "primary"), here.entry(SECOND, "nowhere"))
+    for account, kind in (("DU999999", GatewayRefused), (SECOND, AllocationUnavailable), ("DU1", UsageError)):
+        with pytest.raises(kind) as failed:
+            asyncio.run(plan(account))
+        error = failed.value
+        assert isinstance(error, RebalancerError)
+        assert (error.code, str(error)) == (error.code.upper(), error.message)
+        assert error.hint
+
+
+def test_a_missing_file_is_said_before_anything_is_asked(tmp_path: Path) -> None:
+    async def opened() -> None:
+        async with Rebalancer.open(tmp_path / "nowhere.yaml"):
+            pass
+
+    with pytest.raises(ConfigError, match=r"There is no .*nowhere\.yaml"):
+        asyncio.run(opened())
+
+
+def test_a_gateway_that_goes_away_is_an_error_of_the_next_question(here: Here) -> None:
+    async def plan_after_a_cut() -> None:
+        async with Rebalancer.open() as rebalancer:
+            await rebalancer.plan(FIRST)
+            here.sandbox.kick()
+            await rebalancer.plan(FIRST)
+
+    with pytest.raises(GatewayUnavailable):
+        asyncio.run(plan_after_a_cut())
+
+
+def test_the_public_names_are_there() -> None:
+    names: dict[str, object] = {}
+    exec("from ibkr_rebalancer import *", names)  # noqa: S102 (what a user may write)
+    assert {name for name in names if name != "__builtins__"} == set(ibkr_rebalancer.__all__)
+    errors = {name: value for name, value in names.items() if isinstance(value, type) and issubclass(value, Root)}
+    assert set(errors) == {"RebalancerError", *(kind.__name__ for kind in Root.__subclasses__())}
+
+
+def test_other_names_are_not() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'Trader'"):
+        _ = ibkr_rebalancer.Trader
+
+
+@pytest.mark.parametrize(
+    ("code", "allowed"),
+    [
+        ("import ibkr_rebalancer", set()),
+        ("from ibkr_rebalancer import RebalancerError, Plan, Report", set()),
+        ("from ibkr_rebalancer import Settings", {"dotenv", "yaml"}),
+        ("from ibkr_rebalancer.cli import run; run(['--help'])", {"rich", "typer"}),
+        ("from ibkr_rebalancer.cli import run; run(['plan', '--help'])", {"rich", "typer"}),
+        ("from ibkr_rebalancer.cli import run; run(['accounts'])", HEAVY - {"aiohttp", "ib_async", "numpy", "pandas"}),
+        ("from ibkr_rebalancer.cli import run; run(['plan'])", HEAVY - {"aiohttp", "pandas"}),
+    ],
+)
+def test_nothing_heavy_is_imported_before_it_is_needed(here: Here, code: str, allowed: set[str]) -> None:
+    listing = f"import sys; {code}; print('MODULES', *sys.modules)"
+    output = subprocess.run(
+        [sys.executable, "-c", listing], capture_output=True, text=True, check=True, env=here.environment
+    ).stdout
+    loaded = {name.partition(".")[0] for name in output.rpartition("MODULES")[2].split()}
+    assert loaded & HEAVY <= allowed
