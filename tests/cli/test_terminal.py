@@ -43,6 +43,16 @@ def test_a_warning_stays(here: Here) -> None:
     assert "Warning: No price for OLDCO" in COLOUR.sub("", terminal.err.text)
 
 
+def test_a_step_is_shown_as_it_is(here: Here) -> None:
+    """The path of accounts.yaml may look like markup."""
+    config = here.folder / "a[" / "b].yaml"
+    config.parent.mkdir()
+    (here.folder / "accounts.yaml").rename(config)
+    with on_terminal(here, "plan", FIRST, "-c", str(config), columns=200) as terminal:
+        assert terminal.end() == 0
+    assert "/a[/b].yaml …" in COLOUR.sub("", terminal.err.text)
+
+
 def test_no_color_is_obeyed(here: Here) -> None:
     with on_terminal(here, "plan", FIRST, NO_COLOR="1") as terminal:
         assert terminal.end() == 0
