@@ -14,6 +14,9 @@ P95_GAP_BP = 20.0
 SMALL_KINDS = tuple(kind for kind in KINDS if kind != "large")
 ROUND = len(SMALL_KINDS)
 
+pytestmark = [pytest.mark.xdist_group("bars"), pytest.mark.timeout(600)]
+"""All on one worker, so that the accounts are judged once; that takes a minute or two."""
+
 
 def verdicts(first: int, count: int, *, exactly: bool) -> list[Verdict]:
     """`count` accounts, the kinds in turn, numbered from `first`."""

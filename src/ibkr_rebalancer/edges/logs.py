@@ -16,8 +16,8 @@ from ibkr_rebalancer.core.notices import Notice, Severity
 LINE = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 TIME = "%Y-%m-%d %H:%M:%SZ"
 
-CHATTY = ("ably", "asyncio", "httpcore", "httpx", "ib_async", "urllib3", "websockets")
-"""Libraries whose INFO is of no use to an owner: ib_async reports every message, ably its URL with the key in it."""
+CHATTY = ("ably", "asyncio", "httpcore", "httpx", "urllib3", "websockets")
+"""Libraries whose INFO is of no use to an owner; ib_async is silenced where it is used."""
 
 MASK = "***"
 
