@@ -24,6 +24,8 @@ COST_ROUNDS = 6
 """Costs (commissions and half the spread) depend on the orders, and the orders on them; two or three rounds do."""
 DEAREST = 3
 """How many dear shares cheaper ones may make room for at once."""
+SECOND_THOUGHTS = 3
+"""How often a decision is asked again from where it leads, so that a second plan has nothing left to find."""
 LEVEL_STEPS = 40
 """Halvings in the search for the level that can be paid: to a millionth of a millionth."""
 HALF = Decimal("0.5")
@@ -89,6 +91,11 @@ def size_positions(names: Sequence[Managed], *, funds: Funds, nearest: bool) -> 
     more than half of it is wanted, and costs do not lower the ideals.
     """
     ideal, shares = _settle_costs(names, funds, nearest=nearest)
+    for _ in range(0 if nearest else SECOND_THOUGHTS):
+        again = _from_there(names, shares, funds)
+        if not _is_nearer(names, again, shares, ideal, funds):
+            break
+        shares = again
     cash_after = _cash_after(names, shares, funds.cash)
     return Sizing(
         shares=shares,
@@ -102,6 +109,29 @@ def size_positions(names: Sequence[Managed], *, funds: Funds, nearest: bool) -> 
 def trade_price(name: Managed, shares: int) -> Decimal:
     """The price at which cash moves when the holding goes to `shares`: the ask for more, the bid for fewer."""
     return name.prices.ask if shares > name.whole else name.prices.bid
+
+
+def _from_there(names: Sequence[Managed], shares: Quantities, funds: Funds) -> Quantities:
+    """What would be decided once `shares` are held: the choice is not exact, and from its end more can be in reach."""
+    cash = _cash_after(names, shares, funds.cash)
+    moved = [replace(name, held=shares[name.con_id] + name.fraction) for name in names]
+    left = replace(
+        funds,
+        net_liquidation=funds.net_liquidation - _costs(names, shares),
+        cash=cash,
+        spendable=funds.spendable + cash - funds.cash,
+    )
+    return _settle_costs(moved, left, nearest=False)[1]
+
+
+def _is_nearer(names: Sequence[Managed], again: Quantities, shares: Quantities, ideal: Ideal, funds: Funds) -> bool:
+    """Whether `again` keeps every rule that `shares` had to keep, and comes nearer."""
+    raising = funds.cash < funds.reserve
+    allowed = all(again[name.con_id] >= _fewest(name, ideal, raising=raising) for name in names)
+    if not allowed or _missing(names, again, funds) > 0:
+        return False
+    drifts = [_drift(names, these, _cash_after(names, these, funds.cash), ideal) for these in (again, shares)]
+    return drifts[0] < drifts[1]
 
 
 def _settle_costs(names: Sequence[Managed], funds: Funds, *, nearest: bool) -> tuple[Ideal, Quantities]:
