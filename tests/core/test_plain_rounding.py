@@ -1,7 +1,7 @@
 """Without a reserve and a gate a plan is the plain one: nearest share, cut only where cash does not reach."""
 
 from dataclasses import replace
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_HALF_DOWN, ROUND_HALF_UP, Decimal
 
 import pytest
 from hypothesis import assume, given
@@ -36,7 +36,8 @@ def nearest(case: Case) -> dict[ConId, int]:
     for name in problem_of(case).names:
         wanted = name.weight * max(worth, Decimal(0)) / name.middle
         if not name.weight or abs(wanted - name.held) > HALF:
-            held[name.con_id] = int(wanted.to_integral_value(ROUND_HALF_EVEN))
+            towards_held = ROUND_HALF_UP if wanted < name.held else ROUND_HALF_DOWN
+            held[name.con_id] = int(wanted.to_integral_value(towards_held))
     return held
 
 
