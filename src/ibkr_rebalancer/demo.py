@@ -20,6 +20,9 @@ from ibkr_rebalancer.config.schema import ENVIRONMENT
 from ibkr_rebalancer.core.errors import EXIT_BUG, EXIT_DONE
 from ibkr_rebalancer.sandbox.run import Sandbox, load_scenario, run_sandbox
 
+PAUSE_S = 1.5
+"""Before each command, for whoever watches."""
+
 ACCOUNTS = """\
 - account_id: "DU123456"
   notification:
@@ -94,6 +97,8 @@ async def _play(scene: Scene, console: Console, sandbox: Sandbox, folder: Path) 
     console.print()
     console.print(Text(scene.story, "italic"))
     console.print(Text.assemble(("$ ", "bold green"), (f"rebalancer {scene.command}", "bold")))
+    if console.is_terminal:
+        await asyncio.sleep(PAUSE_S)
     others = {name: value for name, value in os.environ.items() if name not in {*ENVIRONMENT, *FILE_NAMES}}
     environment = {**others, **sandbox.env, "REBALANCER_CONFIG": str(folder / "accounts.yaml")}
     process = await asyncio.create_subprocess_exec(

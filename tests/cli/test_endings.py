@@ -135,10 +135,12 @@ def test_a_port_that_is_taken_keeps_the_sandbox_from_starting(here: Here) -> Non
         ("nowhere.yaml", "SANDBOX_NOT_STARTED", "The sandbox did not start: nowhere.yaml: No such file or directory."),
         (".", "SANDBOX_NOT_STARTED", "The sandbox did not start: .: Is a directory."),
         ("wrong.yaml", "SCENARIO_INVALID", "scenario: unknown key 'acounts'"),
+        ("latin.yaml", "SCENARIO_INVALID", "latin.yaml: no YAML: 'utf-8' codec can't decode byte 0xe4"),
     ],
 )
 def test_a_scenario_must_be_one(here: Here, scenario: str, code: str, sentence: str) -> None:
     (here.folder / "wrong.yaml").write_text("acounts: {}\n", encoding="utf-8")
+    (here.folder / "latin.yaml").write_text("accounts: ä\n", encoding="latin-1")
     ended = here.run("sandbox", "--scenario", scenario)
     assert (ended.exit_code, ended.out) == (2, "")
     assert ended.err.startswith(f"Error: {sentence}")

@@ -250,6 +250,15 @@ FAILURES = (
         )
     ),
     gateway(
+        "silent after the first quotes",
+        20,
+        "SNAPSHOT_INCOMPLETE",
+        "The gateway did not deliver the last of 3 quotes to the end within {number} s.",
+        RESTART_IT,
+        change=at_wire("tickPrice", "mute", after=4),
+        hurry={"answer_s": 0.2, "quotes_s": 0.2},
+    ),
+    gateway(
         "garbage",
         20,
         "GATEWAY_PROTOCOL",
@@ -498,7 +507,8 @@ def test_a_failure_has_its_own_sentence_hint_and_exit_code(here: Here, failure: 
     told = here.run(*failure.command)
     assert (told.exit_code, told.out) == (failure.exit_code, "")
     sentence, hint, last = told.err.splitlines()[-3:]
-    assert re.fullmatch("Error: " + _pattern(failure.sentence, places), sentence), sentence
+    about = "" if failure.account in sentence.removeprefix(f"Error: {failure.account}: ") else f"(?:{failure.account}: )?"
+    assert re.fullmatch(f"Error: {about}" + _pattern(failure.sentence, places), sentence), sentence
     assert re.fullmatch("Hint: " + _pattern(failure.hint, places), hint), hint
     assert last == f"{failure.code}, exit code {failure.exit_code}"
 

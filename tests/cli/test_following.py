@@ -2,7 +2,7 @@
 
 import json
 from decimal import Decimal
-from typing import IO, Any
+from typing import IO
 
 from tests.support.commands import SECOND, Here
 from tests.support.schemas import check_document
@@ -18,12 +18,12 @@ def test_a_change_shows_in_the_next_view(here: Here) -> None:
         process.communicate(timeout=10)
 
 
-def test_in_json_every_view_is_a_document(here: Here) -> None:
+def test_in_json_every_view_is_a_document_in_one_line(here: Here) -> None:
     with here.start("positions", SECOND, "--follow", "--every", "1", "--json") as process:
         assert process.stdout is not None
-        first = _document(process.stdout)
+        first = json.loads(process.stdout.readline())
         here.sandbox.change({"accounts": {SECOND: {"cash": "1.23"}}})
-        second = _document(process.stdout)
+        second = json.loads(process.stdout.readline())
         process.terminate()
         process.communicate(timeout=10)
     for document in (first, second):
@@ -48,15 +48,4 @@ def _held(lines: IO[str]) -> dict[str, str]:
                 held[symbol] = quantity
             case ["Cash", *_]:
                 return held
-    raise AssertionError("the command has ended")
-
-
-def _document(lines: IO[str]) -> dict[str, Any]:
-    """The next document, which ends with a brace at the beginning of a line."""
-    text = ""
-    for line in lines:
-        text += line
-        if line == "}\n":
-            document: dict[str, Any] = json.loads(text)
-            return document
     raise AssertionError("the command has ended")

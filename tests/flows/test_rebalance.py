@@ -266,6 +266,8 @@ async def test_the_whole_story_is_told_in_order() -> None:
     assert [(notice.event, notice.text, notice.account) for notice in scene.notices.heard] == [
         ("allocation.fetch", "Fetching the targets of DU1", "DU1"),
         ("allocation.fetch", "Fetching the targets of DU2", "DU2"),
+        ("clock.ask", "Asking the gateway for the time", None),
+        ("positions.list", "Listing positions", None),
         ("account.read", "Reading DU1", "DU1"),
         ("account.read", "Reading DU2", "DU2"),
         ("contracts.lookup", "Looking up 2 contracts", None),

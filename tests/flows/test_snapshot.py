@@ -199,7 +199,7 @@ async def test_clocks_that_disagree_are_a_warning_on_paper(seconds: int, apart: 
     scene.clock.advance(-1 + seconds)
     assert whole((await scene.snapshots({"DU1": (AAA,)}))[AccountId("DU1")])
     text = f"The gateway's clock and this machine's are {apart} s apart."
-    assert scene.notices.heard[0] == Notice(event="clock.skewed", text=text, severity=Severity.WARNING)
+    assert Notice(event="clock.skewed", text=text, severity=Severity.WARNING) in scene.notices.heard
 
 
 @pytest.mark.parametrize(("seconds", "apart"), [(-6, 6), (6, 6), (3600, 3600)])
@@ -261,6 +261,8 @@ async def test_steps_are_told_in_order() -> None:
     scene = Scene(accounts={"DU2": {"positions": {"CCC": 1}}})
     await scene.snapshots({"DU1": (AAA, BBB), "DU2": (AAA,)})
     assert [(notice.event, notice.text, notice.account) for notice in scene.notices.heard] == [
+        ("clock.ask", "Asking the gateway for the time", None),
+        ("positions.list", "Listing positions", None),
         ("account.read", "Reading DU1", "DU1"),
         ("account.read", "Reading DU2", "DU2"),
         ("contracts.lookup", "Looking up 2 contracts", None),
@@ -276,11 +278,12 @@ async def test_a_step_is_told_before_it_is_taken() -> None:
     def note(question: str) -> Any:
         return lambda: told.append((question, [notice.event for notice in scene.notices.heard]))
 
-    scene = Scene(meanwhile={question: note(question) for question in ("portfolio", "quotes")})
+    scene = Scene(meanwhile={question: note(question) for question in ("positions", "portfolio", "quotes")})
     await scene.snapshots({"DU1": (AAA,)})
     assert told == [
-        ("portfolio", ["account.read"]),
-        ("quotes", ["account.read", "contracts.lookup", "quotes.request"]),
+        ("positions", ["clock.ask", "positions.list"]),
+        ("portfolio", ["clock.ask", "positions.list", "account.read"]),
+        ("quotes", ["clock.ask", "positions.list", "account.read", "contracts.lookup", "quotes.request"]),
     ]
 
 
@@ -294,4 +297,4 @@ async def test_portfolios_alone_need_neither_contracts_nor_quotes() -> None:
     assert isinstance(portfolio, Portfolio)
     assert portfolio.balances.net_liquidation == Decimal(20_000)
     assert scene.market.asked == [("managed_accounts", None), ("positions", None), ("portfolio", "DU1")]
-    assert scene.notices.texts == ["Reading DU1"]
+    assert scene.notices.texts == ["Listing positions", "Reading DU1"]

@@ -1,11 +1,12 @@
 """The allocation API over a real socket: the key, the answers, and the ways an answer can go wrong."""
 
+import asyncio
 import json
 from typing import Any
 
 import aiohttp
 import pytest
-from tests.support.sandbox import BASE, StartSandbox, events
+from tests.support.sandbox import BASE, StartSandbox, events, sandbox_with
 
 from ibkr_rebalancer.sandbox.run import API_KEY, Sandbox
 
@@ -91,3 +92,16 @@ async def test_an_endless_body_ends_when_the_client_has_had_enough(start_sandbox
         assert len(await response.content.readexactly(3_000_000)) == 3_000_000
         response.close()
     assert (await fetch(sandbox, "nope"))[0] == 404
+
+
+async def test_a_sandbox_that_ends_does_not_wait_for_answers_that_are_late() -> None:
+    late = {"primary": {"http": {"body": {}, "delay_ms": 60_000}}}
+    loop = asyncio.get_running_loop()
+    async with sandbox_with(allocations=late) as sandbox:
+        asking = asyncio.ensure_future(fetch(sandbox))
+        while not events(sandbox.log, "allocation_request"):
+            await asyncio.sleep(0)
+        started = loop.time()
+    assert loop.time() - started < 5
+    with pytest.raises(aiohttp.ClientError):
+        await asking

@@ -18,15 +18,12 @@ from ibkr_rebalancer.cli.execute import execute
 from ibkr_rebalancer.cli.plan import plan
 from ibkr_rebalancer.cli.positions import positions
 from ibkr_rebalancer.cli.sandbox import sandbox
-from ibkr_rebalancer.cli.streams import let_go, make_encodable
+from ibkr_rebalancer.cli.streams import READER_GONE, let_go, make_encodable
 from ibkr_rebalancer.core.errors import EXIT_BUG, EXIT_DONE, RebalancerError, UsageError
 from ibkr_rebalancer.version import __version__
 
 EXIT_INTERRUPTED = 130
 """The shell's convention for Ctrl-C; nothing was under way that could be left half done."""
-
-READER_GONE = (BrokenPipeError, SystemExit)
-"""What a closed pipe ends output with: typer and rich make an exit of it. Nobody is left to be told anything."""
 
 app = typer.Typer(
     name="rebalancer",

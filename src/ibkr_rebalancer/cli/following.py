@@ -9,7 +9,7 @@ from rich.console import Group
 from rich.live import Live
 
 from ibkr_rebalancer.app import Rebalancer
-from ibkr_rebalancer.cli.output import data, error_text, show_outcomes
+from ibkr_rebalancer.cli.output import account_error_text, data, outcomes_document, show, show_document
 from ibkr_rebalancer.cli.progress import Progress
 from ibkr_rebalancer.cli.session import read_settings, tell_settings
 from ibkr_rebalancer.cli.tables import portfolios_view
@@ -65,7 +65,7 @@ async def _in_place(outcomes: Outcomes, session: Rebalancer, named: Sequence[str
 def _view(outcomes: Outcomes) -> Group:
     portfolios = [outcome for outcome in outcomes.values() if isinstance(outcome, Portfolio)]
     errors = {account: outcome for account, outcome in outcomes.items() if isinstance(outcome, RebalancerError)}
-    told = [error_text(error, prefix=f"{account}: ") for account, error in errors.items()]
+    told = [account_error_text(account, error) for account, error in errors.items()]
     return Group(portfolios_view(portfolios), *told)
 
 
@@ -73,6 +73,9 @@ async def _one_after_another(
     outcomes: Outcomes, session: Rebalancer, named: Sequence[str], every_s: int, *, as_json: bool
 ) -> None:
     while True:
-        show_outcomes("positions", "portfolios", outcomes, view=portfolios_view, as_json=as_json)
+        if as_json:
+            show_document(outcomes_document("positions", "portfolios", outcomes), in_one_line=True)
+        else:
+            show(_view(outcomes))
         await asyncio.sleep(every_s)
         outcomes = await _look(session, named)

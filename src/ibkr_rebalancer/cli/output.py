@@ -5,11 +5,13 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from rich.console import Console, RenderableType
 from rich.text import Text
 
+from ibkr_rebalancer.cli.streams import READER_GONE
 from ibkr_rebalancer.core.documents import document
 from ibkr_rebalancer.core.errors import EXIT_BUG, RebalancerError, gravest
 from ibkr_rebalancer.core.portfolio import AccountId
@@ -32,9 +34,10 @@ def data() -> Console:
 
 
 def tell(text: RenderableType) -> None:
-    """Say something beside the data; a log or a mail gets its sentences unbroken."""
+    """Say something beside the data, if anybody listens; a log or a mail gets its sentences unbroken."""
     console = conversation()
-    console.print(text, soft_wrap=not console.is_terminal)
+    with suppress(*READER_GONE):
+        console.print(text, soft_wrap=not console.is_terminal)
 
 
 def conversation() -> Console:
@@ -47,9 +50,9 @@ def _console(*, width: int | None = None, stderr: bool = False) -> Console:
     return Console(highlight=False, markup=False, emoji=False, width=width, stderr=stderr)
 
 
-def show_document(content: Mapping[str, Any]) -> None:
-    """Print data for a program: one JSON document."""
-    print(json.dumps(content, indent=2), flush=True)
+def show_document(content: Mapping[str, Any], *, in_one_line: bool = False) -> None:
+    """Print data for a program: one JSON document, in one line where more are to follow."""
+    print(json.dumps(content, indent=None if in_one_line else 2), flush=True)
 
 
 def show_outcomes(
@@ -65,21 +68,31 @@ def show_outcomes(
     In JSON it is one document: what came out under `key`, and what went wrong under `errors`.
 
     Raises:
-        RebalancerError: the only account there is went wrong.
+        RebalancerError: in JSON, the only account there is went wrong: then the error is the document.
     """
     errors = {account: outcome for account, outcome in outcomes.items() if isinstance(outcome, RebalancerError)}
     values = [outcome for outcome in outcomes.values() if not isinstance(outcome, RebalancerError)]
-    if len(errors) == 1 and not values:
+    if as_json and len(errors) == 1 and not values:
         raise next(iter(errors.values()))
     if as_json:
-        listed = [{"account": account} | error_content(error) for account, error in errors.items()]
-        show_document(document(schema, **{key: values}, errors=listed))
+        show_document(outcomes_document(schema, key, outcomes))
         return gravest(error.exit_code for error in errors.values())
     if values:
         show(view(values))
     for account, error in errors.items():
-        tell(error_text(error, prefix=f"{account}: "))
+        tell(account_error_text(account, error))
     return gravest(error.exit_code for error in errors.values())
+
+
+def outcomes_document(schema: str, key: str, outcomes: Mapping[AccountId, T | RebalancerError]) -> dict[str, Any]:
+    """What came out under `key`, and what went wrong under `errors`."""
+    values = [outcome for outcome in outcomes.values() if not isinstance(outcome, RebalancerError)]
+    errors = [
+        {"account": account} | error_content(outcome)
+        for account, outcome in outcomes.items()
+        if isinstance(outcome, RebalancerError)
+    ]
+    return document(schema, **{key: values}, errors=errors)
 
 
 def show_error(error: RebalancerError, *, as_json: bool) -> None:
@@ -122,6 +135,11 @@ def show_failure(code: str, message: str, *, hint: str, exit_code: int) -> None:
     """Print the document of an end that no error of the library stands for."""
     content = {"code": code, "message": message, "hint": hint, "exit_code": exit_code}
     show_document(document("error", error=content))
+
+
+def account_error_text(account: AccountId, error: RebalancerError) -> Text:
+    """The error of one account, which its sentence may not name."""
+    return error_text(error, prefix="" if account in error.message else f"{account}: ")
 
 
 def error_text(error: RebalancerError, *, prefix: str = "") -> Text:

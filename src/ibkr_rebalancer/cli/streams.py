@@ -9,6 +9,10 @@ NEAREST = {"█": "#", "▓": "+", "░": ".", "│": "|", "→": ">", "–": "-
 """What our tables and sentences use beyond ASCII, and what is written where the encoding has no such character."""
 
 
+READER_GONE = (BrokenPipeError, SystemExit)
+"""What a closed pipe ends output with: typer and rich make an exit of it. Nobody is left to be told anything."""
+
+
 def make_encodable() -> None:
     """Let no character end a command: one that a stream's encoding lacks is written as the nearest ASCII."""
     codecs.register_error("nearest", _nearest)

@@ -23,6 +23,7 @@ from ibkr_rebalancer.core.report import Report
 WIDE = 110
 """Columns from which the reasons stand in the plan's own table."""
 BAR_CELLS = 16
+BAR_LEGEND = " █ kept   ▓ bought   ░ sold   │ target"
 SIDE_STYLE = {Side.BUY: "blue", Side.SELL: "yellow"}
 
 Line = Trade | Skip
@@ -58,7 +59,8 @@ class _Responsive:
             yield _lines_table(lines, wide=wide)
             if not wide:
                 yield _reasons_table(lines)
-                yield ""
+            yield Text(BAR_LEGEND, "dim")
+            yield ""
         yield _summary(plan)
         if plan.untouched:
             yield ""

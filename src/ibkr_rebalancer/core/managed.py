@@ -111,7 +111,7 @@ def _target(
     if held < 0:
         raise Refused(
             "TARGET_HELD_SHORT",
-            f"{symbol} is a target, but {snapshot.portfolio.account} holds {held} shares of it short.",
+            f"{symbol} is a target, but {snapshot.portfolio.account} is {-held} shares short of it.",
             hint="Close the short position by hand, or remove the symbol from the targets.",
         )
     _require_base_currency(symbol, snapshot.contracts[con_id], snapshot)

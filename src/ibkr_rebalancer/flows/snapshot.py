@@ -46,6 +46,7 @@ async def take_snapshots(
     """
     if not wanted:
         return {}
+    observer.notify(_step("clock.ask", "Asking the gateway for the time"))
     taken_at = await market.server_time()
     _check_clock(taken_at, clock, mode, observer)
     portfolios = await read_portfolios(list(wanted), market=market, observer=observer)
@@ -83,6 +84,7 @@ async def read_portfolios(
         GatewayUnavailable, GatewayRefused: the gateway fails or says no to what concerns all accounts.
     """
     managed = await market.managed_accounts()
+    observer.notify(_step("positions.list", "Listing positions"))
     positions = await market.positions()
     portfolios: dict[AccountId, Portfolio | RebalancerError] = {}
     for account in accounts:

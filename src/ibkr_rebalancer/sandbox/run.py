@@ -19,6 +19,8 @@ from ibkr_rebalancer.sandbox.venue.document import Document, ScenarioError
 from ibkr_rebalancer.sandbox.venue.scenario import Scenario, read_scenario, write_scenario
 from ibkr_rebalancer.sandbox.venue.venue import Venue
 
+SHUTDOWN_S = 0.01
+"""Patience with answers that are still to come when the sandbox ends; aiohttp takes 0 for no end."""
 API_KEY = "sandbox-key"
 """Of the allocation API; no secret, since it opens nothing but this process."""
 
@@ -31,10 +33,10 @@ def load_scenario(path: Path | None = None) -> Scenario:
         ScenarioError: when it is no scenario.
     """
     packaged = resources.files("ibkr_rebalancer.sandbox") / "default_scenario.yaml"
-    text = packaged.read_text(encoding="utf-8") if path is None else path.read_text(encoding="utf-8")
+    content = packaged.read_bytes() if path is None else path.read_bytes()
     try:
-        document = yaml.safe_load(text)
-    except yaml.YAMLError as exc:
+        document = yaml.safe_load(content.decode("utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as exc:
         raise ScenarioError(str(path or packaged), f"no YAML: {exc}") from exc
     return read_scenario(document)
 
@@ -72,7 +74,7 @@ class Sandbox:
         app = web.Application()
         add_allocations(app, self._venue, api_key=API_KEY, clock=self._clock.now, log=log)
         add_control(app, self)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
 
     @property
     def log(self) -> list[Record]:

@@ -44,14 +44,7 @@ class GatewayMarket:
 
     async def server_time(self) -> datetime:
         """The gateway's clock, aware UTC, to the second."""
-        rows = await self._conversation.ask(
-            "time",
-            about="the gateway's clock",
-            send=lambda wire: wire.reqCurrentTime(),
-            stop=lambda _: None,
-            deadline_s=self._answer_s,
-        )
-        return rows_of(datetime, rows)[-1]
+        return await self._ask_time(about="the gateway's clock")
 
     async def managed_accounts(self) -> tuple[AccountId, ...]:
         """The accounts that this login may see, as told when the session started."""
@@ -101,6 +94,8 @@ class GatewayMarket:
         answers = await _together([self._prices(contract, deadline_s) for contract in asked.values()])
         if not any(answer.finished or answer.rows for answer in answers):
             self._conversation.whole(answers[0], about=f"any of {len(asked)} quotes", deadline_s=deadline_s)
+        if not all(answer.finished for answer in answers):
+            await self._require_talking(about=f"the last of {len(asked)} quotes")
         quotes: dict[ConId, Quote] = {}
         missing: dict[str, list[str]] = {}
         for contract, answer in zip(asked.values(), answers, strict=True):
@@ -111,6 +106,20 @@ class GatewayMarket:
                 quotes[contract.con_id] = quote
         self._tell_missing(missing)
         return quotes
+
+    async def _ask_time(self, *, about: str) -> datetime:
+        rows = await self._conversation.ask(
+            "time",
+            about=about,
+            send=lambda wire: wire.reqCurrentTime(),
+            stop=lambda _: None,
+            deadline_s=self._answer_s,
+        )
+        return rows_of(datetime, rows)[-1]
+
+    async def _require_talking(self, *, about: str) -> None:
+        """Tell a gateway that has no price from one that says nothing at all any more: the clock always answers."""
+        await self._ask_time(about=about)
 
     async def _candidates(self, query: ContractQuery, deadline_s: float) -> tuple[Contract, ...]:
         about = f"the contract of {query.symbol}"
