@@ -1,14 +1,21 @@
 """What the flows need from the outside world, and nothing about who provides it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Protocol
 
 from ibkr_rebalancer.core.instruments import ConId, Contract, ContractQuery
 from ibkr_rebalancer.core.notices import Notice
+from ibkr_rebalancer.core.order_state import Evidence, OrderState, TrackedOrder
+from ibkr_rebalancer.core.orders import OrderIntent
+from ibkr_rebalancer.core.plan import Plan, Side
 from ibkr_rebalancer.core.policy import Account
-from ibkr_rebalancer.core.portfolio import AccountId, Portfolio, Position
+from ibkr_rebalancer.core.portfolio import AccountId, Portfolio, Position, Snapshot
 from ibkr_rebalancer.core.quotes import Quote
+from ibkr_rebalancer.core.report import Report, RunMode
 
 
 class MarketView(Protocol):
@@ -41,6 +48,206 @@ class MarketView(Protocol):
     async def quotes(self, contracts: Sequence[Contract]) -> Mapping[ConId, Quote]:
         """Fresh prices of all these contracts in one batch; a contract without any price is missing."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """A piece of evidence about one order of ours, as it arrived."""
+
+    order_ref: str
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenOrder:
+    """An order that is open at the broker, whoever placed it."""
+
+    order_ref: str
+    """Empty for an order without one."""
+    account: AccountId
+    con_id: ConId
+    symbol: str
+    side: Side
+    remaining: Decimal
+    status: str
+    perm_id: int
+    client_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderBook:
+    """A whole look at all orders of all clients: what is open, and what the broker still tells of today's others."""
+
+    taken_at: datetime
+    """The gateway's time."""
+    open_orders: tuple[OpenOrder, ...]
+    """Of all managed accounts."""
+    heard: tuple[Heard, ...]
+    """Statuses, executions, commissions and completions of orders with one of our references."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WhatIf:
+    """The broker's preview of an order; nothing was placed."""
+
+    commission: Decimal | None
+    """Estimated, at most; None when the broker gives none."""
+    initial_margin_change: Decimal | None
+    warning: str
+
+
+class OrderDesk(Protocol):
+    """The one door through which orders leave. Beside it stands a MarketView on the same connection.
+
+    All methods raise GatewayUnavailable when the gateway is lost, late or cut off.
+    """
+
+    @property
+    def client_id(self) -> int:
+        """The API client id of this connection."""
+        ...
+
+    async def order_book(self, account: AccountId) -> OrderBook:
+        """Open orders of all clients, then executions, then completed orders of the account: whole or an error."""
+        ...
+
+    async def what_if(self, intent: OrderIntent) -> WhatIf:
+        """Ask what the order would do, without placing it.
+
+        Raises:
+            Refused: the broker would refuse it (`ORDER_WOULD_BE_REJECTED`).
+            GatewayRefused: the gateway takes no orders at all (`GATEWAY_READ_ONLY`).
+        """
+        ...
+
+    async def place(self, intent: OrderIntent) -> None:
+        """Send the order; on return all of it has left this process. Whether it was taken is heard later.
+
+        Raises:
+            GatewayUnavailable: the connection failed; the order may have been sent or not.
+        """
+        ...
+
+    async def cancel(self, order_ref: str) -> None:
+        """Ask the broker to cancel an order of ours that was placed over this client id; heard later."""
+        ...
+
+    async def heard(self, *, within_s: float) -> Sequence[Heard]:
+        """What has arrived about orders of ours since the last call; waits for the first piece, and no longer."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStart:
+    """What a run is before anything is known of its end."""
+
+    run_id: str
+    account: AccountId
+    mode: RunMode
+    trigger: str
+    started: datetime
+    config_digest: str
+    code_version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord:
+    """A run as the journal knows it."""
+
+    start: RunStart
+    document: bytes | None
+    """The allocation document as received; None if the run ended before its plan."""
+    plan: Plan | None
+    orders: tuple[TrackedOrder, ...]
+    report: Report | None
+    """None if the run never ended: its process was killed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Halt:
+    """Why and since when all trading is halted."""
+
+    at: datetime
+    reason: str
+
+
+class Ledger(Protocol):
+    """The journal as the record of runs and orders. Every write is durable when the method returns.
+
+    All methods raise StorageFailed when that cannot be had; then nothing may be sent any more.
+    """
+
+    def start_run(self, start: RunStart) -> None: ...
+
+    def keep_plan(self, run_id: str, *, document: bytes, snapshot: Snapshot, plan: Plan) -> None:
+        """What the run decided, and all it decided it from."""
+        ...
+
+    def intend(self, intent: OrderIntent) -> None:
+        """Keep the decision to send an order. A reference that is there already is a StorageFailed too."""
+        ...
+
+    def observe(self, heard: Sequence[Heard]) -> None:
+        """Keep evidence about our orders; what is there already, word for word, is not kept twice."""
+        ...
+
+    def end_run(self, report: Report) -> None: ...
+
+    def settle(self, order_ref: str, state: OrderState) -> None:
+        """Keep the outcome of an order, in a terminal state, beside the evidence that proves it."""
+        ...
+
+    def unsettled(self, account: AccountId) -> tuple[TrackedOrder, ...]:
+        """The orders of the account that have no outcome yet, oldest first."""
+        ...
+
+    def orders(self, account: AccountId, *, since: datetime) -> tuple[TrackedOrder, ...]:
+        """All orders intended since then, oldest first."""
+        ...
+
+    def traded(self, account: AccountId) -> frozenset[tuple[ConId, Side]]:
+        """What we have ever meant to trade there."""
+        ...
+
+    def runs(self, *, limit: int) -> tuple[RunRecord, ...]:
+        """The newest runs, newest first."""
+        ...
+
+    def run(self, run_id: str) -> RunRecord | None:
+        """The run whose id begins like this, if there is exactly one."""
+        ...
+
+    def adopted(self, account: AccountId) -> frozenset[ConId]:
+        """Holdings that the owner has allowed us to sell, beside those we traded ourselves."""
+        ...
+
+    def adopt(self, account: AccountId, con_ids: Collection[ConId]) -> None: ...
+
+    def pinned(self) -> Mapping[str, ConId]:
+        """The verified contract of each symbol that was looked up by its name."""
+        ...
+
+    def pin(self, contracts: Mapping[str, ConId]) -> None: ...
+
+
+class Controls(Protocol):
+    """The journal as the switchboard between processes: who works on an account, and whether trading is halted."""
+
+    def hold(self, account: AccountId) -> AbstractContextManager[None]:
+        """Be the only process that works on this account, until the block is left.
+
+        Raises:
+            Busy: another one is (`ACCOUNT_BUSY`), with its pid.
+        """
+        ...
+
+    def halted(self) -> Halt | None:
+        """Asked before every order."""
+        ...
+
+    def halt(self, halt: Halt) -> None: ...
+
+    def resume(self, *, at: datetime, reason: str) -> None: ...
 
 
 class AllocationSource(Protocol):

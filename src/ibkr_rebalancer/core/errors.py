@@ -1,6 +1,10 @@
 """The errors a person meets: one class per exit code, the sentence written where the fact is known.
 
 RebalancerError
+├── UnknownOutcome         13  nobody can say what became of an order
+├── Halted                 14  somebody, or a limit, has stopped all trading
+├── StorageFailed          30  the journal cannot be read or written
+├── Deferred               10  not now, and it says when
 ├── Refused                11  a limit or check says no
 ├── Busy                   15  another run, or all our client ids, are at work
 ├── GatewayUnavailable     20  the gateway cannot be reached or does not answer whole
@@ -15,9 +19,11 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 EXIT_DONE = 0
+EXIT_PARTIAL = 12
+"""A run ended with orders unfilled, all of them proven; running again is safe."""
 EXIT_BUG = 70
 
-GRAVEST_FIRST = (13, 14, 12, 30, EXIT_BUG, 78, 2, 20, 21, 23, 24, 11, 15, 10, EXIT_DONE)
+GRAVEST_FIRST = (13, 14, EXIT_PARTIAL, 30, EXIT_BUG, 78, 2, 20, 21, 23, 24, 11, 15, 10, EXIT_DONE)
 """Every exit code of the program, the one that needs a person soonest first."""
 
 
@@ -31,6 +37,30 @@ class RebalancerError(Exception):
         self.code = code
         self.message = message
         self.hint = hint
+
+
+class UnknownOutcome(RebalancerError):
+    """An order may have been executed or not; nothing more is sent for the account until a person has looked."""
+
+    exit_code = 13
+
+
+class Halted(RebalancerError):
+    """Trading is halted, and stays so until it is resumed."""
+
+    exit_code = 14
+
+
+class StorageFailed(RebalancerError):
+    """The journal cannot be trusted or written; without it nothing may be sent."""
+
+    exit_code = 30
+
+
+class Deferred(RebalancerError):
+    """Not now: the market is closed."""
+
+    exit_code = 10
 
 
 class Refused(RebalancerError):
