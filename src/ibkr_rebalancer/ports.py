@@ -9,7 +9,8 @@ from typing import Protocol
 
 from ibkr_rebalancer.core.instruments import ConId, Contract, ContractQuery
 from ibkr_rebalancer.core.notices import Notice
-from ibkr_rebalancer.core.order_state import Evidence, OrderState, TrackedOrder
+from ibkr_rebalancer.core.order_book import Heard, OrderBook
+from ibkr_rebalancer.core.order_state import OrderState, TrackedOrder
 from ibkr_rebalancer.core.orders import OrderIntent
 from ibkr_rebalancer.core.plan import Plan, Side
 from ibkr_rebalancer.core.policy import Account
@@ -48,42 +49,6 @@ class MarketView(Protocol):
     async def quotes(self, contracts: Sequence[Contract]) -> Mapping[ConId, Quote]:
         """Fresh prices of all these contracts in one batch; a contract without any price is missing."""
         ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Heard:
-    """A piece of evidence about one order of ours, as it arrived."""
-
-    order_ref: str
-    evidence: Evidence
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpenOrder:
-    """An order that is open at the broker, whoever placed it."""
-
-    order_ref: str
-    """Empty for an order without one."""
-    account: AccountId
-    con_id: ConId
-    symbol: str
-    side: Side
-    remaining: Decimal
-    status: str
-    perm_id: int
-    client_id: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderBook:
-    """A whole look at all orders of all clients: what is open, and what the broker still tells of today's others."""
-
-    taken_at: datetime
-    """The gateway's time."""
-    open_orders: tuple[OpenOrder, ...]
-    """Of all managed accounts."""
-    heard: tuple[Heard, ...]
-    """Statuses, executions, commissions and completions of orders with one of our references."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +103,27 @@ class OrderDesk(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GatewaySession:
+    """One connection to the gateway over which orders may leave, looked at from both sides."""
+
+    market: MarketView
+    desk: OrderDesk
+
+
+class Gateway(Protocol):
+    """The gateway as something that can be lost and found again."""
+
+    async def session(self, *, within_s: float) -> GatewaySession:
+        """The present connection if it is sound; else the same one once its link is back, or a new one.
+
+        Raises:
+            GatewayUnavailable: there was none within the time.
+            Busy: another process uses our client id.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunStart:
     """What a run is before anything is known of its end."""
 
@@ -183,8 +169,8 @@ class Ledger(Protocol):
         """What the run decided, and all it decided it from."""
         ...
 
-    def intend(self, intent: OrderIntent) -> None:
-        """Keep the decision to send an order. A reference that is there already is a StorageFailed too."""
+    def intend(self, intents: Sequence[OrderIntent]) -> None:
+        """Keep the decision to send these orders, all in one. A reference that is there already is a StorageFailed."""
         ...
 
     def observe(self, heard: Sequence[Heard]) -> None:

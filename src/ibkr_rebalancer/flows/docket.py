@@ -1,0 +1,60 @@
+"""The orders of one account that are not proven to have ended, kept in the journal and in memory alike."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ibkr_rebalancer.core.order_book import Heard
+from ibkr_rebalancer.core.order_state import OrderState, TrackedOrder, order_state
+from ibkr_rebalancer.core.orders import OrderIntent
+from ibkr_rebalancer.ports import Clock, Ledger
+
+
+class Docket:
+    """What is known of these orders; whatever is learnt is journalled before it counts."""
+
+    def __init__(self, orders: Sequence[TrackedOrder], *, ledger: Ledger, clock: Clock) -> None:
+        self._orders = {order.intent.order_ref: order for order in orders}
+        self._ledger = ledger
+        self._clock = clock
+
+    @property
+    def orders(self) -> tuple[TrackedOrder, ...]:
+        """All of them, in the order of sending."""
+        return tuple(self._orders.values())
+
+    @property
+    def open(self) -> tuple[TrackedOrder, ...]:
+        """Those whose end is not proven yet."""
+        return tuple(order for order in self.orders if not self.state(order).status.is_terminal)
+
+    def state(self, order: TrackedOrder) -> OrderState:
+        """What is true of the order now."""
+        return order_state(order, now=self._clock.now())
+
+    def intend(self, intents: Sequence[OrderIntent]) -> None:
+        """Take in orders that are about to be sent.
+
+        Raises:
+            StorageFailed: they are not in the journal, so they must not be sent.
+        """
+        self._ledger.intend(intents)
+        self._orders |= {intent.order_ref: TrackedOrder(intent=intent, evidence=()) for intent in intents}
+
+    def observe(self, heard: Sequence[Heard]) -> None:
+        """Take in evidence, and the outcome of every order that it ends; evidence about others is left alone.
+
+        Raises:
+            StorageFailed: the journal did not take it.
+        """
+        new = [one for one in heard if (order := self._orders.get(one.order_ref)) and one.evidence not in order.evidence]
+        if not new:
+            return
+        before = {order.intent.order_ref for order in self.open}
+        self._ledger.observe(new)
+        for one in new:
+            order = self._orders[one.order_ref]
+            self._orders[one.order_ref] = replace(order, evidence=(*order.evidence, one.evidence))
+        for order in self.orders:
+            state = self.state(order)
+            if order.intent.order_ref in before and state.status.is_terminal:
+                self._ledger.settle(order.intent.order_ref, state)

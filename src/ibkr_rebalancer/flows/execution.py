@@ -1,0 +1,222 @@
+"""Carry out a plan: sales to their proven end, then purchases on the cash that is really there.
+
+It sends the plan it is given and decides nothing anew, but that purchases may become smaller when the sales brought
+less. Once anything may have been sent there is a report, however the run ends.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from ibkr_rebalancer.core.errors import GatewayUnavailable, RebalancerError
+from ibkr_rebalancer.core.money import ZERO
+from ibkr_rebalancer.core.notices import Notice, Severity
+from ibkr_rebalancer.core.order_state import alarm
+from ibkr_rebalancer.core.orders import order_intents
+from ibkr_rebalancer.core.plan import Plan, Side, Trade
+from ibkr_rebalancer.core.policy import Account
+from ibkr_rebalancer.core.portfolio import Balances, Snapshot
+from ibkr_rebalancer.core.purchases import Adjustment, cash_after_fills, plan_purchases
+from ibkr_rebalancer.core.quotes import Quote
+from ibkr_rebalancer.core.report import Report, execution_report
+from ibkr_rebalancer.flows.docket import Docket
+from ibkr_rebalancer.flows.order_gate import OrderGate
+from ibkr_rebalancer.flows.reconcile import Patience, settle
+from ibkr_rebalancer.ports import Clock, Ledger, Observer, RunStart
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """A plan with all that it was made from."""
+
+    account: Account
+    document: bytes
+    """The allocation document as received."""
+    snapshot: Snapshot
+    plan: Plan
+
+
+class Execution:
+    """One run for one account, from its plan to its report."""
+
+    def __init__(
+        self,
+        planned: Planned,
+        start: RunStart,
+        gate: OrderGate,
+        *,
+        ledger: Ledger,
+        clock: Clock,
+        observer: Observer,
+        patience: Patience,
+    ) -> None:
+        self._planned = planned
+        self._start = start
+        self._gate = gate
+        self._ledger = ledger
+        self._clock = clock
+        self._observer = observer
+        self._patience = patience
+        self._docket = Docket((), ledger=ledger, clock=clock)
+        self._adjustments: tuple[Adjustment, ...] = ()
+
+    async def run(self) -> Report:
+        """Send the orders of the plan and bring them to their end.
+
+        Raises:
+            RebalancerError: the run ended before anything was sent.
+        """
+        trouble: RebalancerError | None = None
+        interrupted = False
+        try:
+            await self._trade()
+        except asyncio.CancelledError:
+            interrupted = True
+            _take_back_cancellation()
+            trouble = await self._wind_down()
+        except RebalancerError as error:
+            if not self._docket.orders:
+                raise
+            trouble = await self._wind_down() or error
+        return self._report(trouble, interrupted=interrupted)
+
+    async def _trade(self) -> None:
+        plan = self._planned.plan
+        sales = [trade for trade in plan.trades if trade.side is Side.SELL]
+        purchases = [trade for trade in plan.trades if trade.side is Side.BUY]
+        await self._preview(purchases)
+        if not sales:
+            await self._buy(purchases, self._planned.snapshot)
+            return
+        await self._send(self._intents(sales, self._planned.snapshot))
+        if not purchases:
+            return
+        self._require_clear_sight()
+        snapshot, cash = await self._after_the_sales(purchases)
+        affordable = plan_purchases(
+            self._planned.plan,
+            cash=cash,
+            available_funds=snapshot.portfolio.balances.available_funds,
+            snapshot=snapshot,
+            policy=self._planned.account.policy,
+        )
+        self._adjustments = affordable.adjustments
+        await self._buy(affordable.trades, snapshot)
+
+    async def _buy(self, purchases: Sequence[Trade], snapshot: Snapshot) -> None:
+        """Send the purchases; of those refused for lack of funds, and proven dead, a smaller one, once."""
+        await self._send(self._intents(purchases, snapshot))
+        shrunk = [smaller for order in self._docket.orders if (smaller := shrunk_purchase(order)) is not None]
+        if shrunk:
+            self._require_clear_sight()
+            self._warn("orders.shrink", f"{len(shrunk)} purchases were refused for lack of funds; sending smaller ones")
+            await self._send(shrunk)
+
+    async def _preview(self, purchases: Sequence[Trade]) -> None:
+        """Before anything is sent, ask the broker about each purchase of a kind this account has not made before."""
+        account = self._planned.account.account_id
+        known = self._ledger.traded(account)
+        new = [trade for trade in purchases if (trade.con_id, Side.BUY) not in known]
+        if new:
+            self._step("orders.preview", f"Asking what the broker would say to {len(new)} new purchases")
+        for intent in self._intents(new, self._planned.snapshot):
+            await self._gate.preview(intent)
+
+    async def _send(self, intents: Sequence[OrderIntent]) -> None:
+        """Send orders and bring them to their end, also when the connection breaks among them."""
+        if not intents:
+            return
+        verb = "Selling" if intents[0].side is Side.SELL else "Buying"
+        self._step("orders.send", f"{verb}: {len(intents)} orders")
+        try:
+            await self._gate.send(intents, self._docket)
+        except GatewayUnavailable as lost:
+            self._warn("orders.doubt", f"{lost.message} Finding out what was sent")
+        await settle(self._docket, self._gate, patience=self._patience)
+
+    def _intents(self, trades: Sequence[Trade], snapshot: Snapshot) -> tuple[OrderIntent, ...]:
+        return order_intents(
+            trades,
+            plan=self._planned.plan,
+            snapshot=snapshot,
+            policy=self._planned.account.policy,
+            run_id=self._start.run_id,
+            client_id=self._gate.session.desk.client_id,
+        )
+
+    async def _after_the_sales(self, purchases: Sequence[Trade]) -> tuple[Snapshot, Decimal]:
+        """Fresh prices, holdings and money for the purchases, and the cash there is by the ledger.
+
+        Raises:
+            Refused: the broker's cash does not come to agree with the ledger (`CASH_DISAGREES`).
+        """
+        now = asyncio.get_running_loop().time
+        until = now() + self._patience.funds_s
+        snapshot = self._planned.snapshot
+        contracts = [snapshot.contracts[trade.con_id] for trade in purchases]
+        self._step("quotes.request", f"Asking for {len(contracts)} fresh quotes")
+        quotes = await self._gate.session.market.quotes(contracts)
+        while True:
+            portfolio = await self._gate.session.market.portfolio(snapshot.portfolio.account)
+            cash = cash_after_fills(self._planned.plan.cash, self._docket.orders)
+            if cash_agrees(cash, portfolio.balances):
+                break
+            if now() >= until:
+                raise cash_disagrees(cash, portfolio.balances)
+            await self._gate.listen(self._docket, within_s=POLL_S)
+        assembled_at = self._clock.now()
+        fresh = replace(
+            snapshot,
+            portfolio=portfolio,
+            quotes={**snapshot.quotes, **quotes},
+            taken_at=snapshot.taken_at + (assembled_at - snapshot.assembled_at),
+            assembled_at=assembled_at,
+        )
+        return fresh, cash
+
+    def _require_clear_sight(self) -> None:
+        """Check that nothing is in doubt before more is sent.
+
+        Raises:
+            UnknownOutcome: an order has no proven end, or more came of it than was asked (`ORDER_UNKNOWN`).
+            Refused: too many orders were rejected (`LIMIT_MAX_REJECTS`).
+        """
+        account = self._planned.account
+        require_known(account.account_id, self._docket)
+        require_no_alarm(self._docket.orders, now=self._clock.now())
+        require_few_rejects(self._docket.orders, account.policy.limits, now=self._clock.now())
+
+    async def _wind_down(self) -> RebalancerError | None:
+        """Cancel what is open and prove it; what stood in the way of that, if anything did."""
+        try:
+            await settle(self._docket, self._gate, patience=self._patience, fill_s=0)
+        except RebalancerError as error:
+            return error
+        return None
+
+    async def _report(self, trouble: RebalancerError | None, *, interrupted: bool) -> Report:
+        """What came of it, by the broker's evidence, the last commissions waited for."""
+        return execution_report(
+            self._planned.plan,
+            self._start,
+            self._docket.orders,
+            adjustments=self._adjustments,
+            trouble=trouble,
+            interrupted=interrupted,
+            ended=self._clock.now(),
+        )
+
+    def _step(self, event: str, text: str) -> None:
+        self._observer.notify(Notice(event=event, text=text, account=self._planned.account.account_id))
+
+    def _warn(self, event: str, text: str) -> None:
+        account = self._planned.account.account_id
+        self._observer.notify(Notice(event=event, text=text, account=account, severity=Severity.WARNING))
+
+
+def _take_back_cancellation() -> None:
+    """Let this task await again: the wish to stop is met by winding down, not by dropping everything."""
+    task = asyncio.current_task()
+    if task is not None:
+        task.uncancel()

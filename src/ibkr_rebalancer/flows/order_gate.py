@@ -1,0 +1,122 @@
+"""The one place from which orders are sent, cancelled and looked for: nothing else holds the desk.
+
+Nothing passes while trading is halted, and nothing leaves that is not in the journal. What was sent is never sent
+again: a doubt is looked into.
+"""
+
+from collections.abc import Sequence
+
+from ibkr_rebalancer.core.errors import Halted
+from ibkr_rebalancer.core.notices import Notice, Severity
+from ibkr_rebalancer.core.order_book import Heard, OrderBook, evidence_of
+from ibkr_rebalancer.core.order_state import Sent, TrackedOrder
+from ibkr_rebalancer.core.orders import OrderIntent
+from ibkr_rebalancer.core.portfolio import AccountId
+from ibkr_rebalancer.flows.docket import Docket
+from ibkr_rebalancer.ports import Clock, Controls, Gateway, GatewaySession, Observer, WhatIf
+
+
+class OrderGate:
+    """The gate of one account."""
+
+    def __init__(
+        self,
+        account: AccountId,
+        session: GatewaySession,
+        *,
+        gateway: Gateway,
+        controls: Controls,
+        clock: Clock,
+        observer: Observer,
+    ) -> None:
+        self._account = account
+        self._session = session
+        self._gateway = gateway
+        self._controls = controls
+        self._clock = clock
+        self._observer = observer
+
+    @property
+    def session(self) -> GatewaySession:
+        """The connection in use, for those who look."""
+        return self._session
+
+    async def preview(self, intent: OrderIntent) -> WhatIf:
+        """What the broker would say to the order; places nothing.
+
+        Raises:
+            Refused, GatewayRefused, GatewayUnavailable: as the desk does.
+        """
+        return await self._session.desk.what_if(intent)
+
+    async def send(self, intents: Sequence[OrderIntent], docket: Docket) -> None:
+        """Send the orders in their sequence, each of them journalled first.
+
+        Raises:
+            Halted: trading is halted; of the orders none, or only the first ones, were sent.
+            StorageFailed: the journal failed; likewise.
+            GatewayUnavailable: the connection failed; the docket has what was sent and what may have been.
+        """
+        self.require_running()
+        docket.intend(intents)
+        sent: list[Heard] = []
+        try:
+            for intent in intents:
+                self.require_running()
+                await self._session.desk.place(intent)
+                sent.append(Heard(order_ref=intent.order_ref, evidence=Sent(at=self._clock.now())))
+        finally:
+            docket.observe(sent)
+
+    def require_running(self) -> None:
+        """Check that nobody has halted trading.
+
+        Raises:
+            Halted: somebody has (`HALTED`).
+        """
+        halt = self._controls.halted()
+        if halt is not None:
+            raise Halted(
+                "HALTED",
+                f"Trading has been halted since {halt.at:%Y-%m-%d %H:%M} UTC: {halt.reason}.",
+                hint="When the reason is gone, run: rebalancer resume",
+            )
+
+    async def cancel(self, order: TrackedOrder) -> None:
+        """Ask for the order to be cancelled, if this connection may: only its own client id can."""
+        if order.intent.client_id == self._session.desk.client_id:
+            await self._session.desk.cancel(order.intent.order_ref)
+
+    async def listen(self, docket: Docket, *, within_s: float) -> bool:
+        """Take in what has arrived about our orders, waiting for the first piece; whether there was any.
+
+        Raises:
+            GatewayUnavailable: the connection failed.
+        """
+        heard = await self._session.desk.heard(within_s=within_s)
+        docket.observe(heard)
+        return bool(heard)
+
+    async def look(self, docket: Docket) -> OrderBook:
+        """Look at all orders and positions at the broker, and take in what that says about ours.
+
+        Raises:
+            GatewayUnavailable: there was no whole answer.
+        """
+        book = await self._session.desk.order_book(self._account)
+        positions = await self._session.market.positions()
+        docket.observe(evidence_of(book, positions, doubtful=docket.open))
+        return book
+
+    async def reconnect(self, *, within_s: float) -> None:
+        """Find the gateway again after it was lost.
+
+        Raises:
+            GatewayUnavailable: it was not there within the time.
+        """
+        self._notice("gateway.lost", "The gateway is lost; nothing more is sent until it is back")
+        self._session = await self._gateway.session(within_s=within_s)
+        self._notice("gateway.back", "The gateway is back; checking what became of our orders")
+
+    def _notice(self, event: str, text: str) -> None:
+        self._observer.notify(Notice(event=event, text=text, account=self._account, severity=Severity.WARNING))

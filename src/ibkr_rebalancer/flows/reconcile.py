@@ -1,0 +1,151 @@
+"""Bring orders to a proven end: after sending, after a lost connection and after a crash, always the same way.
+
+Listen until they are filled or their time is up; cancel what is still open; look at the whole order book; and of what
+is nowhere to be found, look again. Nothing is ever sent here but cancels of our own orders.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ibkr_rebalancer.core.errors import GatewayUnavailable, StorageFailed, UnknownOutcome
+from ibkr_rebalancer.core.notices import Notice, Severity
+from ibkr_rebalancer.core.order_book import OrderBook
+from ibkr_rebalancer.core.order_state import ABSENCE_S, needs_a_look
+from ibkr_rebalancer.core.orders import is_ours
+from ibkr_rebalancer.core.portfolio import AccountId
+from ibkr_rebalancer.flows.docket import Docket
+from ibkr_rebalancer.flows.order_gate import OrderGate
+from ibkr_rebalancer.ports import Clock, Ledger, Observer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long things may take, in seconds of the monotonic clock."""
+
+    fill_s: float = 120.0
+    """From sending to filled; what is open then is cancelled."""
+    cancel_s: float = 30.0
+    """From asking for a cancel to its proof."""
+    link_s: float = 120.0
+    """For a lost gateway to be back in the middle of a run."""
+    absence_s: float = ABSENCE_S
+    """Between two looks that prove an order absent."""
+    funds_s: float = 10.0
+    """For the broker's cash to show the sales."""
+    commissions_s: float = 3.0
+    """For the last commissions, which follow their executions."""
+
+
+PATIENCE = Patience()
+
+
+async def reconcile(
+    account: AccountId, gate: OrderGate, *, ledger: Ledger, clock: Clock, observer: Observer, patience: Patience
+) -> OrderBook:
+    """Look at all orders, and bring every one that earlier runs left unsettled to a proven end.
+
+    Raises:
+        UnknownOutcome: of at least one order nobody can say what became of it (`ORDER_UNKNOWN`).
+        StorageFailed: the broker knows orders of ours that the journal does not (`JOURNAL_LOST`).
+        GatewayUnavailable: the gateway could not be asked.
+    """
+    docket = Docket(ledger.unsettled(account), ledger=ledger, clock=clock)
+    book = await gate.look(docket)
+    _require_known_to(ledger, account, book)
+    if not docket.open:
+        return book
+    text = f"Finding out about {len(docket.open)} orders that an earlier run left open"
+    observer.notify(Notice(event="orders.reconcile", text=text, account=account, severity=Severity.WARNING))
+    await settle(docket, gate, patience=patience)
+    require_known(account, docket)
+    return await gate.look(docket)
+
+
+async def settle(docket: Docket, gate: OrderGate, *, patience: Patience, fill_s: float | None = None) -> None:
+    """Wait for the orders to end, for `fill_s` or else as long as orders may take; then cancel them and prove it.
+
+    What has no proven end afterwards stays open in the docket.
+
+    Raises:
+        GatewayUnavailable: the gateway was lost, and not back in time.
+    """
+    now = asyncio.get_running_loop().time
+    ends = now() + (patience.fill_s if fill_s is None else fill_s)
+    lost = False
+    while docket.open:
+        try:
+            if lost:
+                await gate.reconnect(within_s=patience.link_s)
+                await gate.look(docket)
+            await _listen(docket, gate, until=ends, stop=lambda: _all_doubtful(docket))
+            await _cancel(docket, gate, patience=patience)
+            await _prove(docket, gate, patience=patience)
+            return
+        except GatewayUnavailable:
+            if lost and now() > ends + patience.link_s:
+                raise
+            lost = True
+
+
+def require_known(account: AccountId, docket: Docket) -> None:
+    """Check that every order has ended.
+
+    Raises:
+        UnknownOutcome: one has not (`ORDER_UNKNOWN`).
+    """
+    if not docket.open:
+        return
+    named = "; ".join(
+        f"{order.intent.side.value} {order.intent.quantity} {order.intent.symbol} ({order.intent.order_ref})"
+        for order in docket.open
+    )
+    raise UnknownOutcome(
+        "ORDER_UNKNOWN",
+        f"Nobody can say what became of these orders of {account}: {named}. Nothing else is sent for this account.",
+        hint="Look for them in TWS or Client Portal, then tell what you found, for each: rebalancer resolve ORDER_REF",
+    )
+
+
+def _require_known_to(ledger: Ledger, account: AccountId, book: OrderBook) -> None:
+    """A journal that has lost orders cannot keep them from being sent again."""
+    ours = {order.order_ref for order in book.open_orders if order.account == account and is_ours(order.order_ref)}
+    ours |= {heard.order_ref for heard in book.heard}
+    lost = sorted(ours - ledger.known(ours))
+    if lost:
+        raise StorageFailed(
+            "JOURNAL_LOST",
+            f"Interactive Brokers knows orders of ours in {account} that are not in this journal: {', '.join(lost)}. "
+            "Nothing was sent.",
+            hint="Restore the state folder that sent them, or name it with --state; "
+            "if it is lost for good, wait for the next trading day and check the account by hand.",
+        )
+
+
+async def _listen(docket: Docket, gate: OrderGate, *, until: float, stop: Callable[[], bool]) -> None:
+    """Take in what arrives until all orders have ended, time is up, or only a look can tell more."""
+    now = asyncio.get_running_loop().time
+    while docket.open and not stop() and (left_s := until - now()) > 0:
+        await gate.listen(docket, within_s=left_s)
+
+
+async def _cancel(docket: Docket, gate: OrderGate, *, patience: Patience) -> None:
+    """Ask for a cancel of all that is still open, and listen for what comes of it."""
+    live = [order for order in docket.open if not needs_a_look(order)]
+    for order in live:
+        await gate.cancel(order)
+    if live:
+        until = asyncio.get_running_loop().time() + patience.cancel_s
+        await _listen(docket, gate, until=until, stop=lambda: _all_doubtful(docket))
+
+
+async def _prove(docket: Docket, gate: OrderGate, *, patience: Patience) -> None:
+    """Look for what has no end yet: once, and of what is nowhere, again after a while."""
+    for wait_s in (0.0, patience.absence_s):
+        if docket.open:
+            await asyncio.sleep(wait_s)
+            await gate.look(docket)
+
+
+def _all_doubtful(docket: Docket) -> bool:
+    return all(needs_a_look(order) for order in docket.open)

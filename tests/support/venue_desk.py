@@ -1,0 +1,266 @@
+"""The sandbox's venue as a gateway with a desk, without sockets: the other transport of the one simulator.
+
+Its time is the loop's (`virtual_time`). A test takes the link away, or lets it fail at a chosen moment, through
+`Line`; everything the market does wrong is a fault of the venue.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from tests.support.venue_market import VenueMarket
+
+from ibkr_rebalancer.core.errors import GatewayUnavailable, Refused
+from ibkr_rebalancer.core.instruments import ConId
+from ibkr_rebalancer.core.order_book import Heard, OpenOrder, OrderBook
+from ibkr_rebalancer.core.order_state import (
+    Commissioned,
+    Completed,
+    ErrorTold,
+    Executed,
+    StatusTold,
+)
+from ibkr_rebalancer.core.orders import OrderIntent, is_ours
+from ibkr_rebalancer.core.plan import Side
+from ibkr_rebalancer.core.portfolio import AccountId
+from ibkr_rebalancer.ports import Clock, GatewaySession, WhatIf
+from ibkr_rebalancer.sandbox.venue.orders import (
+    Charged,
+    Complained,
+    Event,
+    Execution,
+    Order,
+    Preview,
+    Printed,
+    Ticket,
+    Told,
+)
+from ibkr_rebalancer.sandbox.venue.venue import Venue
+
+CLIENT_ID = 11
+
+
+@dataclass(slots=True)
+class Line:
+    """What the connection does: `before_send` and `after_send` see each order and may raise or cut it."""
+
+    up: bool = True
+    before_send: Callable[[OrderIntent], None] = lambda _: None
+    after_send: Callable[[OrderIntent], None] = lambda _: None
+    deaf: bool = False
+    """Nothing is heard of orders but by a look."""
+
+    def cut(self) -> GatewayUnavailable:
+        self.up = False
+        return lost()
+
+
+def lost() -> GatewayUnavailable:
+    return GatewayUnavailable("LINK_DOWN", "The gateway was lost.", hint="Wait.")
+
+
+class VenueGateway:
+    """A gateway that can be lost and found again; what was lost while it was away is only seen by looking."""
+
+    def __init__(self, venue: Venue, *, clock: Clock, market: VenueMarket) -> None:
+        self.venue = venue
+        self.line = Line()
+        self.back_after_s: float | None = 1.0
+        """How long a lost connection takes to come back; None is never."""
+        self.placed: list[Ticket] = []
+        """Every order that reached the venue, in order: the oracle."""
+        self.cancelled: list[str] = []
+        """References of the cancels that reached it."""
+        self.events: list[Event] = []
+        """All that happened to orders."""
+        self._clock = clock
+        self._market = market
+        self._waiting: list[Heard] = []
+        self._arrived = asyncio.Event()
+
+    async def session(self, *, within_s: float) -> GatewaySession:
+        if not self.line.up:
+            if self.back_after_s is None or self.back_after_s > within_s:
+                await asyncio.sleep(within_s)
+                raise lost()
+            await asyncio.sleep(self.back_after_s)
+            self.line.up = True
+            self._waiting.clear()
+        return GatewaySession(market=self._market, desk=VenueDesk(self, self.line))
+
+    def now(self) -> datetime:
+        return self._clock.now()
+
+    def happen(self, events: Sequence[Event]) -> None:
+        """Let the client hear of these, if the line carries them."""
+        self.events += events
+        if self.line.up and not self.line.deaf:
+            heard = [each for event in events if (each := self._heard(event)) is not None]
+            self._waiting += heard
+
+    def advance(self) -> None:
+        self.happen(self.venue.advance(self.now()))
+
+    def take(self) -> list[Heard]:
+        taken, self._waiting = self._waiting, []
+        return taken
+
+    def _heard(self, event: Event) -> Heard | None:
+        match event:
+            case Told(order=order) if is_ours(order.ticket.order_ref):
+                return Heard(order_ref=order.ticket.order_ref, evidence=_status(order, self.now()))
+            case Printed(execution=execution) if is_ours(execution.ticket.order_ref):
+                return Heard(order_ref=execution.ticket.order_ref, evidence=_executed(execution))
+            case Charged(execution=execution) if is_ours(execution.ticket.order_ref):
+                return Heard(order_ref=execution.ticket.order_ref, evidence=_charged(execution))
+            case Complained() as complaint:
+                for ticket in self.placed:
+                    if (ticket.client_id, ticket.order_id) == (complaint.client_id, complaint.order_id):
+                        told = ErrorTold(at=self.now(), code=complaint.code, text=complaint.text)
+                        return Heard(order_ref=ticket.order_ref, evidence=told)
+        return None
+
+
+class VenueDesk:
+    """The desk of one connection."""
+
+    def __init__(self, gateway: VenueGateway, line: Line) -> None:
+        self._gateway = gateway
+        self._line = line
+
+    @property
+    def client_id(self) -> int:
+        return CLIENT_ID
+
+    async def order_book(self, account: AccountId) -> OrderBook:
+        self._require_up()
+        self._gateway.advance()
+        venue, now = self._gateway.venue, self._gateway.now()
+        open_orders = tuple(_open(order) for order in venue.open_orders)
+        heard = [
+            Heard(order_ref=order.ticket.order_ref, evidence=_status(order, now))
+            for order in venue.open_orders
+            if _is_ours_of(order.ticket, account)
+        ]
+        for execution in venue.executions:
+            if _is_ours_of(execution.ticket, account):
+                heard.append(Heard(order_ref=execution.ticket.order_ref, evidence=_executed(execution)))
+                if execution.exec_id not in venue.untold:
+                    heard.append(Heard(order_ref=execution.ticket.order_ref, evidence=_charged(execution)))
+        heard += [
+            Heard(order_ref=order.ticket.order_ref, evidence=_completed(order))
+            for order in venue.completed
+            if _is_ours_of(order.ticket, account)
+        ]
+        self._gateway.take()
+        return OrderBook(taken_at=now, open_orders=open_orders, heard=tuple(heard))
+
+    async def what_if(self, intent: OrderIntent) -> WhatIf:
+        self._require_up()
+        answer = self._gateway.venue.preview(self._ticket(intent))
+        if isinstance(answer, Preview):
+            margin = answer.initial_margin_change
+            return WhatIf(commission=answer.commission, initial_margin_change=margin, warning=answer.warning)
+        raise Refused("ORDER_WOULD_BE_REJECTED", f"{answer.text} (code {answer.code}).", hint="Look into it.")
+
+    async def place(self, intent: OrderIntent) -> None:
+        self._require_up()
+        self._line.before_send(intent)
+        self._require_up()
+        ticket = self._ticket(intent)
+        self._gateway.placed.append(ticket)
+        self._gateway.happen(self._gateway.venue.place(ticket, self._gateway.now()))
+        self._line.after_send(intent)
+        self._require_up()
+
+    async def cancel(self, order_ref: str) -> None:
+        self._require_up()
+        venue = self._gateway.venue
+        for order in venue.open_orders:
+            if order.ticket.order_ref == order_ref and order.ticket.client_id == CLIENT_ID:
+                self._gateway.cancelled.append(order_ref)
+                self._gateway.happen(venue.cancel(CLIENT_ID, order.ticket.order_id, self._gateway.now()))
+
+    async def heard(self, *, within_s: float) -> Sequence[Heard]:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + within_s
+        while True:
+            self._require_up()
+            self._gateway.advance()
+            if (taken := self._gateway.take()) or loop.time() >= until:
+                return taken
+            due = self._gateway.venue.next_due
+            wait_s = until - loop.time()
+            if due is not None:
+                wait_s = min(wait_s, max((due - self._gateway.now()).total_seconds(), 0.001))
+            await asyncio.sleep(wait_s)
+
+    def _require_up(self) -> None:
+        if not self._line.up:
+            raise lost()
+
+    def _ticket(self, intent: OrderIntent) -> Ticket:
+        return Ticket(
+            client_id=CLIENT_ID,
+            order_id=self._gateway.venue.next_order_id,
+            con_id=intent.con_id,
+            account=intent.account,
+            side=intent.side.value,
+            quantity=Decimal(intent.quantity),
+            order_type=intent.order_type.value,
+            limit_price=intent.limit_price,
+            tif="DAY",
+            outside_rth=False,
+            order_ref=intent.order_ref,
+        )
+
+
+def _is_ours_of(ticket: Ticket, account: AccountId) -> bool:
+    return is_ours(ticket.order_ref) and ticket.account == account
+
+
+def _status(order: Order, at: datetime) -> StatusTold:
+    return StatusTold(
+        at=at, status=order.status, filled=order.filled, perm_id=order.perm_id, why_held=order.why_held
+    )
+
+
+def _executed(execution: Execution) -> Executed:
+    return Executed(
+        at=execution.time,
+        exec_id=execution.exec_id,
+        shares=execution.shares,
+        price=execution.price,
+        perm_id=execution.perm_id,
+    )
+
+
+def _charged(execution: Execution) -> Commissioned:
+    return Commissioned(exec_id=execution.exec_id, commission=execution.commission, currency=execution.currency)
+
+
+def _completed(order: Order) -> Completed:
+    return Completed(
+        at=order.completed_at or order.placed_at,
+        status=order.status,
+        filled=order.filled,
+        perm_id=order.perm_id,
+        completed_status=order.completed_status,
+    )
+
+
+def _open(order: Order) -> OpenOrder:
+    ticket = order.ticket
+    return OpenOrder(
+        order_ref=ticket.order_ref,
+        account=AccountId(ticket.account),
+        con_id=ConId(ticket.con_id),
+        symbol="",
+        side=Side(ticket.side),
+        remaining=order.remaining,
+        status=order.status,
+        perm_id=order.perm_id,
+        client_id=ticket.client_id,
+    )
