@@ -10,7 +10,7 @@ from typing import Protocol
 from ibkr_rebalancer.core.instruments import ConId, Contract, ContractQuery
 from ibkr_rebalancer.core.notices import Notice
 from ibkr_rebalancer.core.order_state import Evidence, OrderState, TrackedOrder
-from ibkr_rebalancer.core.orders import OrderIntent
+from ibkr_rebalancer.core.orders import OpenOrder, OrderIntent
 from ibkr_rebalancer.core.plan import Plan, Side
 from ibkr_rebalancer.core.policy import Account
 from ibkr_rebalancer.core.portfolio import AccountId, Portfolio, Position, Snapshot
@@ -56,22 +56,6 @@ class Heard:
 
     order_ref: str
     evidence: Evidence
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpenOrder:
-    """An order that is open at the broker, whoever placed it."""
-
-    order_ref: str
-    """Empty for an order without one."""
-    account: AccountId
-    con_id: ConId
-    symbol: str
-    side: Side
-    remaining: Decimal
-    status: str
-    perm_id: int
-    client_id: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
