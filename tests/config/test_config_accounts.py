@@ -10,7 +10,7 @@ from ibkr_rebalancer.config.findings import Finding, Unfit
 from ibkr_rebalancer.config.schema import ACCOUNT, POLICY
 from ibkr_rebalancer.config.strict_yaml import parse
 from ibkr_rebalancer.core.instruments import ConId, ContractQuery
-from ibkr_rebalancer.core.policy import Account, Limits, Policy
+from ibkr_rebalancer.core.policy import Account, Limits, OrderType, Policy
 from ibkr_rebalancer.core.portfolio import AccountId
 
 SEED = """\
@@ -78,6 +78,9 @@ def test_every_key_at_once() -> None:
         "enabled: false",
         "cash_reserve_pct: 1.50",
         "min_gain_bp: 0",
+        "order_type: limit",
+        "limit_offset_bp: 12.5",
+        "require_live_data: false",
         "contracts:",
         "  ON: {currency: USD, primary_exchange: NASDAQ}",
         "  BRK B: {con_id: 72063691}",
@@ -93,6 +96,9 @@ def test_every_key_at_once() -> None:
         policy=Policy(
             cash_reserve_pct=Decimal("1.50"),
             min_gain_bp=Decimal(0),
+            order_type=OrderType.LIMIT,
+            limit_offset_bp=Decimal("12.5"),
+            require_live_data=False,
             contracts={
                 "ON": ContractQuery(symbol="ON", currency="USD", primary_exchange="NASDAQ"),
                 "BRK B": ContractQuery(symbol="BRK B", con_id=ConId(72063691)),
@@ -164,6 +170,11 @@ def test_a_number_becomes_exactly_what_is_written(number: Decimal) -> None:
         "cash_reserve_pct: [1]",
         "cash_reserve_pct: 12:30:45",
         "min_gain_bp: 10001",
+        "order_type: MKT",
+        "order_type: Limit",
+        "order_type: midprice",
+        "limit_offset_bp: 1000.1",
+        "require_live_data: no",
         "limits: {max_quote_age_s: 0.5}",
         "limits: {max_quote_age_s: 3601}",
         "limits: 5",
@@ -189,7 +200,9 @@ def test_a_value_that_does_not_fit_is_refused_in_its_line(line: str) -> None:
     assert finding.hint
 
 
-@pytest.mark.parametrize("line", ["cash_reserve_pct: 99", "min_gain_bp: 10000", "limits: {max_quote_age_s: 1}"])
+@pytest.mark.parametrize(
+    "line", ["cash_reserve_pct: 99", "min_gain_bp: 10000", "limit_offset_bp: 1000", "limits: {max_quote_age_s: 1}"]
+)
 def test_bounds_belong_to_the_range(line: str) -> None:
     one_account(line)
 

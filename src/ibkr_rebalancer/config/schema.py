@@ -15,7 +15,7 @@ from ibkr_rebalancer.config.findings import unfit
 from ibkr_rebalancer.config.keys import BySymbol, Key, Section, decimal, matching, one_of, whole
 from ibkr_rebalancer.core.account_ids import ACCOUNT_ID
 from ibkr_rebalancer.core.addresses import is_loopback
-from ibkr_rebalancer.core.policy import Account
+from ibkr_rebalancer.core.policy import Account, OrderType
 from ibkr_rebalancer.core.portfolio import TradingMode
 
 GATEWAY_PORTS = {TradingMode.PAPER: 4002, TradingMode.LIVE: 4001}
@@ -129,6 +129,17 @@ POLICY = Section(
             0,
             10_000,
             meaning="the drift, in basis points of net liquidation, that a plan must remove to be worth its trades",
+        ),
+        "order_type": one_of(
+            {kind.name.lower(): kind for kind in OrderType},
+            meaning="how orders are priced; limit orders are marketable",
+        ),
+        "limit_offset_bp": decimal(
+            0, 1000, meaning="how far, in basis points, a limit order may fill beyond the ask or below the bid"
+        ),
+        "require_live_data": one_of(
+            {"true": True, "false": False},
+            meaning="whether real money trades on live prices only; if false, limit orders may use delayed ones",
         ),
         "contracts": BySymbol(entry=CONTRACT),
         "limits": Section(

@@ -32,9 +32,14 @@ def parse_liquid_hours(liquid_hours: str, *, time_zone: str) -> tuple[Session, .
     return tuple(sorted(sessions, key=lambda session: session.opens)) if liquid_hours else None
 
 
+def session_at(sessions: Sequence[Session], *, at: datetime) -> Session | None:
+    """The session that `at` lies in; None while the market is closed."""
+    return next((session for session in sessions if session.opens <= at < session.closes), None)
+
+
 def is_open(sessions: Sequence[Session], *, at: datetime) -> bool:
     """Whether `at` lies in one of the sessions."""
-    return any(session.opens <= at < session.closes for session in sessions)
+    return session_at(sessions, at=at) is not None
 
 
 def next_open(sessions: Sequence[Session], *, after: datetime) -> datetime | None:

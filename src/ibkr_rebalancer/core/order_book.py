@@ -8,7 +8,7 @@ from decimal import Decimal
 from ibkr_rebalancer.core.instruments import ConId
 from ibkr_rebalancer.core.money import ZERO
 from ibkr_rebalancer.core.order_state import Completed, Evidence, Missing, TrackedOrder
-from ibkr_rebalancer.core.plan import Side
+from ibkr_rebalancer.core.orders import OpenOrder
 from ibkr_rebalancer.core.portfolio import AccountId, Position
 
 
@@ -18,22 +18,6 @@ class Heard:
 
     order_ref: str
     evidence: Evidence
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpenOrder:
-    """An order that is open at the broker, whoever placed it."""
-
-    order_ref: str
-    """Empty for an order without one."""
-    account: AccountId
-    con_id: ConId
-    symbol: str
-    side: Side
-    remaining: Decimal
-    status: str
-    perm_id: int
-    client_id: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,12 +5,30 @@ message is no proof that an order is dead, a status may be repeated, skipped or 
 corrected; so a state is asked for anew from all the evidence each time.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
+from itertools import takewhile
 
+from ibkr_rebalancer.core.money import ZERO
 from ibkr_rebalancer.core.orders import OrderIntent
+from ibkr_rebalancer.core.plan import Side
+
+ABSENCE_S = 30.0
+"""Seconds between the first and the last of the looks that prove an order absent."""
+
+CANCELLED = frozenset({"Cancelled", "ApiCancelled"})
+ENDED = CANCELLED | {"Filled", "Inactive"}
+"""The broker's words for an order that does not trade any more; every other word is a live order's."""
+
+REJECTING = frozenset({110, 200, 201, 203, 321, 434, *range(10241, 10250), 10311})
+"""Error codes that refuse an order: off the tick grid, no such contract, rejected, not allowed for the account,
+invalid (or a read-only gateway), size zero, fractional or by amount, routed against a preset."""
+RECOGNISING = frozenset({104, 136, 161, 202, 399, 404, 10148, 10349, *range(2100, 2200)})
+"""Error codes told only of orders that the broker has, or had: cancelled, cannot be cancelled, held until the open or
+until shares can be borrowed, time in force set by a preset, warnings. All others say nothing about the order."""
 
 
 class OrderStatus(Enum):
@@ -155,3 +173,227 @@ class TrackedOrder:
     intent: OrderIntent
     evidence: tuple[Evidence, ...]
     """In the order it reached us."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Print:
+    """One execution as it counts: its last correction, and what was charged for it."""
+
+    shares: Decimal
+    price: Decimal
+    commission: Decimal | None
+    """None while it has not been told."""
+
+
+def order_state(tracked: TrackedOrder, *, absence_s: float = ABSENCE_S) -> OrderState:
+    """What the evidence proves about the order, and no more.
+
+    Evidence that comes twice counts once, and its order matters only to `Missing` looks: one that live evidence
+    came after has been proven wrong, and does not count. A person's word stands unless executions exceed it.
+    """
+    told = tuple(dict.fromkeys(tracked.evidence))
+    counted = prints(told)
+    executed = sum((each.shares for each in counted), ZERO)
+    resolved = max((e for e in told if isinstance(e, Resolved)), key=lambda e: (e.at, e.filled, e.note), default=None)
+    if resolved is not None and executed <= resolved.filled:
+        filled, is_all = resolved.filled, resolved.filled >= tracked.intent.quantity
+        status, reason = OrderStatus.FILLED if is_all else OrderStatus.CANCELLED, f"resolved by hand: {resolved.note}"
+    else:
+        filled = int(executed + _told_beyond_executions(told))
+        status, reason = _proven(tracked.intent, told, filled, absence_s) or _underway(told, filled)
+    return OrderState(
+        status=status,
+        filled=filled,
+        average_price=sum((each.shares * each.price for each in counted), ZERO) / executed if executed else None,
+        commission=sum((each.commission or ZERO for each in counted), ZERO),
+        reason=reason,
+        perm_ids=_perm_ids(told),
+    )
+
+
+def prints(evidence: Iterable[Evidence]) -> tuple[Print, ...]:
+    """The executions that count, in order of their ids: of each one the last correction, with its last charge."""
+    heard = tuple(evidence)
+    told = sorted((e for e in heard if isinstance(e, Commissioned)), key=lambda e: (_revision(e.exec_id), e.commission))
+    charges = {_root(charge.exec_id): charge.commission for charge in told}
+    counted = {root: max(versions, key=_version) for root, versions in _executions(heard).items()}
+    return tuple(
+        Print(shares=counted[root].shares, price=counted[root].price, commission=charges.get(root))
+        for root in sorted(counted)
+    )
+
+
+def given_up(state: OrderState) -> OrderState:
+    """The state once nobody waits any longer: what has not been proven to be over is unknown."""
+    if state.status.is_terminal or state.status is OrderStatus.UNKNOWN:
+        return state
+    detail = f", {state.reason}" if state.reason else ""
+    return replace(state, status=OrderStatus.UNKNOWN, reason=f"last known to be {state.status.value}{detail}")
+
+
+def alarm(tracked: TrackedOrder, state: OrderState) -> str | None:
+    """What must never be true of an order and is, as a sentence; None in all good."""
+    intent = tracked.intent
+    order = f"Order {intent.order_ref} to {intent.side.value} {intent.quantity} {intent.symbol}"
+    executed = sum((each.shares for each in prints(tracked.evidence)), ZERO)
+    if max(Decimal(state.filled), executed) > intent.quantity:
+        return f"{order} has filled {max(Decimal(state.filled), executed)} shares, more than it asked for."
+    if len(state.perm_ids) > 1:
+        ids = ", ".join(str(perm_id) for perm_id in sorted(state.perm_ids))
+        return f"{order} exists more than once at Interactive Brokers (permanent ids {ids})."
+    if executed % 1:
+        return f"{order} has filled {executed} shares, and it was for whole ones."
+    return None
+
+
+def _root(exec_id: str) -> str:
+    """An execution's id up to its last dot; what follows counts its corrections."""
+    return exec_id.rpartition(".")[0] or exec_id
+
+
+def _revision(exec_id: str) -> tuple[int, str]:
+    last = exec_id.rpartition(".")[2]
+    return int(last) if last.isdecimal() else -1, last
+
+
+def _version(execution: Executed) -> tuple[tuple[int, str], datetime, Decimal, Decimal]:
+    """Sorts the versions of an execution; the last one counts."""
+    return _revision(execution.exec_id), execution.at, execution.shares, execution.price
+
+
+def _executions(told: Iterable[Evidence]) -> Mapping[str, Sequence[Executed]]:
+    """All versions of each execution."""
+    versions: dict[str, list[Executed]] = {}
+    for execution in told:
+        if isinstance(execution, Executed):
+            versions.setdefault(_root(execution.exec_id), []).append(execution)
+    return versions
+
+
+def _told_beyond_executions(told: Sequence[Evidence]) -> Decimal:
+    """Shares that a status counts as filled and no execution has reached us for.
+
+    A status may be older than a correction: what it counts is compared with the most that was ever executed.
+    """
+    stated = [e.filled for e in told if isinstance(e, StatusTold | Completed) and e.filled is not None]
+    seen = sum((max(e.shares for e in versions) for versions in _executions(told).values()), ZERO)
+    return max(ZERO, max(stated, default=ZERO) - seen)
+
+
+def _perm_ids(told: Sequence[Evidence]) -> frozenset[int]:
+    return frozenset(e.perm_id for e in told if isinstance(e, StatusTold | Executed | Completed) and e.perm_id)
+
+
+def _proven(
+    intent: OrderIntent, told: Sequence[Evidence], filled: int, absence_s: float
+) -> tuple[OrderStatus, str] | None:
+    """The terminal status that the evidence proves and why, or None."""
+    if _another_is_live(told):
+        return None
+    if filled >= intent.quantity or _told_filled(told, intent.quantity):
+        return OrderStatus.FILLED, ""
+    looks = _looks(told)
+    if rejection := _rejection(told, looks):
+        return OrderStatus.REJECTED, rejection
+    if any(e.status in CANCELLED for e in told if isinstance(e, StatusTold | Completed)):
+        return OrderStatus.CANCELLED, _cancellation(told)
+    before = [look for look in looks.values() if look.at < intent.expires_at]
+    if not any(_was_there(e) for e in told) and _is_absent(before, intent.position_before, absence_s):
+        return OrderStatus.ABSENT, "looked for and found nowhere, the position unchanged"
+    after = [look for look in looks.values() if look.at >= intent.expires_at]
+    if after:
+        return OrderStatus.EXPIRED, _expiry(intent, filled, after[-1])
+    return None
+
+
+def _another_is_live(told: Sequence[Evidence]) -> bool:
+    """Whether the broker has more than one order with this reference, and not all of them have ended."""
+    perm_ids = _perm_ids(told)
+    ended = {e.perm_id for e in told if isinstance(e, StatusTold | Completed) and e.status in ENDED}
+    return len(perm_ids) > 1 and not perm_ids <= ended
+
+
+def _told_filled(told: Sequence[Evidence], quantity: int) -> bool:
+    """Whether the broker has called all of it filled; a correction may have taken shares back since."""
+    statuses = [e for e in told if isinstance(e, StatusTold | Completed)]
+    return any(e.status == "Filled" and e.filled is not None and e.filled >= quantity for e in statuses)
+
+
+def _looks(told: Sequence[Evidence]) -> Mapping[int, Missing]:
+    """The looks that count, by their place in the evidence."""
+    last_live = max((place for place, e in enumerate(told) if _is_live(e)), default=-1)
+    return {place: e for place, e in enumerate(told) if isinstance(e, Missing) and place > last_live}
+
+
+def _is_live(evidence: Evidence) -> bool:
+    """Whether the order may still have traded when this was told."""
+    match evidence:
+        case Sent() | Executed():
+            return True
+        case StatusTold(status=word):
+            return word not in ENDED
+        case ErrorTold(code=code):
+            return code in RECOGNISING
+    return False
+
+
+def _was_there(evidence: Evidence) -> bool:
+    """Whether only an order that has reached the gateway is spoken of like this."""
+    match evidence:
+        case StatusTold() | Executed() | Commissioned() | Completed():
+            return True
+        case ErrorTold(code=code):
+            return code in REJECTING | RECOGNISING
+    return False
+
+
+def _rejection(told: Sequence[Evidence], looks: Mapping[int, Missing]) -> str | None:
+    """Why the order was rejected, once something else proves that it is dead."""
+    errors = [e for e in told if isinstance(e, ErrorTold) and e.code in REJECTING]
+    inactive = [e for e in told if isinstance(e, StatusTold | Completed) and e.status == "Inactive"]
+    if not errors and not inactive:
+        return None
+    first = min(told.index(e) for e in (*errors, *inactive))
+    buried = any(isinstance(e, Completed) or (isinstance(e, StatusTold) and e.status in CANCELLED) for e in told)
+    if not buried and all(place < first for place in looks):
+        return None
+    return _text(errors) if errors else "Interactive Brokers has made it inactive"
+
+
+def _cancellation(told: Sequence[Evidence]) -> str:
+    sentences = [e.completed_status for e in told if isinstance(e, Completed)]
+    return max(sentences, default="") or _text([e for e in told if isinstance(e, ErrorTold)])
+
+
+def _text(errors: Sequence[ErrorTold]) -> str:
+    """The last of these errors as a reason; nothing if there is none."""
+    last = max(errors, key=lambda e: (e.at, e.code, e.text), default=None)
+    return f"{last.text} ({last.code})" if last else ""
+
+
+def _is_absent(looks: Sequence[Missing], position_before: Decimal, absence_s: float) -> bool:
+    """Whether looks far enough apart found nothing, before the position was seen to change."""
+    unchanged = [look.at for look in takewhile(lambda look: look.position == position_before, looks)]
+    return bool(unchanged) and (max(unchanged) - min(unchanged)).total_seconds() >= absence_s
+
+
+def _expiry(intent: OrderIntent, filled: int, look: Missing) -> str:
+    signed = filled if intent.side is Side.BUY else -filled
+    expected = intent.position_before + signed
+    unexplained = (
+        f"; {look.position} shares are held, its fills make it {expected}" if look.position != expected else ""
+    )
+    return f"its session ended at {intent.expires_at:%Y-%m-%d %H:%M} UTC{unexplained}"
+
+
+def _underway(told: Sequence[Evidence], filled: int) -> tuple[OrderStatus, str]:
+    """How far an order has come that nothing proves to be over."""
+    errors = [e for e in told if isinstance(e, ErrorTold)]
+    statuses = [e for e in told if isinstance(e, StatusTold)]
+    held = max(statuses, key=lambda e: (e.at, e.status, e.why_held)).why_held if statuses else ""
+    reason = f"held: {held}" if held else _text(errors)
+    if filled:
+        return OrderStatus.PARTIAL, reason
+    if any(_was_there(e) and not (isinstance(e, ErrorTold) and e.code in REJECTING) for e in told):
+        return OrderStatus.WORKING, reason
+    return OrderStatus.SENT if errors or any(isinstance(e, Sent) for e in told) else OrderStatus.INTENDED, reason

@@ -42,6 +42,16 @@ class Trade:
     weight_after: Decimal
     reason: str
 
+    @property
+    def is_exit(self) -> bool:
+        """Whether it sells all that can be sold; a fraction of a share may stay."""
+        return self.side is Side.SELL and self.target_quantity < 1
+
+
+def order_of_sending(trade: Trade) -> tuple[bool, Decimal, str]:
+    """The key by which trades are sorted: sells before buys, each side largest first."""
+    return trade.side is Side.BUY, -trade.notional, trade.symbol
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Skip:

@@ -15,7 +15,7 @@ from ibkr_rebalancer.core.errors import Refused
 from ibkr_rebalancer.core.hours import is_open, next_open
 from ibkr_rebalancer.core.managed import Managed, sort_holdings
 from ibkr_rebalancer.core.money import BASIS_POINT, ZERO, share_of, to_cents, up_to_cents
-from ibkr_rebalancer.core.plan import Plan, Side, Skip, Strategy, Trade, Untouched
+from ibkr_rebalancer.core.plan import Plan, Side, Skip, Strategy, Trade, Untouched, order_of_sending
 from ibkr_rebalancer.core.policy import Policy
 from ibkr_rebalancer.core.portfolio import Balances, Snapshot
 from ibkr_rebalancer.core.sizing import Funds, Sizing, size_positions, trade_price
@@ -40,7 +40,7 @@ def plan_rebalance(allocation: Allocation, *, snapshot: Snapshot, policy: Policy
     idle = _idle_reason(names, sizing, funds, policy)
     decided = sizing if idle is None else sizing.held(names, funds)
     moved = [name for name in names if decided.shares[name.con_id] != name.whole]
-    trades = sorted((_trade(name, decided, funds) for name in moved), key=_order_of_sending)
+    trades = sorted((_trade(name, decided, funds) for name in moved), key=order_of_sending)
     return Plan(
         account=snapshot.portfolio.account,
         plan_id=digest(allocation, snapshot, policy),
@@ -65,10 +65,6 @@ def plan_rebalance(allocation: Allocation, *, snapshot: Snapshot, policy: Policy
         untouched=untouched,
         remarks=tuple(_remarks(allocation, names, untouched, trades, funds, snapshot)),
     )
-
-
-def _order_of_sending(trade: Trade) -> tuple[bool, Decimal, str]:
-    return trade.side is Side.BUY, -trade.notional, trade.symbol
 
 
 def _funds(balances: Balances, policy: Policy) -> Funds:

@@ -6,10 +6,18 @@ The defaults of all policy keys and limits stand here and nowhere else; `config`
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from enum import Enum
 
 from ibkr_rebalancer.core.errors import GatewayRefused, UsageError
 from ibkr_rebalancer.core.instruments import ContractQuery
 from ibkr_rebalancer.core.portfolio import AccountId, TradingMode, belongs_to
+
+
+class OrderType(Enum):
+    """How an order is priced: `order_type` in accounts.yaml; the names of members are the owner's words."""
+
+    MARKET = "MKT"
+    LIMIT = "LMT"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +36,11 @@ class Policy:
     """Percent of net liquidation that stays in cash; it absorbs slippage."""
     min_gain_bp: Decimal = Decimal(5)
     """Basis points of net liquidation of drift that a plan must remove to be worth its trades."""
+    order_type: OrderType = OrderType.MARKET
+    limit_offset_bp: Decimal = Decimal(30)
+    """Basis points that a limit order may fill beyond the ask, or below the bid."""
+    require_live_data: bool = True
+    """Whether real money trades on live prices only; if not, delayed ones do for limit orders."""
     contracts: Mapping[str, ContractQuery] = field(default_factory=dict)
     """By symbol: which contract is meant where SMART/USD is not."""
     limits: Limits = field(default_factory=Limits)

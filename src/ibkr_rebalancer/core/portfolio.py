@@ -80,6 +80,10 @@ class Portfolio:
     balances: Balances
     holdings: tuple[Holding, ...]
 
+    def quantity(self, con_id: ConId) -> Decimal:
+        """Shares held of the contract, negative if short; 0 of what is not held."""
+        return sum((h.position.quantity for h in self.holdings if h.position.con_id == con_id), Decimal(0))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
