@@ -16,7 +16,7 @@ from ibkr_rebalancer.core.plan import Plan, Side
 from ibkr_rebalancer.core.policy import Account
 from ibkr_rebalancer.core.portfolio import AccountId, Portfolio, Position, Snapshot
 from ibkr_rebalancer.core.quotes import Quote
-from ibkr_rebalancer.core.report import Report, RunMode
+from ibkr_rebalancer.core.report import Report, RunFailure, RunStart
 
 
 class MarketView(Protocol):
@@ -124,19 +124,6 @@ class Gateway(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunStart:
-    """What a run is before anything is known of its end."""
-
-    run_id: str
-    account: AccountId
-    mode: RunMode
-    trigger: str
-    started: datetime
-    config_digest: str
-    code_version: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecord:
     """A run as the journal knows it."""
 
@@ -146,7 +133,8 @@ class RunRecord:
     plan: Plan | None
     orders: tuple[TrackedOrder, ...]
     report: Report | None
-    """None if the run never ended: its process was killed."""
+    failure: RunFailure | None
+    """Neither this nor a report: the run never ended, its process was killed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,8 +167,16 @@ class Ledger(Protocol):
 
     def end_run(self, report: Report) -> None: ...
 
+    def fail_run(self, failure: RunFailure) -> None:
+        """Keep that a run ended before anything was sent, and why."""
+        ...
+
     def settle(self, order_ref: str, state: OrderState) -> None:
         """Keep the outcome of an order, in a terminal state, beside the evidence that proves it."""
+        ...
+
+    def known(self, order_refs: Collection[str]) -> frozenset[str]:
+        """Those of the references that this journal has an intent for."""
         ...
 
     def unsettled(self, account: AccountId) -> tuple[TrackedOrder, ...]:

@@ -43,13 +43,13 @@ from ibkr_rebalancer.core.order_state import (
 BUY = "BUY 100 AAA"
 
 
-def state(*evidence: Evidence, seconds: float = 100) -> OrderState:
-    """The state of an order for 100 shares, so long after it was decided."""
-    return order_state(tracked(BUY, *evidence), now=at(seconds))
+def state(*evidence: Evidence) -> OrderState:
+    """The state of an order for 100 shares."""
+    return order_state(tracked(BUY, *evidence))
 
 
-def status(*evidence: Evidence, seconds: float = 100) -> str:
-    return state(*evidence, seconds=seconds).status.value
+def status(*evidence: Evidence) -> str:
+    return state(*evidence).status.value
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_an_order_that_nothing_proves_to_be_over(evidence: tuple[Evidence, ...],
     ],
 )
 def test_an_order_that_is_proven_to_be_over(evidence: tuple[Evidence, ...], expected: str) -> None:
-    known = state(*evidence, seconds=CLOSE + 60)
+    known = state(*evidence)
     assert f"{known.status.value} {known.filled}" == expected
     assert known.status.is_terminal
 
@@ -154,7 +154,7 @@ def test_a_look_that_live_evidence_came_after_does_not_count() -> None:
     assert status(early, sent(2), soon, look(61)) == "absent"
     assert status(error(1, 201), look(2), told(3, "Submitted")) == "working"
     assert status(error(1, 201), look(2), executed(3, "a.01", 1)) == "partial"
-    assert status(look(CLOSE), error(CLOSE + 1, 202), seconds=CLOSE + 5) == "working"
+    assert status(look(CLOSE), error(CLOSE + 1, 202)) == "working"
     assert status(error(1, 201), look(2), told(3, "Inactive")) == "rejected"
 
 
@@ -178,31 +178,30 @@ def test_an_order_the_broker_has_spoken_of_is_not_absent(contrary: Evidence) -> 
 
 def test_absence_needs_looks_far_enough_apart_in_the_session_and_an_unchanged_position() -> None:
     assert status(look(1), look(30.9)) == "intended"
-    assert order_state(tracked(BUY, look(1), look(6)), now=at(9), absence_s=5).status is OrderStatus.ABSENT
+    assert order_state(tracked(BUY, look(1), look(6)), absence_s=5).status is OrderStatus.ABSENT
     held = replace(intent(BUY), position_before=Decimal(5))
-    assert order_state(tracked(held, look(1, position=5), look(31, position=5)), now=at(60)).status.value == "absent"
+    assert order_state(tracked(held, look(1, position=5), look(31, position=5))).status.value == "absent"
     assert status(look(1, position=100), look(31, position=100)) == "intended"
     assert status(look(1), look(20, position=100), look(40)) == "intended"
     assert status(look(1), look(40), look(50, position=100)) == "absent"
-    assert status(look(CLOSE - 20), look(CLOSE + 20), seconds=CLOSE + 20) == "expired"
+    assert status(look(CLOSE - 20), look(CLOSE + 20)) == "expired"
 
 
 def test_a_session_that_is_over_and_a_look_after_it_expire_an_order() -> None:
     working = told(1, "Submitted", filled=0)
-    assert status(working, look(CLOSE - 1), seconds=CLOSE + 5) == "working"
-    assert status(working, look(CLOSE), seconds=CLOSE) == "expired"
-    assert status(working, look(CLOSE), seconds=CLOSE - 1) == "working"
-    assert status(working, seconds=CLOSE + 9_999) == "working"
+    assert status(working, look(CLOSE - 1)) == "working"
+    assert status(working, look(CLOSE)) == "expired"
+    assert status(working) == "working"
 
 
 def test_an_expired_order_tells_what_its_fills_do_not_explain() -> None:
     ended = "its session ended at 2026-11-23 21:00 UTC"
-    assert state(executed(1, "a.01", 40), look(CLOSE, position=40), seconds=CLOSE).reason == ended
-    assert state(told(1, "Submitted"), look(CLOSE, position=100), seconds=CLOSE).reason == (
+    assert state(executed(1, "a.01", 40), look(CLOSE, position=40)).reason == ended
+    assert state(told(1, "Submitted"), look(CLOSE, position=100)).reason == (
         f"{ended}; 100 shares are held, its fills make it 0"
     )
     sale = tracked(intent("SELL 100 AAA", before=300), executed(1, "a.01", 40), look(CLOSE, position=260))
-    assert order_state(sale, now=at(CLOSE)).reason == ended
+    assert order_state(sale).reason == ended
 
 
 def test_a_correction_replaces_what_it_corrects() -> None:
@@ -280,7 +279,7 @@ def test_two_orders_with_one_reference_are_not_over_before_both_are() -> None:
 )
 def test_what_must_never_be_is_told(evidence: tuple[Evidence, ...], sentence: str | None) -> None:
     order = tracked(BUY, *evidence)
-    said = alarm(order, order_state(order, now=at(1)))
+    said = alarm(order, order_state(order))
     if sentence is None:
         assert said is None
     else:
@@ -351,47 +350,44 @@ unordered: st.SearchStrategy[Evidence] = st.one_of(
 anything: st.SearchStrategy[Evidence] = st.one_of(unordered, looks)
 
 
-@given(st.lists(unordered, max_size=12).flatmap(lambda told: st.tuples(st.just(told), st.permutations(told))), moments)
-def test_order_does_not_matter(shuffled: tuple[list[Evidence], list[Evidence]], now: int) -> None:
+@given(st.lists(unordered, max_size=12).flatmap(lambda told: st.tuples(st.just(told), st.permutations(told))))
+def test_order_does_not_matter(shuffled: tuple[list[Evidence], list[Evidence]]) -> None:
     one, other = shuffled
-    assert state(*one, seconds=now) == state(*other, seconds=now)
+    assert state(*one) == state(*other)
 
 
-@given(st.lists(anything, max_size=12), st.data(), moments)
-def test_duplicates_do_not_matter(evidence: list[Evidence], data: st.DataObject, now: int) -> None:
+@given(st.lists(anything, max_size=12), st.data())
+def test_duplicates_do_not_matter(evidence: list[Evidence], data: st.DataObject) -> None:
     """Nor where they stand, as long as what they repeat was heard before."""
     repeated = list(evidence)
     for item in data.draw(st.lists(st.sampled_from(evidence), max_size=4)) if evidence else ():
         repeated.insert(data.draw(st.integers(repeated.index(item) + 1, len(repeated))), item)
-    assert state(*repeated, seconds=now) == state(*evidence, seconds=now)
+    assert state(*repeated) == state(*evidence)
 
 
-@given(st.lists(anything, max_size=12), anything, moments)
-def test_more_evidence_never_takes_shares_away_unless_it_corrects(
-    evidence: list[Evidence], more: Evidence, now: int
-) -> None:
+@given(st.lists(anything, max_size=12), anything)
+def test_more_evidence_never_takes_shares_away_unless_it_corrects(evidence: list[Evidence], more: Evidence) -> None:
     before = [e for e in evidence if not isinstance(e, Resolved)]
     roots = {e.exec_id.rpartition(".")[0] for e in before if isinstance(e, Executed)}
     corrects = isinstance(more, Executed) and more.exec_id.rpartition(".")[0] in roots
     if not corrects and not isinstance(more, Resolved):
-        assert state(*before, more, seconds=now).filled >= state(*before, seconds=now).filled
+        assert state(*before, more).filled >= state(*before).filled
 
 
 @given(
     st.lists(st.one_of(sends, statuses(live_words), executions, charges, errors), max_size=12),
     st.none() | st.builds(look, st.integers(0, CLOSE - 1)),
-    moments,
 )
-def test_without_proof_nothing_is_over(evidence: list[Evidence], seen: Missing | None, now: int) -> None:
+def test_without_proof_nothing_is_over(evidence: list[Evidence], seen: Missing | None) -> None:
     """One look, in the session, with no rejection, is none; nor are a hundred errors without a look."""
     rejected = any(isinstance(e, ErrorTold) and e.code in REJECTING for e in evidence)
-    known = state(*evidence, *([seen] if seen and not rejected else []), seconds=now)
+    known = state(*evidence, *([seen] if seen and not rejected else []))
     assert known.status.is_terminal is (known.filled >= 100 and len(known.perm_ids) < 2)
 
 
-@given(st.lists(anything, max_size=12), moments)
-def test_an_order_is_filled_only_if_the_broker_says_so(evidence: list[Evidence], now: int) -> None:
-    known = state(*evidence, seconds=now)
+@given(st.lists(anything, max_size=12))
+def test_an_order_is_filled_only_if_the_broker_says_so(evidence: list[Evidence]) -> None:
+    known = state(*evidence)
     if known.status is OrderStatus.FILLED and not any(isinstance(e, Resolved) for e in evidence):
         assert known.filled >= 100 or any(
             isinstance(e, StatusTold | Completed) and e.status == "Filled" and e.filled == 100 for e in evidence

@@ -222,9 +222,7 @@ def _is_ours_of(ticket: Ticket, account: AccountId) -> bool:
 
 
 def _status(order: Order, at: datetime) -> StatusTold:
-    return StatusTold(
-        at=at, status=order.status, filled=order.filled, perm_id=order.perm_id, why_held=order.why_held
-    )
+    return StatusTold(at=at, status=order.status, filled=order.filled, perm_id=order.perm_id, why_held=order.why_held)
 
 
 def _executed(execution: Execution) -> Executed:

@@ -70,6 +70,13 @@ class Sent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Withheld:
+    """The process that meant to send it knows that it did not even begin to."""
+
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StatusTold:
     """An `orderStatus` or `openOrder` message about the order, or its place in a list of open orders."""
 
@@ -146,7 +153,7 @@ class Resolved:
     note: str
 
 
-Evidence = Sent | StatusTold | Executed | Commissioned | ErrorTold | Completed | Missing | Resolved
+Evidence = Sent | Withheld | StatusTold | Executed | Commissioned | ErrorTold | Completed | Missing | Resolved
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,6 +230,26 @@ def prints(evidence: Iterable[Evidence]) -> tuple[Print, ...]:
     )
 
 
+def needs_a_look(tracked: TrackedOrder) -> bool:
+    """Whether the last that was heard speaks for an end that only a look at the whole order book can prove."""
+    for evidence in reversed(tracked.evidence):
+        match evidence:
+            case Missing():
+                return True
+            case ErrorTold(code=code) if code in REJECTING:
+                return True
+            case StatusTold(status="Inactive"):
+                return True
+        if _is_live(evidence):
+            return False
+    return False
+
+
+def lacks_commission(tracked: TrackedOrder) -> bool:
+    """Whether the charge for some of its executions has not been told yet."""
+    return any(each.commission is None for each in prints(tracked.evidence))
+
+
 def given_up(state: OrderState) -> OrderState:
     """The state once nobody waits any longer: what has not been proven to be over is unknown."""
     if state.status.is_terminal or state.status is OrderStatus.UNKNOWN:
@@ -297,6 +324,8 @@ def _proven(
         return OrderStatus.REJECTED, rejection
     if any(e.status in CANCELLED for e in told if isinstance(e, StatusTold | Completed)):
         return OrderStatus.CANCELLED, _cancellation(told)
+    if any(isinstance(e, Withheld) for e in told) and not any(_was_there(e) for e in told):
+        return OrderStatus.ABSENT, "not sent"
     before = [look for look in looks.values() if look.at < intent.expires_at]
     if not any(_was_there(e) for e in told) and _is_absent(before, intent.position_before, absence_s):
         return OrderStatus.ABSENT, "looked for and found nowhere, the position unchanged"

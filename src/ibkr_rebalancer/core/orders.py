@@ -75,6 +75,11 @@ class OpenOrder:
     client_id: int
 
 
+def is_ours(order_ref: str) -> bool:
+    """Whether an order with this reference was sent by this program, from whatever machine."""
+    return order_ref.startswith(OURS)
+
+
 def order_ref(account: AccountId, plan_id: str, con_id: ConId, side: Side, *, attempt: int = 1) -> str:
     """The reference of a trade of a plan; `attempt` counts the orders made for it, one unless it was shrunk."""
     named = f"{account}|{plan_id}|{con_id}|{side.value}"

@@ -4,18 +4,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ibkr_rebalancer.core.order_book import Heard
-from ibkr_rebalancer.core.order_state import OrderState, TrackedOrder, order_state
+from ibkr_rebalancer.core.order_state import TrackedOrder, order_state
 from ibkr_rebalancer.core.orders import OrderIntent
-from ibkr_rebalancer.ports import Clock, Ledger
+from ibkr_rebalancer.ports import Ledger
 
 
 class Docket:
     """What is known of these orders; whatever is learnt is journalled before it counts."""
 
-    def __init__(self, orders: Sequence[TrackedOrder], *, ledger: Ledger, clock: Clock) -> None:
+    def __init__(self, orders: Sequence[TrackedOrder], *, ledger: Ledger) -> None:
         self._orders = {order.intent.order_ref: order for order in orders}
         self._ledger = ledger
-        self._clock = clock
 
     @property
     def orders(self) -> tuple[TrackedOrder, ...]:
@@ -25,11 +24,7 @@ class Docket:
     @property
     def open(self) -> tuple[TrackedOrder, ...]:
         """Those whose end is not proven yet."""
-        return tuple(order for order in self.orders if not self.state(order).status.is_terminal)
-
-    def state(self, order: TrackedOrder) -> OrderState:
-        """What is true of the order now."""
-        return order_state(order, now=self._clock.now())
+        return tuple(order for order in self.orders if not order_state(order).status.is_terminal)
 
     def intend(self, intents: Sequence[OrderIntent]) -> None:
         """Take in orders that are about to be sent.
@@ -46,7 +41,9 @@ class Docket:
         Raises:
             StorageFailed: the journal did not take it.
         """
-        new = [one for one in heard if (order := self._orders.get(one.order_ref)) and one.evidence not in order.evidence]
+        new = [
+            one for one in heard if (order := self._orders.get(one.order_ref)) and one.evidence not in order.evidence
+        ]
         if not new:
             return
         before = {order.intent.order_ref for order in self.open}
@@ -55,6 +52,6 @@ class Docket:
             order = self._orders[one.order_ref]
             self._orders[one.order_ref] = replace(order, evidence=(*order.evidence, one.evidence))
         for order in self.orders:
-            state = self.state(order)
+            state = order_state(order)
             if order.intent.order_ref in before and state.status.is_terminal:
                 self._ledger.settle(order.intent.order_ref, state)

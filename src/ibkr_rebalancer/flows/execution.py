@@ -58,7 +58,7 @@ class Execution:
         self._clock = clock
         self._observer = observer
         self._patience = patience
-        self._docket = Docket((), ledger=ledger, clock=clock)
+        self._docket = Docket((), ledger=ledger)
         self._adjustments: tuple[Adjustment, ...] = ()
 
     async def run(self) -> Report:
@@ -129,11 +129,13 @@ class Execution:
             return
         verb = "Selling" if intents[0].side is Side.SELL else "Buying"
         self._step("orders.send", f"{verb}: {len(intents)} orders")
+        lost = False
         try:
             await self._gate.send(intents, self._docket)
-        except GatewayUnavailable as lost:
-            self._warn("orders.doubt", f"{lost.message} Finding out what was sent")
-        await settle(self._docket, self._gate, patience=self._patience)
+        except GatewayUnavailable as trouble:
+            lost = True
+            self._warn("orders.doubt", f"{trouble.message} Finding out what was sent")
+        await settle(self._docket, self._gate, patience=self._patience, lost=lost, fill_s=self._patience.fill_s)
 
     def _intents(self, trades: Sequence[Trade], snapshot: Snapshot) -> tuple[OrderIntent, ...]:
         return order_intents(
@@ -184,8 +186,8 @@ class Execution:
         """
         account = self._planned.account
         require_known(account.account_id, self._docket)
-        require_no_alarm(self._docket.orders, now=self._clock.now())
-        require_few_rejects(self._docket.orders, account.policy.limits, now=self._clock.now())
+        require_no_alarm(self._docket.orders)
+        require_few_rejects(self._docket.orders, account.policy.limits)
 
     async def _wind_down(self) -> RebalancerError | None:
         """Cancel what is open and prove it; what stood in the way of that, if anything did."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from ibkr_rebalancer.core.errors import Halted
 from ibkr_rebalancer.core.notices import Notice, Severity
 from ibkr_rebalancer.core.order_book import Heard, OrderBook, evidence_of
-from ibkr_rebalancer.core.order_state import Sent, TrackedOrder
+from ibkr_rebalancer.core.order_state import Sent, TrackedOrder, Withheld
 from ibkr_rebalancer.core.orders import OrderIntent
 from ibkr_rebalancer.core.portfolio import AccountId
 from ibkr_rebalancer.flows.docket import Docket
@@ -59,14 +59,16 @@ class OrderGate:
         """
         self.require_running()
         docket.intend(intents)
-        sent: list[Heard] = []
+        waiting, heard = list(intents), []
         try:
-            for intent in intents:
+            while waiting:
                 self.require_running()
+                intent = waiting.pop(0)
                 await self._session.desk.place(intent)
-                sent.append(Heard(order_ref=intent.order_ref, evidence=Sent(at=self._clock.now())))
+                heard.append(Heard(order_ref=intent.order_ref, evidence=Sent(at=self._clock.now())))
         finally:
-            docket.observe(sent)
+            withheld = Withheld(at=self._clock.now())
+            docket.observe([*heard, *(Heard(order_ref=left.order_ref, evidence=withheld) for left in waiting)])
 
     def require_running(self) -> None:
         """Check that nobody has halted trading.

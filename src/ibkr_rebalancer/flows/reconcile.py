@@ -16,7 +16,7 @@ from ibkr_rebalancer.core.orders import is_ours
 from ibkr_rebalancer.core.portfolio import AccountId
 from ibkr_rebalancer.flows.docket import Docket
 from ibkr_rebalancer.flows.order_gate import OrderGate
-from ibkr_rebalancer.ports import Clock, Ledger, Observer
+from ibkr_rebalancer.ports import Ledger, Observer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +41,7 @@ PATIENCE = Patience()
 
 
 async def reconcile(
-    account: AccountId, gate: OrderGate, *, ledger: Ledger, clock: Clock, observer: Observer, patience: Patience
+    account: AccountId, gate: OrderGate, *, ledger: Ledger, observer: Observer, patience: Patience
 ) -> OrderBook:
     """Look at all orders, and bring every one that earlier runs left unsettled to a proven end.
 
@@ -50,29 +50,28 @@ async def reconcile(
         StorageFailed: the broker knows orders of ours that the journal does not (`JOURNAL_LOST`).
         GatewayUnavailable: the gateway could not be asked.
     """
-    docket = Docket(ledger.unsettled(account), ledger=ledger, clock=clock)
+    docket = Docket(ledger.unsettled(account), ledger=ledger)
     book = await gate.look(docket)
     _require_known_to(ledger, account, book)
     if not docket.open:
         return book
     text = f"Finding out about {len(docket.open)} orders that an earlier run left open"
     observer.notify(Notice(event="orders.reconcile", text=text, account=account, severity=Severity.WARNING))
-    await settle(docket, gate, patience=patience)
+    await settle(docket, gate, patience=patience, fill_s=patience.fill_s)
     require_known(account, docket)
     return await gate.look(docket)
 
 
-async def settle(docket: Docket, gate: OrderGate, *, patience: Patience, fill_s: float | None = None) -> None:
-    """Wait for the orders to end, for `fill_s` or else as long as orders may take; then cancel them and prove it.
+async def settle(docket: Docket, gate: OrderGate, *, patience: Patience, lost: bool = False, fill_s: float) -> None:
+    """Wait for the orders to end, for `fill_s` at most; then cancel them and prove it.
 
-    What has no proven end afterwards stays open in the docket.
+    `lost` says that the connection broke before. What has no proven end afterwards stays open in the docket.
 
     Raises:
         GatewayUnavailable: the gateway was lost, and not back in time.
     """
     now = asyncio.get_running_loop().time
-    ends = now() + (patience.fill_s if fill_s is None else fill_s)
-    lost = False
+    ends = now() + fill_s
     while docket.open:
         try:
             if lost:
