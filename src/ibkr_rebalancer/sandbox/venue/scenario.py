@@ -5,7 +5,7 @@ Its document is the YAML a person writes, the state the control endpoint shows, 
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from zlib import crc32
@@ -16,21 +16,26 @@ from ibkr_rebalancer.sandbox.venue.document import (
     Document,
     Keys,
     ScenarioError,
+    amount,
     anything,
+    charge,
     check_keys,
     choice,
+    count,
     flag,
     given,
-    hexadecimal,
     hours,
     mapping,
     moment,
     number,
+    plain,
     text,
     whole,
     written,
 )
-from ibkr_rebalancer.sandbox.venue.faults import ACTIONS, Fault
+from ibkr_rebalancer.sandbox.venue.fault_document import read_faults, write_faults
+from ibkr_rebalancer.sandbox.venue.faults import Fault, OrderFault
+from ibkr_rebalancer.sandbox.venue.fills import Fills
 from ibkr_rebalancer.sandbox.venue.hours import ALWAYS, NEW_YORK, Hours
 from ibkr_rebalancer.sandbox.venue.market import Contract, Listing, Market, Quote, UnknownRateError
 
@@ -53,7 +58,7 @@ CONTRACT_KEYS: Keys = {
 }
 QUOTE_KEYS: Keys = {"bid": number, "ask": number, "last": number, "close": number, "mark": number, "halted": flag}
 LISTING_KEYS: Keys = {"data": choice("live", "delayed", "frozen", "none"), "hours": hours, "average_cost": number}
-ACCOUNT_KEYS: Keys = {"type": choice("MARGIN", "CASH"), "currency": text}
+ACCOUNT_KEYS: Keys = {"type": choice("MARGIN", "CASH"), "currency": text, "market_cushion_pct": amount}
 HOLDING_KEYS: Keys = {"quantity": number, "average_cost": number}
 ANSWER_KEYS: Keys = {
     "status": whole,
@@ -64,15 +69,8 @@ ANSWER_KEYS: Keys = {
     "drip_ms": whole,
     "endless": flag,
 }
-WHEN_KEYS: Keys = {"message": text, "client": whole, "after": whole, "count": whole}
-PARAMETER_KEYS: Mapping[str, Keys] = {
-    "error": {"code": whole, "text": text},
-    "notice": {"code": whole, "text": text},
-    "delay": {"ms": whole},
-    "garbage": {"hex": hexadecimal},
-}
-"""What the actions of a fault take; those of `alter` are fields of the message, the others take nothing."""
-REQUIRED = {"error": "code", "notice": "code", "delay": "ms"}
+SCENARIO_KEYS = {"accounts", "market", "rates", "clock", "latency_ms", "allocations", "fills", "faults"}
+FILLS_KEYS: Keys = {"delay_ms": whole, "slices": count, "slippage_bp": amount, "commission": charge}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +82,14 @@ class Scenario:
     latency_ms: int = 0
     """One way, on every frame."""
     allocations: Mapping[str, Answer] = field(default_factory=dict)
+    fills: Fills = field(default_factory=Fills)
     faults: tuple[Fault, ...] = ()
+    """Of the wire."""
+    order_faults: tuple[OrderFault, ...] = ()
+    """Of the market; a document has both kinds in one list."""
+
+    def fills_of(self, listing: Listing) -> Fills:
+        return replace(self.fills, **listing.fills)
 
 
 def read_scenario(document: Document) -> Scenario:
@@ -93,8 +98,9 @@ def read_scenario(document: Document) -> Scenario:
     Raises:
         ScenarioError: for anything it doesn't know, naming the place.
     """
-    check_keys("scenario", document, {"accounts", "market", "rates", "clock", "latency_ms", "allocations", "faults"})
+    check_keys("scenario", document, SCENARIO_KEYS)
     timing = given("scenario", document, {"clock": moment, "latency_ms": whole})
+    faults, order_faults = read_faults(document)
     market = _read_market(document, usual=NEW_YORK if "clock" in timing else ALWAYS)
     accounts = {name: _read_account(name, body, market) for name, body in mapping("", document, "accounts")}
     if not accounts:
@@ -103,7 +109,9 @@ def read_scenario(document: Document) -> Scenario:
         accounts=accounts,
         market=market,
         allocations={name: _read_answer(name, body) for name, body in mapping("", document, "allocations")},
-        faults=_read_faults(document),
+        fills=Fills(**_read_fills("fills", document.get("fills"))),
+        faults=faults,
+        order_faults=order_faults,
         **timing,
     )
 
@@ -117,7 +125,8 @@ def write_scenario(scenario: Scenario) -> Document:
         "market": _written_market(market),
         "rates": {pair: str(rate) for pair, rate in market.rates.items()},
         "allocations": {name: {"http": written(answer, ANSWER_KEYS)} for name, answer in scenario.allocations.items()},
-        "faults": [_written_fault(fault) for fault in scenario.faults],
+        "fills": written(scenario.fills, FILLS_KEYS),
+        "faults": write_faults(scenario.faults, scenario.order_faults),
     }
 
 
@@ -134,13 +143,21 @@ def _read_market(document: Document, *, usual: Hours) -> Market:
 
 def _read_listing(handle: str, index: int, body: Document, usual: Hours) -> Listing:
     where = f"market.{handle}"
-    check_keys(where, body, {*CONTRACT_KEYS, *QUOTE_KEYS, *LISTING_KEYS})
+    check_keys(where, body, {*CONTRACT_KEYS, *QUOTE_KEYS, *LISTING_KEYS, "fills"})
     # A conId that follows from the name is the same in every run, so that it can be pinned.
     con_id = 1_000_000 + crc32(f"{handle}#{index}".encode()) % 900_000_000
     contract: Document = {"con_id": con_id, "symbol": handle, **given(where, body, CONTRACT_KEYS)}
-    listing: Document = {"hours": usual, **given(where, body, LISTING_KEYS)}
+    fills = _read_fills(f"{where}.fills", body.get("fills"))
+    listing: Document = {"hours": usual, "fills": fills, **given(where, body, LISTING_KEYS)}
     quote = Quote(**given(where, body, QUOTE_KEYS))
     return Listing(handle=handle, contract=Contract(**contract), quote=quote, **listing)
+
+
+def _read_fills(where: str, body: Document | None) -> Document:
+    """What is stated of how orders fill."""
+    stated = {} if body is None else body
+    check_keys(where, stated, set(FILLS_KEYS))
+    return given(where, stated, FILLS_KEYS)
 
 
 def _read_rate(pair: str, value: object) -> tuple[str, Decimal]:
@@ -195,39 +212,6 @@ def _read_answer(name: str, body: object) -> Answer:
     return Answer(body=body)
 
 
-def _read_faults(document: Document) -> tuple[Fault, ...]:
-    bodies = document.get("faults") or []
-    if not isinstance(bodies, list):
-        raise ScenarioError("faults", f"expected a list, was {bodies!r}")
-    return tuple(_read_fault(f"faults[{index}]", body) for index, body in enumerate(bodies))
-
-
-def _read_fault(where: str, body: Document) -> Fault:
-    """`{when: MESSAGE or {message, where, client, after, count}, what: ACTION or {ACTION: {parameters}}}`."""
-    check_keys(where, body, {"when", "what"})
-    when, what = body.get("when"), body.get("what")
-    when = when if isinstance(when, dict) else {"message": when}
-    what = what if isinstance(what, dict) else {what: {}}
-    check_keys(f"{where}.when", when, {*WHEN_KEYS, "where"})
-    if when.get("message") is None or len(what) != 1:
-        raise ScenarioError(where, "a fault waits for one message and does one thing")
-    ((action, parameters),) = what.items()
-    return Fault(
-        where={name: text(f"{where}.when.where.{name}", value) for name, value in mapping(where, when, "where")},
-        action=choice(*ACTIONS)(f"{where}.what", action),
-        parameters=_read_parameters(f"{where}.what.{action}", action, parameters or {}),
-        **given(f"{where}.when", when, WHEN_KEYS),
-    )
-
-
-def _read_parameters(where: str, action: str, body: Document) -> Document:
-    keys = dict.fromkeys(body, text) if action == "alter" else PARAMETER_KEYS.get(action, {})
-    check_keys(where, body, set(keys))
-    if REQUIRED.get(action, action) not in {action, *body}:
-        raise ScenarioError(where, f"needs {REQUIRED[action]!r}")
-    return given(where, body, keys)
-
-
 def _written_account(account: Account, market: Market) -> Document:
     handles = Counter(listing.handle for listing in market.listings.values())
     positions = {}
@@ -246,10 +230,7 @@ def _written_market(market: Market) -> Document:
     for listing in market.listings.values():
         body = written(listing.contract, CONTRACT_KEYS) | written(listing.quote, QUOTE_KEYS)
         stated = {key: value for key, value in body.items() if value != ""}
+        if listing.fills:
+            stated["fills"] = {key: plain(value) for key, value in listing.fills.items()}
         handles.setdefault(listing.handle, []).append(stated | written(listing, LISTING_KEYS))
     return {handle: bodies if len(bodies) > 1 else bodies[0] for handle, bodies in handles.items()}
-
-
-def _written_fault(fault: Fault) -> Document:
-    when = written(fault, WHEN_KEYS) | {"where": dict(fault.where)}
-    return {"when": when, "what": {fault.action: dict(fault.parameters)}}
