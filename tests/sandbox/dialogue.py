@@ -8,8 +8,8 @@
     ''')
 
 A request's fields that aren't given are empty; of an answer those given are compared. `<< closed` is the closing of the
-socket, `<< ...` whatever else came. `++ 5` lets 5 ms pass, as the gateway does: the venue goes on, and clients are told.
-Several clients take turns: `play.turn(8)`. A dialogue is over only when every answer was named.
+socket, `<< ...` whatever else came. `++ 5` lets 5 ms pass: the venue goes on, and clients are told, as the gateway does
+it. Several clients take turns: `play.turn(8)`. A dialogue is over only when every answer was named.
 """
 
 import shlex
@@ -137,9 +137,12 @@ class Dialogue:
         """What came and was not named."""
         return self._heard[self.session]
 
-    def read(self, name: str, **values: str) -> Message:
-        """The request as the session reads it."""
-        return REQUESTS[name].read(request(name, **values))
+    def ask(self, name: str, **values: str) -> list[Message]:
+        """The answers to a request."""
+        self.send_fields(request(name, **values))
+        answers = [item for item in self._waiting if isinstance(item, Message)]
+        self._waiting.clear()
+        return answers
 
     def send_fields(self, fields: list[str]) -> None:
         self._take(self.session.receive(frame(join_fields(fields)), self.now))

@@ -3,7 +3,7 @@
 import pytest
 
 from ibkr_rebalancer.sandbox.tws.messages import FROM_CLIENT, HANDSHAKE, TO_CLIENT
-from ibkr_rebalancer.sandbox.tws.wire import Layout, MalformedError
+from ibkr_rebalancer.sandbox.tws.wire import Layout
 
 WRITTEN_TO_CLIENT = """
     1   tickPrice              6  7

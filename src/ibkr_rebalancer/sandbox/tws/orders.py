@@ -3,7 +3,7 @@
 What says nothing about a plain order of shares is sent as captures of real gateways have it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
@@ -150,7 +150,7 @@ def order_status(order: Order, *, status: str | None = None) -> Message:
         status=status or order.status,
         filled=order.filled,
         remaining=order.remaining,
-        avgFillPrice=_rounded(last.average_price) if last else 0,
+        avgFillPrice=_rounded(order.average_price),
         permId=order.perm_id,
         parentId=0,
         lastFillPrice=last.price if last else 0,
@@ -216,7 +216,7 @@ def listed(orders: Iterable[Order], market: Market) -> list[Message]:
     return [message for order in orders for message in (open_order(order, market), order_status(order))]
 
 
-def reported(executions: Iterable[Execution], market: Market, *, request: str) -> list[Message]:
+def reported(executions: Sequence[Execution], market: Market, *, request: str) -> list[Message]:
     """Executions and what they cost, as the answer to a request: first all of one kind, then all of the other."""
     details = [exec_details(execution, market, request=request) for execution in executions]
     return [*details, *(commission_report(execution) for execution in executions)]
@@ -224,7 +224,7 @@ def reported(executions: Iterable[Execution], market: Market, *, request: str) -
 
 def _is_told_whole(order: Order) -> bool:
     """Whether an openOrder comes before the status: not in the middle of its fills, and not with its end unfilled."""
-    return order.status == "Filled" or (order.status in {"PreSubmitted", "Submitted"} and not order.executions)
+    return order.status == "Filled" or (order.working and not order.executions)
 
 
 def _open(order: Order, market: Market) -> dict[str, object]:

@@ -215,12 +215,8 @@ class Session:
                 return [_error(fault, number)]
             case "notice":
                 return [_error(fault, "-1"), *outputs]
-            case "duplicate":
-                return [*outputs, *(output for output in outputs if isinstance(output, Send))]
-            case "delay":
-                return [_later(output, int(fault.parameters["ms"])) for output in outputs]
-            case "alter":
-                return [_altered(output, fault) for output in outputs]
+            case _:
+                return _reworked(outputs, fault)
 
     def _refused(self, reason: str) -> list[Output]:
         return [Happened(event="client_refused", details={"reason": reason}), *self._close()]
@@ -243,9 +239,10 @@ def check_faults(faults: Iterable[Fault]) -> None:
         fields = {**MOMENTS, **answers, **requests}.get(fault.message)
         if fields is None:
             raise ScenarioError(where, f"there is no message {fault.message!r}")
-        if fault.action == "alter" and fault.message in {*requests, "connect", "frame"}:
+        altering = fault.action in {"alter", "precede"}
+        if altering and fault.message in {*requests, "connect", "frame"}:
             raise ScenarioError(where, f"{fault.message} can't be altered; name a message the gateway sends")
-        named = [*fault.where, *(fault.parameters if fault.action == "alter" else ())]
+        named = [*fault.where, *(fault.parameters if altering else ())]
         for name in named:
             if name not in fields:
                 raise ScenarioError(where, f"{fault.message} has no field {name!r}; it has {', '.join(fields)}")
@@ -253,7 +250,8 @@ def check_faults(faults: Iterable[Fault]) -> None:
 
 def _about(message: Message) -> str:
     """The number of the request or order that a message is about."""
-    return message.texts.get("reqId", message.texts.get("orderId", "-1"))
+    number = message.texts.get("reqId", message.texts.get("orderId", ""))
+    return number if whole_number(number) is not None else "-1"
 
 
 def _order_in(layout: Layout, fields: Sequence[str]) -> str:
@@ -269,6 +267,20 @@ def _happened(fault: Fault) -> Happened:
 def _error(fault: Fault, about: str) -> Send:
     code, text = int(fault.parameters["code"]), str(fault.parameters.get("text", ""))
     return Send(message=error(code, about=about, text=text))
+
+
+def _reworked(outputs: list[Output], fault: Fault) -> list[Output]:
+    """What is sent, and when, once the fault has been at it; nothing else is touched."""
+    sent = [output for output in outputs if isinstance(output, Send)]
+    match fault.action:
+        case "duplicate":
+            return [*outputs, *sent]
+        case "precede":
+            return [*(_altered(output, fault) for output in sent), *outputs]
+        case "alter":
+            return [_altered(output, fault) for output in outputs]
+        case _:
+            return [_later(output, int(fault.parameters["ms"])) for output in outputs]
 
 
 def _later(output: Output, delay_ms: int) -> Output:

@@ -25,17 +25,18 @@ def ticket(request: Message, client_id: int, scenario: Scenario) -> Ticket:
         MalformedError: when a side or number in it is none.
         Refusal: when its contract or account isn't one, or when it asks for more than this gateway knows.
     """
+    order_id = request.whole("orderId")
     _check_plain(request)
     return Ticket(
         client_id=client_id,
-        order_id=request.whole("orderId"),
+        order_id=order_id,
         con_id=listing_described(request, scenario.market).contract.con_id,
         account=request["account"] or _only_account(scenario),
         side=_side(request),
         quantity=request.number("totalQuantity"),
         order_type=request["orderType"],
         limit_price=None if is_unset(request["lmtPrice"]) else request.number("lmtPrice"),
-        tif=request["tif"] or "DAY",
+        tif=request["tif"],
         outside_rth=request["outsideRth"] == "1",
         order_ref=request["orderRef"],
     )

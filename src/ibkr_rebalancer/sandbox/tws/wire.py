@@ -102,7 +102,7 @@ class Layout:
     @property
     def names(self) -> list[str]:
         """Of all fields, those of parts among them."""
-        return list(_names(self.fields))
+        return [_name(field) for field in _flat(self.fields)]
 
     def message(self, **values: object) -> "Message":
         """A message of this layout; fields of parts may be left out.
@@ -247,27 +247,29 @@ def _written(fields: Iterable[Field], values: Mapping[str, Any]) -> Iterator[str
 
 def _texts(name: str, fields: Iterable[Field], values: Mapping[str, Any]) -> dict[str, Any]:
     """The values as texts, those of a group row by row."""
-    known = set(_names(fields))
-    needed = {field if isinstance(field, str) else field.name for field in fields if not isinstance(field, Part)}
-    wrong = (set(values) - known) | (needed - set(values))
+    needed = {_name(field) for field in fields if not isinstance(field, Part)}
+    known = {_name(field): field for field in _flat(fields)}
+    wrong = (set(values) - set(known)) | (needed - set(values))
     if wrong:
         raise TypeError(f"{name} is given other fields than its own: {sorted(wrong)}")
-    groups = {group.name: group for group in fields if isinstance(group, Group)}
-    return {
-        key: tuple(_texts(key, groups[key].fields, row) for row in value) if key in groups else text(value)
-        for key, value in values.items()
-    }
+    texts: dict[str, Any] = {}
+    for key, value in values.items():
+        field = known[key]
+        texts[key] = tuple(_texts(key, field.fields, row) for row in value) if isinstance(field, Group) else text(value)
+    return texts
 
 
-def _names(fields: Iterable[Field]) -> Iterator[str]:
+def _flat(fields: Iterable[Field]) -> Iterator[str | Group]:
+    """With the fields of parts in their place."""
     for field in fields:
-        match field:
-            case str():
-                yield field
-            case Group(name=name):
-                yield name
-            case Part(fields=below):
-                yield from _names(below)
+        if isinstance(field, Part):
+            yield from _flat(field.fields)
+        else:
+            yield field
+
+
+def _name(field: str | Group) -> str:
+    return field if isinstance(field, str) else field.name
 
 
 def _ascii(field: str) -> str:
