@@ -125,7 +125,7 @@ def amount(where: str, value: object) -> Decimal:
 
 def charge(where: str, value: object) -> str | Decimal:
     """`fixed`, `none` or an amount a share."""
-    return str(value) if value in {"fixed", "none"} else amount(where, value)
+    return str(value) if value in ("fixed", "none") else amount(where, value)
 
 
 def moment(where: str, value: object) -> datetime:

@@ -27,12 +27,10 @@ from ibkr_rebalancer.sandbox.venue.document import (
     whole,
     written,
 )
-from ibkr_rebalancer.sandbox.venue.faults import ACTIONS, ORDER_ACTIONS, Fault, OrderFault
+from ibkr_rebalancer.sandbox.venue.faults import ACTIONS, ORDER_ACTIONS, ORDER_FIELDS, Fault, OrderFault
 
 WHEN_KEYS: Keys = {"client": whole, "after": whole, "count": whole}
 IN_MARKET: tuple[Literal["order", "preview"], ...] = ("order", "preview")
-ORDER_FIELDS = {"symbol", "con_id", "account", "side", "quantity", "order_type", "tif", "order_ref"}
-"""By which an order or a what-if can be told."""
 PREVIEW_ACTIONS = ("reject", "warn")
 PARAMETER_KEYS: Mapping[str, Keys] = {
     "error": {"code": whole, "text": text},
@@ -115,7 +113,7 @@ def _read_order_fault(where: str, body: Document) -> OrderFault:
     kind = next(kind for kind in IN_MARKET if kind in when)
     check_keys(f"{where}.when", when, {*WHEN_KEYS, kind})
     fields = _read_where(f"{where}.when", when, kind)
-    check_keys(f"{where}.when.{kind}", fields, ORDER_FIELDS)
+    check_keys(f"{where}.when.{kind}", fields, {"symbol", *ORDER_FIELDS})
     action, parameters = _read_what(where, body, choice(*ORDER_ACTIONS))
     if kind == "preview" and action not in PREVIEW_ACTIONS:
         raise ScenarioError(f"{where}.what", f"a preview knows {' and '.join(PREVIEW_ACTIONS)} only, was {action!r}")

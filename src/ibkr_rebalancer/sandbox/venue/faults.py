@@ -68,6 +68,9 @@ ORDER_ACTIONS: tuple[OrderAction, ...] = get_args(OrderAction)
 One that is taken away lets go of the orders it holds.
 """
 
+ORDER_FIELDS = ("account", "con_id", "side", "quantity", "order_type", "tif", "order_ref")
+"""By which an order can be told, beside its symbol; their names in a `Ticket`."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
@@ -93,7 +96,7 @@ class OrderFault:
 
     message: Literal["order", "preview"]
     where: Mapping[str, str] = field(default_factory=dict)
-    """What the order must ask for, by the names in a `Ticket`, and its `symbol`."""
+    """What the order must ask for: its `symbol` and the fields of `ORDER_FIELDS`."""
     client: int | None = None
     after: int = 0
     count: int | None = None

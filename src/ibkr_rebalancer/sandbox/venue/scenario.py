@@ -133,6 +133,18 @@ def write_scenario(scenario: Scenario) -> Document:
     }
 
 
+def find_contract(where: str, key: str, market: Market) -> int:
+    """The conId of the one contract that is meant by its key in the market, or by its con_id.
+
+    Raises:
+        ScenarioError: if there is none, or more than one.
+    """
+    fits = [con_id for con_id, listing in market.listings.items() if key in {listing.handle, str(con_id)}]
+    if len(fits) != 1:
+        raise ScenarioError(where, f"{len(fits)} contracts fit; name one by its key in the market or its con_id")
+    return fits[0]
+
+
 def _read_market(document: Document, *, usual: Hours) -> Market:
     listings: dict[int, Listing] = {}
     for handle, bodies in mapping("", document, "market"):
@@ -197,14 +209,12 @@ def _read_cash(where: str, body: Document) -> dict[str, Decimal]:
 
 def _read_position(where: str, key: str, value: object, market: Market) -> tuple[int, Holding]:
     place = f"{where}.positions.{key}"
-    fits = [con_id for con_id, listing in market.listings.items() if key in {listing.handle, str(con_id)}]
-    if len(fits) != 1:
-        raise ScenarioError(place, f"{len(fits)} contracts fit; name one by its key in the market or its con_id")
+    con_id = find_contract(place, key, market)
     body = value if isinstance(value, dict) else {"quantity": value}
     check_keys(place, body, set(HOLDING_KEYS))
     if "quantity" not in body:
         raise ScenarioError(place, "a position needs a quantity")
-    return fits[0], Holding(**given(place, body, HOLDING_KEYS))
+    return con_id, Holding(**given(place, body, HOLDING_KEYS))
 
 
 def _read_answer(name: str, body: object) -> Answer:
