@@ -222,7 +222,12 @@ def test_an_unlisted_holding_with_an_old_quote_stays_untouched() -> None:
     [
         ("DU1 cash 0; AAA @10", "AAA 100", "ACCOUNT_EMPTY", "worth 0 USD"),
         ("DU1 cash -10; AAA @10", "AAA 100", "ACCOUNT_EMPTY", "worth -10 USD"),
-        ("DU1 cash 1_000; -2 AAA @10", "AAA 100", "TARGET_HELD_SHORT", "AAA is a target, but DU1 is 2 shares short of it."),
+        (
+            "DU1 cash 1_000; -2 AAA @10",
+            "AAA 100",
+            "TARGET_HELD_SHORT",
+            "AAA is a target, but DU1 is 2 shares short of it.",
+        ),
         ("DU1 cash 1_000; AAA EUR @10", "AAA 100", "CURRENCY_MISMATCH", "AAA trades in EUR"),
         ("DU1 cash 1_000; AAA @-", "AAA 100", "PRICE_MISSING", "AAA is a target without a usable price"),
     ],

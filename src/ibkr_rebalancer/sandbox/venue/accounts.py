@@ -4,7 +4,7 @@ Pure: every figure follows from cash, positions and prices.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Literal
 
@@ -38,6 +38,8 @@ class Account:
     """By conId."""
     values: Mapping[str, str] = field(default_factory=dict)
     """Account values stated outright, in place of the derived ones; of a ledger row the account's currency and BASE."""
+    market_cushion_pct: Decimal = Decimal(0)
+    """What a cash account must have beyond the cost of a market order; IBKR is said to ask for about 5."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +102,36 @@ def account_values(account: Account, market: Market) -> list[AccountValue]:
     return [_stated(account, row) for row in rows]
 
 
+def traded(account: Account, listing: Listing, shares: Decimal, price: Decimal, commission: Decimal) -> Account:
+    """The account after a trade: position, average cost and cash in one. Sold shares are negative.
+
+    The average cost leaves commissions out; the cash does not.
+    """
+    contract = listing.contract
+    before = account.positions.get(contract.con_id, Holding(quantity=Decimal(0)))
+    after = _holding_after(before, _row(before, listing).average_cost, shares, price * contract.units)
+    cash = account.cash.get(contract.currency, Decimal(0)) - shares * price * contract.units - commission
+    return replace(
+        account,
+        positions={**account.positions, contract.con_id: after},
+        cash={**account.cash, contract.currency: cash},
+    )
+
+
+def corrected(account: Account, listing: Listing, shares: Decimal, change: Decimal) -> Account:
+    """The account after the price of a trade was changed by so much; of what is still held the cost follows."""
+    contract = listing.contract
+    holding = account.positions[contract.con_id]
+    paid = shares * change * contract.units
+    if holding.quantity * shares > 0 and holding.average_cost is not None:
+        holding = replace(holding, average_cost=holding.average_cost + paid / holding.quantity)
+    return replace(
+        account,
+        positions={**account.positions, contract.con_id: holding},
+        cash={**account.cash, contract.currency: account.cash[contract.currency] - paid},
+    )
+
+
 def currencies(account: Account, market: Market) -> list[str]:
     """The account's own currency first, then those of its cash and positions."""
     held = [market.listings[con_id].contract.currency for con_id in account.positions]
@@ -120,6 +152,14 @@ def _row(holding: Holding, listing: Listing) -> PortfolioRow:
     costs = (holding.average_cost, listing.average_cost, listing.mark * listing.contract.units)
     cost = next(cost for cost in costs if cost is not None)
     return PortfolioRow(listing=listing, quantity=holding.quantity, average_cost=cost)
+
+
+def _holding_after(before: Holding, cost: Decimal, shares: Decimal, paid: Decimal) -> Holding:
+    """More of the same averages its cost, less keeps it, and what passes through zero starts anew."""
+    quantity = before.quantity + shares
+    if before.quantity * shares > 0:
+        return Holding(quantity=quantity, average_cost=(before.quantity * cost + shares * paid) / quantity)
+    return Holding(quantity=quantity, average_cost=cost if quantity * before.quantity > 0 else paid)
 
 
 def _ledger(account: Account, market: Market, currency: str) -> dict[str, Decimal]:

@@ -39,7 +39,7 @@ def given(where: str, body: Document, keys: Keys) -> Document:
 def written(value: object, keys: Keys) -> Document:
     """The inverse of `given`: the value's attributes of these names, as plain data."""
     body = {key: getattr(value, key) for key in keys}
-    return {key: _plain(item) for key, item in body.items() if item is not None}
+    return {key: plain(item) for key, item in body.items() if item is not None}
 
 
 def mapping(where: str, body: Document, key: str) -> list[tuple[str, Any]]:
@@ -98,6 +98,13 @@ def whole(where: str, value: object) -> int:
     return value
 
 
+def count(where: str, value: object) -> int:
+    """A whole number of at least 1."""
+    if whole(where, value) == 0:
+        raise ScenarioError(where, "expected at least 1, was 0")
+    return whole(where, value)
+
+
 def number(where: str, value: object) -> Decimal:
     try:
         result = Decimal(str(value))
@@ -106,6 +113,19 @@ def number(where: str, value: object) -> Decimal:
     if not result.is_finite():
         raise ScenarioError(where, f"expected a finite number, was {value!r}")
     return result
+
+
+def amount(where: str, value: object) -> Decimal:
+    """A number that is not negative."""
+    result = number(where, value)
+    if result < 0:
+        raise ScenarioError(where, f"expected a number that is not negative, was {value!r}")
+    return result
+
+
+def charge(where: str, value: object) -> str | Decimal:
+    """`fixed`, `none` or an amount a share."""
+    return str(value) if value in ("fixed", "none") else amount(where, value)
 
 
 def moment(where: str, value: object) -> datetime:
@@ -136,7 +156,8 @@ def hours(where: str, value: object) -> Hours:
         raise ScenarioError(where, str(exc)) from exc
 
 
-def _plain(value: object) -> object:
+def plain(value: object) -> object:
+    """A value as YAML and JSON have it."""
     match value:
         case Decimal():
             return str(value)

@@ -5,9 +5,10 @@ Pure but for the count of what has matched.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from decimal import Decimal
+from typing import Generic, Literal, TypeVar, get_args
 
-Action = Literal["error", "notice", "drop", "mute", "delay", "duplicate", "alter", "garbage", "disconnect"]
+Action = Literal["error", "notice", "drop", "mute", "delay", "duplicate", "alter", "precede", "garbage", "disconnect"]
 ACTIONS: tuple[Action, ...] = get_args(Action)
 """What a fault does to the message it meets:
 
@@ -18,13 +19,63 @@ ACTIONS: tuple[Action, ...] = get_args(Action)
 - `delay {ms}`: the message, or all answers to the request, come later; others may overtake them
 - `duplicate`: the message, or all answers to the request, come twice
 - `alter {field: value}`: fields of the message say something else
+- `precede {field: value}`: the message comes twice, and in the first of them these fields say something else
 - `garbage {hex}`: these bytes are sent instead, unframed
 - `disconnect`: the socket is closed instead
+
+Orders, as every request, are not acted on when a request meets `error`, `drop`, `mute`, `garbage` or `disconnect`, and
+are acted on when an answer does. So, with `where` naming the `orderId` or in an `openOrder` the `orderRef`:
+
+- taken, but no word of it arrives: `drop` for `openOrder`, `orderStatus` and `execDetails`
+- taken, then the connection is cut: `openOrder` and `disconnect`; cut among its fills: `execDetails` and `disconnect`
+- never arrived, and the connection is cut: `placeOrder` and `disconnect`
+- a cancel that is lost: `cancelOrder` and `drop`; one that works unheard: `orderStatus` where `status` is `Cancelled`
+- fills withheld until they are asked for: `drop` for `execDetails` where `reqId` is -1, and for `orderStatus`
+- a what-if that first comes with a warning and no margins: `openOrder` where `whatIf` is 1, and `precede` with
+  `warningText`, and the greatest number for `initMarginChange`
+- `delay` and `duplicate` for a `placeOrder` concern what is told of it at once; its fills have messages of their own
 """
+
+OrderAction = Literal[
+    "reject",
+    "warn",
+    "hold",
+    "partial",
+    "cancelled",
+    "fill_on_cancel",
+    "late_fill",
+    "correct",
+    "commission_late",
+    "duplicate_perm",
+    "foreign",
+]
+ORDER_ACTIONS: tuple[OrderAction, ...] = get_args(OrderAction)
+"""What a fault does to the order it meets, in the market and therefore true for every client that looks:
+
+- `reject {code, text}`: it is refused; a preview of it too if that is what the fault waits for. 202 ends as Cancelled
+- `warn {code, text}`: this error is told about it, and it lives on; a preview carries the text as its warning
+- `hold {why, status}`: it never fills; the status is PreSubmitted or Inactive
+- `partial {shares}`: no more than these fill
+- `cancelled {ms, text}`: the broker cancels it so long after it was placed
+- `fill_on_cancel {shares}`: it doesn't fill until it is cancelled, and then it fills: all, or these shares
+- `late_fill {ms, shares}`: it doesn't fill until it is cancelled, and fills so long after that was told
+- `correct {price, ms}`: each of its executions is corrected to this price so long after
+- `commission_late {ms}`: the commission of its executions is told so long after them
+- `duplicate_perm`: a second order with the same reference, under another permId, appears with it
+- `foreign {client, side, quantity, limit_price}`: an order of another client appears just before it; what isn't
+  stated is as in the order met
+
+One that is taken away lets go of the orders it holds.
+"""
+
+ORDER_FIELDS = ("account", "con_id", "side", "quantity", "order_type", "tif", "order_ref")
+"""By which an order can be told, beside its symbol; their names in a `Ticket`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
+    """Of the wire: it meets messages."""
+
     message: str
     """The kind of message it waits for: a request, an answer, or `connect` (a socket is accepted),
     `handshake` (the version is sent), `frame` (anything is sent)."""
@@ -39,14 +90,36 @@ class Fault:
     parameters: Mapping[str, str | int] = field(default_factory=dict)
 
 
-class Switchboard:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderFault:
+    """Of the market: it meets orders. All else is as with messages."""
+
+    message: Literal["order", "preview"]
+    where: Mapping[str, str] = field(default_factory=dict)
+    """What the order must ask for: its `symbol` and the fields of `ORDER_FIELDS`."""
+    client: int | None = None
+    after: int = 0
+    count: int | None = None
+    action: OrderAction
+    parameters: Mapping[str, str | int | Decimal] = field(default_factory=dict)
+
+
+AnyFault = TypeVar("AnyFault", Fault, OrderFault)
+
+
+def of(faults: tuple[OrderFault, ...], action: OrderAction) -> list[OrderFault]:
+    """Those that do this."""
+    return [fault for fault in faults if fault.action == action]
+
+
+class Switchboard(Generic[AnyFault]):
     """The faults in force and how often each was met; replacing the faults forgets the counts."""
 
-    def __init__(self, faults: tuple[Fault, ...]) -> None:
-        self.faults = faults
+    def __init__(self, faults: tuple[AnyFault, ...]) -> None:
+        self.faults: tuple[AnyFault, ...] = faults
         self._met = [0] * len(faults)
 
-    def strike(self, message: str, values: Mapping[str, str], client: int | None) -> list[Fault]:
+    def strike(self, message: str, values: Mapping[str, str], client: int | None) -> list[AnyFault]:
         """The faults that this message provokes, in their order."""
         struck = []
         for index, fault in enumerate(self.faults):
@@ -58,7 +131,7 @@ class Switchboard:
         return struck
 
 
-def _concerns(fault: Fault, message: str, values: Mapping[str, str], client: int | None) -> bool:
+def _concerns(fault: AnyFault, message: str, values: Mapping[str, str], client: int | None) -> bool:
     return (
         fault.message == message
         and fault.client in {None, client}

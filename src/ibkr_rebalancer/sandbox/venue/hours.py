@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 Sitting = tuple[time, time]
@@ -80,6 +80,43 @@ def trading_hours(hours: Hours, now: datetime) -> str:
 
 def trading_day(hours: Hours, now: datetime) -> date:
     return now.astimezone(ZoneInfo(hours.zone)).date()
+
+
+def is_open(hours: Hours, now: datetime) -> bool:
+    """Whether it trades; at the closing itself it doesn't any more."""
+    return any(opens <= now < closes for opens, closes in _sessions(hours, now))
+
+
+def next_open(hours: Hours, now: datetime) -> datetime | None:
+    """The first opening after this moment, None if there is none in the days that are told."""
+    return next((opens for opens, _ in _sessions(hours, now) if opens > now), None)
+
+
+def session_end(hours: Hours, now: datetime) -> datetime | None:
+    """When an order of this moment that is good for the day ends: the closing of this session or of the next one.
+
+    Sittings that run into one another are one session.
+    """
+    end: datetime | None = None
+    for opens, closes in _sessions(hours, now):
+        if (end is None and closes > now) or end == opens:
+            end = closes
+    return end
+
+
+def _sessions(hours: Hours, now: datetime) -> list[tuple[datetime, datetime]]:
+    """From yesterday on, whose sitting may run into today."""
+    zone = ZoneInfo(hours.zone)
+    today = trading_day(hours, now)
+    sittings = [(day, hours.sitting(day)) for day in (today - timedelta(days=1), *_days(hours, now))]
+    return [
+        (
+            datetime.combine(day, sitting[0], zone).astimezone(UTC),
+            datetime.combine(_closing_day(day, sitting), sitting[1], zone).astimezone(UTC),
+        )
+        for day, sitting in sittings
+        if sitting is not None
+    ]
 
 
 def _days(hours: Hours, now: datetime) -> list[date]:

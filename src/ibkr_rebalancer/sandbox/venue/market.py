@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
-from typing import Literal
+from typing import Any, Literal
 
-from ibkr_rebalancer.sandbox.venue.hours import Hours
+from ibkr_rebalancer.sandbox.venue.hours import Hours, is_open
 
 Data = Literal["live", "delayed", "frozen", "none"]
 """What the client is subscribed to; `frozen` shows the last session's prices to those who ask for them."""
@@ -74,6 +75,8 @@ class Listing:
     data: Data = "live"
     average_cost: Decimal | None = None
     """Per contract, multiplier included, for positions that state none; None is the mark."""
+    fills: Mapping[str, Any] = field(default_factory=dict)
+    """What of the venue's `Fills` is otherwise here."""
 
     @property
     def mark(self) -> Decimal:
@@ -85,6 +88,14 @@ class Listing:
             return next((price for price in (quote.bid, quote.ask, quote.close) if price is not None), Decimal(0))
         floor = quote.last if quote.bid is None else max(quote.last, quote.bid)
         return floor if quote.ask is None else min(floor, quote.ask)
+
+
+def data_at(listing: Listing, now: datetime) -> Data:
+    """What a subscriber can get at this moment: live data is frozen while the market is closed.
+
+    So the gateway shows the last bid and ask, as type 2, to those who ask for type 2 or 4, and none to the others.
+    """
+    return "frozen" if listing.data == "live" and not is_open(listing.hours, now) else listing.data
 
 
 class UnknownRateError(Exception):

@@ -26,6 +26,13 @@ class Ticket:
     outside_rth: bool
     order_ref: str
 
+    def signed(self, shares: Decimal) -> Decimal:
+        """What so many shares of it add to the position."""
+        return shares if self.side == "BUY" else -shares
+
+    def complaint(self, code: int, text: str) -> "Complained":
+        return Complained(client_id=self.client_id, order_id=self.order_id, code=code, text=text)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
@@ -65,6 +72,16 @@ class Order:
     @property
     def remaining(self) -> Decimal:
         return self.ticket.quantity - self.filled
+
+    @property
+    def average_price(self) -> Decimal:
+        """Of what is filled, by the prices that stand corrected; 0 while nothing is, as on the wire."""
+        value = sum((execution.shares * execution.price for execution in self.executions), Decimal(0))
+        return value / self.filled if self.executions else Decimal(0)
+
+    @property
+    def working(self) -> bool:
+        return self.completed_at is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

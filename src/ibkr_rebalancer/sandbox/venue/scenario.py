@@ -5,7 +5,7 @@ Its document is the YAML a person writes, the state the control endpoint shows, 
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from zlib import crc32
@@ -16,21 +16,26 @@ from ibkr_rebalancer.sandbox.venue.document import (
     Document,
     Keys,
     ScenarioError,
+    amount,
     anything,
+    charge,
     check_keys,
     choice,
+    count,
     flag,
     given,
-    hexadecimal,
     hours,
     mapping,
     moment,
     number,
+    plain,
     text,
     whole,
     written,
 )
-from ibkr_rebalancer.sandbox.venue.faults import ACTIONS, Fault
+from ibkr_rebalancer.sandbox.venue.fault_document import read_faults, write_faults
+from ibkr_rebalancer.sandbox.venue.faults import Fault, OrderFault
+from ibkr_rebalancer.sandbox.venue.fills import Fills
 from ibkr_rebalancer.sandbox.venue.hours import ALWAYS, NEW_YORK, Hours
 from ibkr_rebalancer.sandbox.venue.market import Contract, Listing, Market, Quote, UnknownRateError
 
@@ -53,7 +58,7 @@ CONTRACT_KEYS: Keys = {
 }
 QUOTE_KEYS: Keys = {"bid": number, "ask": number, "last": number, "close": number, "mark": number, "halted": flag}
 LISTING_KEYS: Keys = {"data": choice("live", "delayed", "frozen", "none"), "hours": hours, "average_cost": number}
-ACCOUNT_KEYS: Keys = {"type": choice("MARGIN", "CASH"), "currency": text}
+ACCOUNT_KEYS: Keys = {"type": choice("MARGIN", "CASH"), "currency": text, "market_cushion_pct": amount}
 HOLDING_KEYS: Keys = {"quantity": number, "average_cost": number}
 ANSWER_KEYS: Keys = {
     "status": whole,
@@ -64,15 +69,9 @@ ANSWER_KEYS: Keys = {
     "drip_ms": whole,
     "endless": flag,
 }
-WHEN_KEYS: Keys = {"message": text, "client": whole, "after": whole, "count": whole}
-PARAMETER_KEYS: Mapping[str, Keys] = {
-    "error": {"code": whole, "text": text},
-    "notice": {"code": whole, "text": text},
-    "delay": {"ms": whole},
-    "garbage": {"hex": hexadecimal},
-}
-"""What the actions of a fault take; those of `alter` are fields of the message, the others take nothing."""
-REQUIRED = {"error": "code", "notice": "code", "delay": "ms"}
+SCENARIO_KEYS = {"accounts", "market", "rates", "allocations", "fills", "faults"}
+GATEWAY_KEYS: Keys = {"clock": moment, "latency_ms": whole, "read_only": flag}
+FILLS_KEYS: Keys = {"delay_ms": whole, "slices": count, "slippage_bp": amount, "commission": charge}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,8 +82,17 @@ class Scenario:
     """The venue's time when it starts; None is the real time."""
     latency_ms: int = 0
     """One way, on every frame."""
+    read_only: bool = False
+    """The gateway takes no order messages, as its setting of this name has it."""
     allocations: Mapping[str, Answer] = field(default_factory=dict)
+    fills: Fills = field(default_factory=Fills)
     faults: tuple[Fault, ...] = ()
+    """Of the wire."""
+    order_faults: tuple[OrderFault, ...] = ()
+    """Of the market; a document has both kinds in one list."""
+
+    def fills_of(self, listing: Listing) -> Fills:
+        return replace(self.fills, **listing.fills)
 
 
 def read_scenario(document: Document) -> Scenario:
@@ -93,9 +101,10 @@ def read_scenario(document: Document) -> Scenario:
     Raises:
         ScenarioError: for anything it doesn't know, naming the place.
     """
-    check_keys("scenario", document, {"accounts", "market", "rates", "clock", "latency_ms", "allocations", "faults"})
-    timing = given("scenario", document, {"clock": moment, "latency_ms": whole})
-    market = _read_market(document, usual=NEW_YORK if "clock" in timing else ALWAYS)
+    check_keys("scenario", document, {*SCENARIO_KEYS, *GATEWAY_KEYS})
+    gateway = given("scenario", document, GATEWAY_KEYS)
+    faults, order_faults = read_faults(document)
+    market = _read_market(document, usual=NEW_YORK if "clock" in gateway else ALWAYS)
     accounts = {name: _read_account(name, body, market) for name, body in mapping("", document, "accounts")}
     if not accounts:
         raise ScenarioError("accounts", "a scenario needs at least one account")
@@ -103,22 +112,37 @@ def read_scenario(document: Document) -> Scenario:
         accounts=accounts,
         market=market,
         allocations={name: _read_answer(name, body) for name, body in mapping("", document, "allocations")},
-        faults=_read_faults(document),
-        **timing,
+        fills=Fills(**_read_fills("fills", document.get("fills"))),
+        faults=faults,
+        order_faults=order_faults,
+        **gateway,
     )
 
 
 def write_scenario(scenario: Scenario) -> Document:
     """The document of this scenario: `read_scenario` makes the same value of it again."""
     market = scenario.market
-    return written(scenario, {"latency_ms": whole}) | {
+    return written(scenario, {"latency_ms": whole, "read_only": flag}) | {
         "clock": None if scenario.clock is None else scenario.clock.isoformat(),
         "accounts": {name: _written_account(account, market) for name, account in scenario.accounts.items()},
         "market": _written_market(market),
         "rates": {pair: str(rate) for pair, rate in market.rates.items()},
         "allocations": {name: {"http": written(answer, ANSWER_KEYS)} for name, answer in scenario.allocations.items()},
-        "faults": [_written_fault(fault) for fault in scenario.faults],
+        "fills": written(scenario.fills, FILLS_KEYS),
+        "faults": write_faults(scenario.faults, scenario.order_faults),
     }
+
+
+def find_contract(where: str, key: str, market: Market) -> int:
+    """The conId of the one contract that is meant by its key in the market, or by its con_id.
+
+    Raises:
+        ScenarioError: if there is none, or more than one.
+    """
+    fits = [con_id for con_id, listing in market.listings.items() if key in {listing.handle, str(con_id)}]
+    if len(fits) != 1:
+        raise ScenarioError(where, f"{len(fits)} contracts fit; name one by its key in the market or its con_id")
+    return fits[0]
 
 
 def _read_market(document: Document, *, usual: Hours) -> Market:
@@ -134,13 +158,21 @@ def _read_market(document: Document, *, usual: Hours) -> Market:
 
 def _read_listing(handle: str, index: int, body: Document, usual: Hours) -> Listing:
     where = f"market.{handle}"
-    check_keys(where, body, {*CONTRACT_KEYS, *QUOTE_KEYS, *LISTING_KEYS})
+    check_keys(where, body, {*CONTRACT_KEYS, *QUOTE_KEYS, *LISTING_KEYS, "fills"})
     # A conId that follows from the name is the same in every run, so that it can be pinned.
     con_id = 1_000_000 + crc32(f"{handle}#{index}".encode()) % 900_000_000
     contract: Document = {"con_id": con_id, "symbol": handle, **given(where, body, CONTRACT_KEYS)}
-    listing: Document = {"hours": usual, **given(where, body, LISTING_KEYS)}
+    fills = _read_fills(f"{where}.fills", body.get("fills"))
+    listing: Document = {"hours": usual, "fills": fills, **given(where, body, LISTING_KEYS)}
     quote = Quote(**given(where, body, QUOTE_KEYS))
     return Listing(handle=handle, contract=Contract(**contract), quote=quote, **listing)
+
+
+def _read_fills(where: str, body: Document | None) -> Document:
+    """What is stated of how orders fill."""
+    stated = {} if body is None else body
+    check_keys(where, stated, set(FILLS_KEYS))
+    return given(where, stated, FILLS_KEYS)
 
 
 def _read_rate(pair: str, value: object) -> tuple[str, Decimal]:
@@ -177,14 +209,12 @@ def _read_cash(where: str, body: Document) -> dict[str, Decimal]:
 
 def _read_position(where: str, key: str, value: object, market: Market) -> tuple[int, Holding]:
     place = f"{where}.positions.{key}"
-    fits = [con_id for con_id, listing in market.listings.items() if key in {listing.handle, str(con_id)}]
-    if len(fits) != 1:
-        raise ScenarioError(place, f"{len(fits)} contracts fit; name one by its key in the market or its con_id")
+    con_id = find_contract(place, key, market)
     body = value if isinstance(value, dict) else {"quantity": value}
     check_keys(place, body, set(HOLDING_KEYS))
     if "quantity" not in body:
         raise ScenarioError(place, "a position needs a quantity")
-    return fits[0], Holding(**given(place, body, HOLDING_KEYS))
+    return con_id, Holding(**given(place, body, HOLDING_KEYS))
 
 
 def _read_answer(name: str, body: object) -> Answer:
@@ -193,39 +223,6 @@ def _read_answer(name: str, body: object) -> Answer:
         check_keys(where, body["http"], set(ANSWER_KEYS))
         return Answer(**given(where, body["http"], ANSWER_KEYS))
     return Answer(body=body)
-
-
-def _read_faults(document: Document) -> tuple[Fault, ...]:
-    bodies = document.get("faults") or []
-    if not isinstance(bodies, list):
-        raise ScenarioError("faults", f"expected a list, was {bodies!r}")
-    return tuple(_read_fault(f"faults[{index}]", body) for index, body in enumerate(bodies))
-
-
-def _read_fault(where: str, body: Document) -> Fault:
-    """`{when: MESSAGE or {message, where, client, after, count}, what: ACTION or {ACTION: {parameters}}}`."""
-    check_keys(where, body, {"when", "what"})
-    when, what = body.get("when"), body.get("what")
-    when = when if isinstance(when, dict) else {"message": when}
-    what = what if isinstance(what, dict) else {what: {}}
-    check_keys(f"{where}.when", when, {*WHEN_KEYS, "where"})
-    if when.get("message") is None or len(what) != 1:
-        raise ScenarioError(where, "a fault waits for one message and does one thing")
-    ((action, parameters),) = what.items()
-    return Fault(
-        where={name: text(f"{where}.when.where.{name}", value) for name, value in mapping(where, when, "where")},
-        action=choice(*ACTIONS)(f"{where}.what", action),
-        parameters=_read_parameters(f"{where}.what.{action}", action, parameters or {}),
-        **given(f"{where}.when", when, WHEN_KEYS),
-    )
-
-
-def _read_parameters(where: str, action: str, body: Document) -> Document:
-    keys = dict.fromkeys(body, text) if action == "alter" else PARAMETER_KEYS.get(action, {})
-    check_keys(where, body, set(keys))
-    if REQUIRED.get(action, action) not in {action, *body}:
-        raise ScenarioError(where, f"needs {REQUIRED[action]!r}")
-    return given(where, body, keys)
 
 
 def _written_account(account: Account, market: Market) -> Document:
@@ -246,10 +243,7 @@ def _written_market(market: Market) -> Document:
     for listing in market.listings.values():
         body = written(listing.contract, CONTRACT_KEYS) | written(listing.quote, QUOTE_KEYS)
         stated = {key: value for key, value in body.items() if value != ""}
+        if listing.fills:
+            stated["fills"] = {key: plain(value) for key, value in listing.fills.items()}
         handles.setdefault(listing.handle, []).append(stated | written(listing, LISTING_KEYS))
     return {handle: bodies if len(bodies) > 1 else bodies[0] for handle, bodies in handles.items()}
-
-
-def _written_fault(fault: Fault) -> Document:
-    when = written(fault, WHEN_KEYS) | {"where": dict(fault.where)}
-    return {"when": when, "what": {fault.action: dict(fault.parameters)}}
