@@ -265,7 +265,9 @@ def test_counts_are_kept_until_the_faults_are_others() -> None:
     ("record", "problem"),
     [
         (fault("reqPosition", "drop"), "there is no message 'reqPosition'"),
-        (fault("placeOrder", "drop"), "there is no message 'placeOrder'"),
+        (fault("placeOrders", "drop"), "there is no message 'placeOrders'"),
+        (fault("placeOrder", "precede", parameters={"tif": "GTC"}), "placeOrder can't be altered"),
+        (fault("openOrder", "precede", parameters={"margin": "1"}), "openOrder has no field 'margin'"),
         (fault("positionEnd", "drop", where={"account": "DU1"}), "positionEnd has no field 'account'"),
         (fault("position", "alter", parameters={"positoin": "1"}), "position has no field 'positoin'"),
         (fault("reqPositions", "alter", parameters={"x": "1"}), "reqPositions can't be altered"),

@@ -3,17 +3,20 @@
 import pytest
 
 from ibkr_rebalancer.sandbox.tws.messages import FROM_CLIENT, HANDSHAKE, TO_CLIENT
-from ibkr_rebalancer.sandbox.tws.wire import Group, Layout
+from ibkr_rebalancer.sandbox.tws.wire import Layout
 
 WRITTEN_TO_CLIENT = """
     1   tickPrice              6  7
     2   tickSize               6  5
+    3   orderStatus            -  12
     4   error                  2  6
+    5   openOrder              -  127
     6   updateAccountValue     2  6
     7   updatePortfolio        8  20
     8   updateAccountTime      1  3
     9   nextValidId            1  3
     10  contractDetails        -  40
+    11  execDetails            -  32
     15  managedAccounts        1  3
     17  historicalData         -  5
     45  tickGeneric            6  5
@@ -25,6 +28,7 @@ WRITTEN_TO_CLIENT = """
     55  execDetailsEnd         1  3
     57  tickSnapshotEnd        1  3
     58  marketDataType         1  4
+    59  commissionReport       1  8
     61  position               3  16
     62  positionEnd            1  2
     63  accountSummary         1  7
@@ -36,12 +40,15 @@ WRITTEN_TO_CLIENT = """
     81  tickReqParams          -  5
     94  pnl                    -  5
     95  pnlSingle              -  7
+    101 completedOrder         -  96
     102 completedOrdersEnd     -  1
 """
 
 WRITTEN_FROM_CLIENT = """
     1   reqMktData                 11  20
     2   cancelMktData              2   3
+    3   placeOrder                 -   114
+    4   cancelOrder                1   4
     5   reqOpenOrders              1   2
     6   reqAccountUpdates          2   4
     7   reqExecutions              3   10
@@ -53,6 +60,7 @@ WRITTEN_FROM_CLIENT = """
     20  reqHistoricalData          -   23
     25  cancelHistoricalData       1   3
     49  reqCurrentTime             1   2
+    58  reqGlobalCancel            1   2
     59  reqMarketDataType          1   3
     61  reqPositions               1   2
     62  reqAccountSummary          1   5
@@ -77,8 +85,7 @@ def written(table: str) -> list[tuple[int, str, int | None, int]]:
 
 
 def measured(layout: Layout) -> tuple[int | None, str, int | None, int]:
-    empty = {field.name if isinstance(field, Group) else field: () for field in layout.fields}
-    return layout.id, layout.name, layout.version, len(layout.message(**empty).fields)
+    return layout.id, layout.name, layout.version, len(layout.message(**dict.fromkeys(layout.names, "")).fields)
 
 
 def test_messages_to_clients_are_as_written() -> None:
@@ -102,6 +109,24 @@ def test_a_group_is_a_count_and_its_rows() -> None:
     assert len(fields) == 5 + 8 * 2
     with pytest.raises(TypeError, match="historicalData: bars is a group"):
         message["bars"]
+
+
+PARTS = [
+    ("openOrder", {"deltaNeutralOrderType": "None"}, 135),
+    ("completedOrder", {"deltaNeutralOrderType": "None"}, 100),
+    ("openOrder", {"deltaNeutralContract": "1"}, 130),
+    ("openOrder", {"hedgeType": "D"}, 128),
+    ("openOrder", {"algoStrategy": "Vwap", "algoParams": [{"tag": "a", "value": "1"}]}, 130),
+    ("openOrder", {"orderType": "PEG BENCH"}, 132),
+    ("openOrder", {"scalePriceIncrement": "0.5"}, 134),
+    ("openOrder", {"scalePriceIncrement": "1.7976931348623157E308"}, 127),
+]
+
+
+@pytest.mark.parametrize(("name", "values", "count"), PARTS)
+def test_parts_come_with_what_they_belong_to(name: str, values: dict[str, object], count: int) -> None:
+    layout = TO_CLIENT[name]
+    assert len(layout.message(**dict.fromkeys(layout.names, "") | values).fields) == count
 
 
 @pytest.mark.parametrize("values", [{}, {"orderId": 1, "more": 2}])

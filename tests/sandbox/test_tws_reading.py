@@ -147,7 +147,7 @@ def test_summary_takes_tags_of_all_accounts_and_at_most_two_subscriptions() -> N
 )
 def test_summary_of_the_ledger_by_currency(tag: str, currencies: set[str]) -> None:
     play = Dialogue(accounts={"DU1": {"cash": {"EUR": "100"}}}, rates={"EURUSD": "1.08"})
-    told = play.session._reader.answer(play.read("reqAccountSummary", reqId="1", group="All", tags=tag), play.now)
+    told = play.ask("reqAccountSummary", reqId="1", group="All", tags=tag)
     assert {message["currency"] for message in told[:-1]} == currencies
     rates = {message["currency"]: message["value"] for message in told[:-1] if message["tag"] == "ExchangeRate"}
     assert rates == {key: {"EUR": "1.080000"}.get(key, "1.000000") for key in currencies}
@@ -340,8 +340,7 @@ def test_a_stream_tells_the_prices_that_change_until_it_is_cancelled() -> None:
 
 def test_daily_bars_end_at_the_close_and_todays_price() -> None:
     play = Dialogue()
-    asked = play.read("reqHistoricalData", reqId="3", conId="101", barSize="1 day", duration="5 D")
-    (message,) = play.session._reader.answer(asked, play.now)
+    (message,) = play.ask("reqHistoricalData", reqId="3", conId="101", barSize="1 day", duration="5 D")
     bars = message.values["bars"]
     assert not isinstance(bars, str)
     assert [bar["date"] for bar in bars] == ["20261117", "20261118", "20261119", "20261120", "20261123"]

@@ -7,7 +7,8 @@ from tests.sandbox.dialogue import NOW, Dialogue
 from tests.support.sandbox import scenario_with
 
 from ibkr_rebalancer.sandbox.tws.messages import FROM_CLIENT
-from ibkr_rebalancer.sandbox.tws.session import READ_ONLY, Close, Happened, Output, Send, Session
+from ibkr_rebalancer.sandbox.tws.session import Close, Happened, Output, Send, Session
+from ibkr_rebalancer.sandbox.tws.trading import READ_ONLY
 from ibkr_rebalancer.sandbox.tws.wire import Layout, frame, join_fields
 from ibkr_rebalancer.sandbox.venue.venue import Venue
 
@@ -101,23 +102,43 @@ def test_what_is_no_request_is_error_320_and_the_session_goes_on(fields: list[st
     """)
 
 
+PLACED = ["3", "12", "101", *["" for _ in range(111)]]
+
+
 @pytest.mark.parametrize(
     ("fields", "name", "about"),
     [
-        (["3", "12", *"x" * 112], "placeOrder", "12"),
+        (PLACED, "placeOrder", "12"),
         (["4", "1", "12", ""], "cancelOrder", "12"),
         (["58", "1"], "reqGlobalCancel", "-1"),
-        (["3"], "placeOrder", "-1"),
     ],
 )
-def test_an_order_message_is_refused_as_by_a_read_only_gateway_and_is_an_event(
-    fields: list[str], name: str, about: str
-) -> None:
-    play = Dialogue()
+def test_a_read_only_gateway_takes_no_order_message(fields: list[str], name: str, about: str) -> None:
+    play = Dialogue(read_only=True)
     play.send_fields(fields)
     play(f'<< error id={about} code=321 text="{READ_ONLY}"')
     assert "Read-Only" in READ_ONLY
+    assert play.traded == []
     assert play.events == [Happened(event="order_message", details={"message": name, "fields": fields})]
+
+
+@pytest.mark.parametrize(
+    ("fields", "about"),
+    [
+        (["3"], "-1"),
+        (PLACED[:-1], "12"),
+        ([*PLACED, ""], "12"),
+        (["3", "twelve", *PLACED[2:]], "-1"),
+        (["4", "1", "12"], "12"),
+        (["58", "1", "7"], "-1"),
+    ],
+)
+def test_an_order_message_that_is_none_is_error_320_and_an_event(fields: list[str], about: str) -> None:
+    play = Dialogue()
+    play.send_fields(fields)
+    play(f"<< error id={about} code=320")
+    assert play.traded == []
+    assert [event.event for event in play.events] == ["order_message"]
 
 
 def test_two_requests_in_one_piece_are_answered_in_order() -> None:

@@ -128,6 +128,7 @@ class Sandbox:
             self._clock.set(scenario.clock)
         self._write({"event": "changed", "change": change})
         self._gateway.refresh()
+        self._gateway.drive()
 
     def kick(self, client: int | None = None) -> None:
         """Cut one client's connection, or all of them."""

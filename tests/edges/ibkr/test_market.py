@@ -406,7 +406,7 @@ async def test_a_late_position_list_is_not_taken_for_the_next_one(start_sandbox:
         late = await failure_of(lambda m: m.positions(), market)
         refused = await failure_of(lambda m: m.positions(), market)
         assert await market.server_time(), "other questions are not concerned"
-        await until(lambda: not market._conversation._owed)
+        await until(lambda: not market._conversation.answers.owed)
         (position,) = await market.positions()
     assert "did not deliver the position list" in late.message
     assert "still owed an earlier answer while the position list was to be read" in refused.message
@@ -439,7 +439,7 @@ async def test_reading_again_sees_what_has_changed(start_sandbox: StartSandbox) 
             assert position.quantity == holding.position.quantity == shares
         sandbox.change({"accounts": {"DU1": {"positions": {"AAA": 0}}}})
         assert (await market.portfolio(DU1)).holdings == ()
-        assert market._conversation._answers == {}
+        assert not market._conversation.answers
         assert asyncio.all_tasks() == tasks
 
 

@@ -19,8 +19,9 @@ from ibkr_rebalancer.core.errors import GatewayRefused, GatewayUnavailable, Reba
 from ibkr_rebalancer.core.instruments import Contract, ContractQuery
 from ibkr_rebalancer.edges.ibkr.market import GatewayMarket
 
-LISTED_AS_WARNINGS = [105, 110, 165, 321, 329, 399, 404, 434, 492]
-"""Refusals that ib_async takes for warnings: the request they end is never resolved."""
+LISTED_AS_WARNINGS = [105, 110, 165, 321, 329, 434, 492]
+"""Refusals that ib_async takes for warnings: the request they end is never resolved. (399 and 404 are none: an order
+that they name lives on.)"""
 
 
 async def contract(market: GatewayMarket, symbol: str = "AAA") -> Contract:

@@ -1,4 +1,4 @@
-"""Open a gateway for reading: the first free reader id, within one deadline, and a sentence for every way it fails."""
+"""Open a gateway, for reading or as a desk: within one deadline, and with a sentence for every way it fails."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from ibkr_rebalancer.core.errors import Busy, GatewayUnavailable
 from ibkr_rebalancer.edges.ibkr.conversation import Conversation
 from ibkr_rebalancer.edges.ibkr.market import GatewayMarket
+from ibkr_rebalancer.edges.ibkr.news import OrderNews
+from ibkr_rebalancer.edges.ibkr.orders import GatewayOrders
 from ibkr_rebalancer.edges.ibkr.troubles import AT_START, ID_TAKEN, NOT_ACCEPTED, Trouble
-from ibkr_rebalancer.ports import Clock, Observer
+from ibkr_rebalancer.edges.ibkr.wire import OrderWire, Wire
+from ibkr_rebalancer.ports import Clock, MarketView, Observer, OrderDesk
 
 READERS = range(2, 10)
 """Added to the configured client id: `watch` has the id itself, `execute` the next one."""
@@ -25,6 +28,8 @@ class Deadlines:
     """For one answer; account updates of large accounts are the slowest."""
     quotes_s: float = 15.0
     """For one batch of quotes: the gateway itself gives up on missing prices after about eleven."""
+    preview_s: float = 10.0
+    """For the preview of one order."""
 
 
 DEADLINES = Deadlines()
@@ -48,6 +53,49 @@ async def open_gateway(
         await conversation.close()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TradingGateway:
+    """One connection, for looking and for trading."""
+
+    market: MarketView
+    desk: OrderDesk
+
+
+@asynccontextmanager
+async def open_desk(
+    *, host: str, port: int, client_id: int, clock: Clock, observer: Observer, deadlines: Deadlines = DEADLINES
+) -> AsyncIterator[TradingGateway]:
+    """The gateway at `host:port`, to trade over exactly this client id until the block is left.
+
+    Raises:
+        GatewayUnavailable: as for `open_gateway`.
+        Busy: the client id is in use (`CLIENT_ID_IN_USE`); there is no other, as only the client that places an order
+            can cancel it.
+    """
+    address = _Address(host, port)
+    news = OrderNews(client_id)
+    conversation = Conversation[OrderWire](clock, hear_order=news.take)
+    ends = asyncio.get_running_loop().time() + deadlines.connect_s
+    trouble = await _start(conversation, address, client_id, ends)
+    if trouble is ID_TAKEN:
+        raise Busy(
+            ID_TAKEN.code,
+            f"Client id {client_id} is in use at {address}; another run may be at work there.",
+            hint=ID_TAKEN.hint,
+        )
+    _require_started(trouble, address)
+    answer_s = deadlines.answer_s
+    try:
+        yield TradingGateway(
+            market=GatewayMarket(conversation, observer=observer, answer_s=answer_s, quotes_s=deadlines.quotes_s),
+            desk=GatewayOrders(
+                conversation, news, client_id=client_id, answer_s=answer_s, preview_s=deadlines.preview_s
+            ),
+        )
+    finally:
+        await conversation.close()
+
+
 @dataclass(frozen=True, slots=True)
 class _Address:
     host: str
@@ -57,15 +105,15 @@ class _Address:
         return f"{self.host}:{self.port}"
 
 
-async def _connect(address: _Address, client_id: int, clock: Clock, connect_s: float) -> Conversation:
+async def _connect(address: _Address, client_id: int, clock: Clock, connect_s: float) -> Conversation[Wire]:
     """A session under the first reader id that is free."""
     ends = asyncio.get_running_loop().time() + connect_s
     for reader in READERS:
-        outcome = await _start(address, client_id + reader, clock, ends)
-        if isinstance(outcome, Conversation):
-            return outcome
-        if outcome is not ID_TAKEN:
-            raise AT_START.get(outcome, outcome).at(str(address))
+        conversation = Conversation[Wire](clock)
+        trouble = await _start(conversation, address, client_id + reader, ends)
+        if trouble is not ID_TAKEN:
+            _require_started(trouble, address)
+            return conversation
     raise Busy(
         ID_TAKEN.code,
         f"All client ids for reading, {client_id + READERS[0]} to {client_id + READERS[-1]}, are in use at {address}.",
@@ -73,10 +121,9 @@ async def _connect(address: _Address, client_id: int, clock: Clock, connect_s: f
     )
 
 
-async def _start(address: _Address, client_id: int, clock: Clock, ends: float) -> Conversation | Trouble:
-    """A session under this client id, or what prevented it; then nothing is left of it."""
+async def _start(conversation: Conversation[Wire], address: _Address, client_id: int, ends: float) -> Trouble | None:
+    """Start the session under this client id; or what prevented it, and then nothing is left of it."""
     left_s = max(ends - asyncio.get_running_loop().time(), 0)
-    conversation = Conversation(clock)
     async with AsyncExitStack() as unless_started:
         unless_started.push_async_callback(conversation.close)
         try:
@@ -87,10 +134,14 @@ async def _start(address: _Address, client_id: int, clock: Clock, ends: float) -
                 f"No gateway can be reached at {address}: {_reason(error)}.",
                 hint=NOT_ACCEPTED.hint,
             ) from error
-        if trouble is not None:
-            return trouble
-        unless_started.pop_all()
-    return conversation
+        if trouble is None:
+            unless_started.pop_all()
+    return trouble
+
+
+def _require_started(trouble: Trouble | None, address: _Address) -> None:
+    if trouble is not None:
+        raise AT_START.get(trouble, trouble).at(str(address))
 
 
 def _reason(error: OSError) -> str:

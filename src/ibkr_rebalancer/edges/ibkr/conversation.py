@@ -5,31 +5,28 @@ and shows other refusals as empty answers. This stands one step lower, on its `C
 formats are the library's; which message answers which request is decided here, and nothing is kept afterwards.
 """
 
-# ruff: noqa: N802 (the names of messages and requests are ib_async's)
-
 import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Generic, TypeVar, cast
 
-from ib_async import AccountValue, Client, Contract, ContractDetails, PortfolioItem, Position
+from ib_async import Client
 
 from ibkr_rebalancer.core.errors import GatewayRefused, GatewayUnavailable
-from ibkr_rebalancer.edges.ibkr.codes import CODES, Effect, explain
+from ibkr_rebalancer.edges.ibkr.answers import Answer, Answers, Key, Question
+from ibkr_rebalancer.edges.ibkr.codes import explain
 from ibkr_rebalancer.edges.ibkr.frames import Frames, NotFramesError
-from ibkr_rebalancer.edges.ibkr.translate import DATA_KINDS, Tick
+from ibkr_rebalancer.edges.ibkr.link import Link
+from ibkr_rebalancer.edges.ibkr.listener import Listener
+from ibkr_rebalancer.edges.ibkr.order_messages import OrderMessage
 from ibkr_rebalancer.edges.ibkr.troubles import (
     CLOSED_BY_US,
     CUT_OFF,
-    ID_TAKEN,
-    LINK_DOWN,
-    NO_ACCOUNTS,
     NOT_ACCEPTED,
     NOT_THE_PROTOCOL,
     SILENT,
+    STUCK,
     TOO_OLD,
     UNANSWERED,
     Trouble,
@@ -37,70 +34,45 @@ from ibkr_rebalancer.edges.ibkr.troubles import (
 from ibkr_rebalancer.edges.ibkr.wire import Wire
 from ibkr_rebalancer.ports import Clock
 
-SYSTEM = -1
-"""The request id of messages that are about no numbered request."""
-HEARD = (1, 4, 6, 7, 9, 10, 15, 49, 52, 54, 57, 58, 61, 62)
-"""The messages we listen to, by id; the other known ones are not even read."""
 MESSAGES_PER_S = Client.MaxRequests / Client.RequestsInterval
 """Above this ib_async holds messages back."""
 
 # Its log shows account numbers and balances, and tells failures that are told here, as errors.
 logging.getLogger("ib_async").setLevel(logging.CRITICAL + 1)
 
-Key = int | str
-"""What a message carries to say which request it answers: the request's number, or for the few requests that
-have none, their kind."""
+W_co = TypeVar("W_co", bound=Wire, covariant=True)
+"""What may be sent on the connection: `Wire` by those who look, `OrderWire` by the desk."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
-    """The gateway's no to one request."""
-
-    code: int
-    text: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What has come in reply to one request; it stays unfinished if the deadline passes first."""
-
-    rows: list[object] = field(default_factory=list)
-    ended: asyncio.Future[Refusal | None]
-    """Done when the answer is whole, or refused."""
-    suffices: Callable[[list[object]], bool]
-
-    @property
-    def finished(self) -> bool:
-        return self.ended.done()
-
-    @property
-    def refusal(self) -> Refusal | None:
-        return self.ended.result() if self.finished else None
-
-    def end(self, refusal: Refusal | None = None) -> None:
-        if not self.finished:
-            self.ended.set_result(refusal)
-
-
-class Conversation:
+class Conversation(Generic[W_co]):
     """The requests that are under way on one connection. Create it inside the event loop that runs it."""
 
-    def __init__(self, clock: Clock) -> None:
-        self.accounts: tuple[str, ...] = ()
-        self.broken_farms: frozenset[str] = frozenset()
-        """Data farms that the gateway reports as broken, by name."""
-        self._clock = clock
-        self._answers: dict[Key, Answer] = {}
-        self._unnumbered = asyncio.Lock()
-        self._owed: set[str] = set()
-        """Kinds of requests given up: their messages may still come, and would pass for the next one's of that kind."""
-        self._trouble: asyncio.Future[Trouble] = asyncio.get_running_loop().create_future()
-        """Done while nothing can be asked; renewed when the link to Interactive Brokers is back."""
+    def __init__(self, clock: Clock, *, hear_order: Callable[[OrderMessage], None] | None = None) -> None:
+        """`hear_order` is told every message about orders; without it none is listened to."""
+        self.link = Link()
+        self.turn = asyncio.Lock()
+        """Held by whoever asks what has no number."""
+        self.answers = Answers()
+        self._sending = asyncio.Lock()
+        self._taken = asyncio.Event()
+        """Set unless bytes wait for the network to take them."""
+        self._taken.set()
         self._gone = asyncio.Event()
         self._frames = Frames()
-        self._client: Any = Client(self)  # type: ignore[no-untyped-call]  # ib_async leaves it untyped
-        self._wire: Wire = self._client
+        self._listener = Listener(self.answers, self.link, clock, hear_order)
+        self._client: Any = Client(self._listener)  # type: ignore[no-untyped-call]  # ib_async leaves it untyped
+        self._wire = cast("W_co", self._client)
         self._listen()
+
+    @property
+    def accounts(self) -> tuple[str, ...]:
+        """Those that this login may see."""
+        return self._listener.accounts
+
+    @property
+    def broken_farms(self) -> frozenset[str]:
+        """Data farms that the gateway reports as broken, by name."""
+        return self._listener.broken_farms
 
     async def start(self, host: str, port: int, client_id: int, *, deadline_s: float) -> Trouble | None:
         """Connect and start the session; or the trouble that was met, after which this conversation is of no use.
@@ -110,13 +82,13 @@ class Conversation:
         """
         connecting = asyncio.ensure_future(self._client.connectAsync(host, port, client_id, timeout=None))
         try:
-            either: set[asyncio.Future[Any]] = {connecting, self._trouble}
-            await asyncio.wait(either, timeout=deadline_s, return_when=asyncio.FIRST_COMPLETED)
-            if self._trouble.done():
-                return self._trouble.result()
+            await self._until(connecting, timeout_s=deadline_s)
+            if self.link.trouble.done():
+                return self.link.trouble.result()
             if not connecting.done():
                 return SILENT if self._client.conn.isConnected() else NOT_ACCEPTED
             await connecting
+            self._client.conn.transport.set_write_buffer_limits(high=0)  # so that we hear when bytes have to wait
             return None
         finally:
             connecting.cancel()
@@ -124,61 +96,92 @@ class Conversation:
 
     async def close(self) -> None:
         """Leave. Requests still under way end with an error."""
-        self._break(CLOSED_BY_US)
+        self.link.fail(CLOSED_BY_US)
         with suppress(OSError):  # the socket may be dead already
             self._client.disconnect()
         if self._client.conn.transport is not None:
             self._client.conn.transport.abort()  # nothing worth waiting for can still be unsent
             await self._gone.wait()
 
-    async def ask(
-        self, kind: str, *, about: str, send: Callable[[Wire], None], stop: Callable[[Wire], None], deadline_s: float
-    ) -> list[object]:
-        """A request without a number: one at a time, as nothing tells two answers apart.
-
-        `stop` ends the subscription that some of these requests also are.
+    async def ask(self, question: Question[W_co], *, deadline_s: float) -> list[object]:
+        """A request without a number: one at a time, as nothing tells two answers of a kind apart.
 
         Raises:
             GatewayUnavailable: no whole answer came by the deadline.
             GatewayRefused: the gateway says no.
         """
-        async with self._unnumbered:
-            if kind in self._owed:
-                raise UNANSWERED.during(f"{about} was to be read")
-            answer = await self._exchange(kind, lambda: send(self._wire), about=about, deadline_s=deadline_s)
-            rows = self.whole(answer, about=about, deadline_s=deadline_s)
-            stop(self._wire)
-            return rows
+        async with self.turn:
+            return await self.ask_in_turn(question, deadline_s=deadline_s)
+
+    async def ask_in_turn(self, question: Question[W_co], *, deadline_s: float) -> list[object]:
+        """The same, by whoever holds the turn, and may then ask several of different kinds together."""
+        if question.kind in self.answers.owed:
+            raise UNANSWERED.during(f"{question.about} was to be read")
+        answer = await self._exchange(
+            question.kind, lambda: question.send(self._wire), about=question.about, deadline_s=deadline_s
+        )
+        rows = self.whole(answer, about=question.about, deadline_s=deadline_s)
+        question.stop(self._wire)
+        return rows
 
     async def ask_numbered(
         self,
-        send: Callable[[Wire, int], None],
+        send: Callable[[W_co, int], None],
         *,
         about: str,
         deadline_s: float,
         suffices: Callable[[list[object]], bool] = lambda _: False,
+        lull_s: float | None = None,
     ) -> Answer:
         """A request with a number, any number of which may be under way; whether it was answered is for the caller.
 
-        `suffices` may see in the rows so far that the rest is not needed.
+        `suffices` may see in the rows so far that the rest is not needed; and `lull_s` after a row that does not
+        suffice, nothing more is waited for.
 
         Raises:
             GatewayUnavailable: the connection failed meanwhile.
         """
-        self._require_sound(about)
-        number: int = self._client.getReqId()
+        self.link.require_sound(f"{about} was being read")
+        number = self._next_number()
         return await self._exchange(
-            number, lambda: send(self._wire, number), about=about, deadline_s=deadline_s, suffices=suffices
+            number,
+            lambda: send(self._wire, number),
+            about=about,
+            deadline_s=deadline_s,
+            suffices=suffices,
+            lull_s=lull_s,
         )
 
-    def tell(self, send: Callable[[Wire], None], *, about: str) -> None:
+    def tell(self, send: Callable[[W_co], None], *, about: str) -> None:
         """Send what has no answer.
 
         Raises:
             GatewayUnavailable: the connection has failed.
         """
-        self._require_sound(about)
+        self.link.require_sound(f"{about} was being read")
         send(self._wire)
+
+    async def dispatch(self, send: Callable[[W_co, int], None], *, about: str, deadline_s: float) -> None:
+        """Send what changes the world, with a fresh number; on return all of it has left this process.
+
+        Nothing of it is ever left in the library's queue: there it would go out although the link has gone down
+        meanwhile, or would vanish, without a word, with the connection.
+
+        Raises:
+            GatewayUnavailable: the connection failed, and the sentence says whether anything was sent.
+        """
+        async with self._sending:
+            await self._room(f"{about} was to be sent; it was not sent")
+            send(self._wire, self._next_number())
+            await self._see_off(f"{about} was being sent; it may have been sent or not", deadline_s)
+
+    async def until_news(self, news: asyncio.Event, *, timeout_s: float) -> None:
+        """Wait for this event, or until the connection fails."""
+        waiting = asyncio.ensure_future(news.wait())
+        try:
+            await self._until(waiting, timeout_s=timeout_s)
+        finally:
+            waiting.cancel()
 
     def whole(self, answer: Answer, *, about: str, deadline_s: float) -> list[object]:
         """The rows of an answer that is complete.
@@ -211,36 +214,59 @@ class Conversation:
         about: str,
         deadline_s: float,
         suffices: Callable[[list[object]], bool] = lambda _: False,
+        lull_s: float | None = None,
     ) -> Answer:
-        self._require_sound(about)
-        trouble = self._trouble
-        answer = Answer(ended=asyncio.get_running_loop().create_future(), suffices=suffices)
-        self._answers[key] = answer
-        try:
+        occupation = f"{about} was being read"
+        self.link.require_sound(occupation)
+        trouble = self.link.trouble
+        ended = asyncio.get_running_loop().create_future()
+        answer = Answer(ended=ended, suffices=suffices, lull_s=lull_s)
+        with self.answers.expecting(key, answer):
             send()
-            either: set[asyncio.Future[Any]] = {answer.ended, trouble}
-            await asyncio.wait(either, timeout=deadline_s, return_when=asyncio.FIRST_COMPLETED)
+            await self._until(ended, timeout_s=deadline_s)
             if trouble.done():
-                raise trouble.result().during(f"{about} was being read")
-            return answer
-        finally:
-            del self._answers[key]
-            if isinstance(key, str) and not answer.finished:
-                self._owed.add(key)
+                raise trouble.result().during(occupation)
+        return answer
 
-    def _require_sound(self, about: str) -> None:
-        if self._trouble.done():
-            raise self._trouble.result().during(f"{about} was being read")
+    async def _until(self, event: asyncio.Future[Any], *, timeout_s: float) -> None:
+        """Wait for this, for trouble or for the time to be up, whichever comes first."""
+        either: set[asyncio.Future[Any]] = {event, self.link.trouble}
+        await asyncio.wait(either, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
 
-    def _break(self, trouble: Trouble) -> None:
-        """End all requests, and let none begin. The first trouble stays; only a lost link can get worse, or better."""
-        self._mend()
-        if not self._trouble.done():
-            self._trouble.set_result(trouble)
+    async def _room(self, occupation: str) -> None:
+        """Wait until the library would not hold a message back."""
+        self.link.require_sound(occupation)
+        trouble = self.link.trouble
+        while (held_s := self._held_back_s()) > 0:
+            await asyncio.wait({trouble}, timeout=held_s)
+            if trouble.done():
+                raise trouble.result().during(occupation)
 
-    def _mend(self) -> None:
-        if self._trouble.done() and self._trouble.result() is LINK_DOWN:
-            self._trouble = asyncio.get_running_loop().create_future()
+    def _held_back_s(self) -> float:
+        """How long the library would hold a message back that is given to it now, or at least the first before it."""
+        sent_at, waiting = self._client._timeQ, self._client._msgQ  # noqa: SLF001  # it tells no other way
+        if not waiting and len(sent_at) < self._client.MaxRequests:
+            return 0
+        left_s: float = sent_at[0] + self._client.RequestsInterval - asyncio.get_running_loop().time()
+        return max(left_s, 0) + 0.001 if waiting else left_s + 0.001
+
+    async def _see_off(self, occupation: str, deadline_s: float) -> None:
+        """Wait until the network has taken everything that was sent."""
+        transport = self._client.conn.transport
+        await self.until_news(self._taken, timeout_s=deadline_s)
+        if transport.is_closing():
+            await asyncio.wait({self.link.trouble})
+        elif self._taken.is_set():
+            return
+        self.link.require_sound(occupation)
+        self.link.fail(STUCK)
+        self.link.require_sound(occupation)
+
+    def _next_number(self) -> int:
+        """Requests and orders are numbered in one row, above every order that the gateway has spoken of."""
+        self._client.updateReqId(self._listener.last_order_id + 1)
+        number: int = self._client.getReqId()
+        return number
 
     def _listen(self) -> None:
         """Hear all that can happen to the connection, also what the client only logs."""
@@ -248,9 +274,10 @@ class Conversation:
         connection.hasData += self._bytes_arrived
         connection.hasData.error_event += self._bytes_unreadable
         connection.disconnected += self._disconnected
+        connection.pause_writing, connection.resume_writing = self._taken.clear, self._taken.set
         self._client.apiError += self._api_error
         ignored = dict.fromkeys(decoder.handlers, lambda _: None)
-        decoder.handlers = ignored | {number: decoder.handlers[number] for number in HEARD}
+        decoder.handlers = ignored | {number: decoder.handlers[number] for number in self._listener.heeded}
         decoder.logger = logging.Logger("decoder")  # noqa: LOG001 (its own: only the filter sees the records)
         decoder.logger.addFilter(self._message_lost)
 
@@ -258,135 +285,21 @@ class Conversation:
         try:
             self._frames.feed(data)
         except NotFramesError:
-            self._break(NOT_THE_PROTOCOL)
+            self.link.fail(NOT_THE_PROTOCOL)
 
     def _bytes_unreadable(self, *_: object) -> None:
         """The client has stumbled over what should have been the greeting."""
-        self._break(NOT_THE_PROTOCOL)
+        self.link.fail(NOT_THE_PROTOCOL)
 
     def _message_lost(self, _: logging.LogRecord) -> bool:
         """A message could not be decoded; its log record, suppressed here, is the only sign."""
-        self._break(NOT_THE_PROTOCOL)
+        self.link.fail(NOT_THE_PROTOCOL)
         return False
 
     def _api_error(self, text: str) -> None:
         if text.startswith("TWS/gateway version must be"):
-            self._break(TOO_OLD)
+            self.link.fail(TOO_OLD)
 
     def _disconnected(self, _: str) -> None:
         self._gone.set()
-        self._break(CUT_OFF)
-
-    def _collect(self, key: Key, row: object) -> None:
-        answer = self._answers.get(key)
-        if answer is not None:
-            answer.rows.append(row)
-            if answer.suffices(answer.rows):
-                answer.end()
-
-    def _end(self, key: Key, refusal: Refusal | None = None) -> None:
-        answer = self._answers.get(key)
-        if answer is not None:
-            answer.end(refusal)
-        elif isinstance(key, str):
-            self._owed.discard(key)
-
-    # What follows is called by ib_async's client and decoder, a message at a time.
-
-    def connectAck(self) -> None:
-        """The handshake is done."""
-
-    def setEventsDone(self) -> None:
-        """The socket is gone; `_disconnected` has it."""
-
-    def connectionClosed(self) -> None:
-        """The same, of a session that was ready."""
-
-    def nextValidId(self, number: int) -> None:
-        """Part of the greeting, which the client itself waits for."""
-
-    def managedAccounts(self, accounts: str) -> None:
-        self.accounts = tuple(account for account in accounts.split(",") if account)
-        if not self.accounts:
-            self._break(NO_ACCOUNTS)
-
-    def currentTime(self, epoch_s: int) -> None:
-        self._collect("time", datetime.fromtimestamp(epoch_s, UTC))
-        self._end("time")
-
-    def position(self, account: str, contract: Contract, quantity: float, average_cost: float) -> None:
-        self._collect("positions", Position(account, contract, quantity, average_cost))
-
-    def positionEnd(self) -> None:
-        self._end("positions")
-
-    def updateAccountValue(self, key: str, value: str, currency: str, account: str) -> None:
-        self._collect(updates_of(account), AccountValue(account, key, value, currency, ""))
-
-    def updatePortfolio(  # noqa: PLR0917 (the decoder passes them so)
-        self,
-        contract: Contract,
-        quantity: float,
-        price: float,
-        value: float,
-        average_cost: float,
-        unrealized: float,
-        realized: float,
-        account: str,
-    ) -> None:
-        item = PortfolioItem(contract, quantity, price, value, average_cost, unrealized, realized, account)
-        self._collect(updates_of(account), item)
-
-    def accountDownloadEnd(self, account: str) -> None:
-        self._end(updates_of(account))
-
-    def contractDetails(self, number: int, details: ContractDetails) -> None:
-        self._collect(number, details)
-
-    def contractDetailsEnd(self, number: int) -> None:
-        self._end(number)
-
-    def marketDataType(self, number: int, kind: int) -> None:
-        self._collect(number, DATA_KINDS[kind])
-
-    def priceSizeTick(self, number: int, kind: int, price: float, size: float) -> None:  # noqa: ARG002 (price only)
-        self._collect(number, Tick(kind=kind, price=price, received_at=self._clock.now()))
-
-    def tickSnapshotEnd(self, number: int) -> None:
-        self._end(number)
-
-    def error(self, number: int, code: int, text: str, _: str) -> None:
-        match explain(code).effect:
-            case Effect.LINK_LOST:
-                self._break(LINK_DOWN)
-            case Effect.LINK_BACK:
-                self._mend()
-            case Effect.ID_TAKEN:
-                self._break(ID_TAKEN)
-            case Effect.FARM_BROKEN:
-                self.broken_farms |= {_farm(text)}
-            case Effect.FARM_OK:
-                self.broken_farms -= {_farm(text)}
-            case Effect.ENDS:
-                self._refused(number, Refusal(code=code, text=text))
-            case Effect.NOTE:
-                pass  # what it is about goes on
-
-    def _refused(self, number: int, refusal: Refusal) -> None:
-        """A no without a number is about the request that has none, if the code is known to end requests."""
-        if number != SYSTEM:
-            self._end(number, refusal)
-        elif refusal.code in CODES:
-            for key in self._answers:
-                if isinstance(key, str):
-                    self._end(key, refusal)
-
-
-def updates_of(account: str) -> str:
-    """The kind of request that account updates of this account answer."""
-    return f"updates of {account}"
-
-
-def _farm(text: str) -> str:
-    """The name at the end of `Market data farm connection is broken:usfarm`."""
-    return text.rpartition(":")[2].strip()
+        self.link.fail(CUT_OFF)

@@ -1,9 +1,8 @@
 """The gateway as a `MarketView`: five questions, each answered whole or not at all, and no way to trade."""
 
-import asyncio
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
-from typing import TypeVar
 
 import ib_async
 
@@ -11,8 +10,10 @@ from ibkr_rebalancer.core.instruments import ConId, Contract, ContractQuery
 from ibkr_rebalancer.core.notices import Notice, Severity
 from ibkr_rebalancer.core.portfolio import AccountId, Portfolio, Position
 from ibkr_rebalancer.core.quotes import Quote
+from ibkr_rebalancer.edges.ibkr.answers import Answer, Question, together
 from ibkr_rebalancer.edges.ibkr.codes import UNKNOWN_CONTRACT, explain
-from ibkr_rebalancer.edges.ibkr.conversation import MESSAGES_PER_S, Answer, Conversation, updates_of
+from ibkr_rebalancer.edges.ibkr.conversation import MESSAGES_PER_S, Conversation
+from ibkr_rebalancer.edges.ibkr.listener import updates_of
 from ibkr_rebalancer.edges.ibkr.translate import (
     contract_of,
     has_all_prices,
@@ -29,13 +30,21 @@ from ibkr_rebalancer.ports import Observer
 DELAYED_FROZEN = 4
 """The market data type that asks least: live where subscribed, else delayed; the last prices when closed."""
 
-T = TypeVar("T")
+TIME: Question[Wire] = Question(kind="time", about="the gateway's clock", send=lambda wire: wire.reqCurrentTime())
+POSITIONS: Question[Wire] = Question(
+    kind="positions",
+    about="the position list",
+    send=lambda wire: wire.reqPositions(),
+    stop=lambda wire: wire.cancelPositions(),
+)
 
 
 class GatewayMarket:
     """A connected gateway, for looking."""
 
-    def __init__(self, conversation: Conversation, *, observer: Observer, answer_s: float, quotes_s: float) -> None:
+    def __init__(
+        self, conversation: Conversation[Wire], *, observer: Observer, answer_s: float, quotes_s: float
+    ) -> None:
         """`answer_s` and `quotes_s` are the deadlines of one answer, and of one batch of quotes."""
         self._conversation = conversation
         self._observer = observer
@@ -44,7 +53,8 @@ class GatewayMarket:
 
     async def server_time(self) -> datetime:
         """The gateway's clock, aware UTC, to the second."""
-        return await self._ask_time(about="the gateway's clock")
+        rows = await self._conversation.ask(TIME, deadline_s=self._answer_s)
+        return rows_of(datetime, rows)[-1]
 
     async def managed_accounts(self) -> tuple[AccountId, ...]:
         """The accounts that this login may see, as told when the session started."""
@@ -52,32 +62,26 @@ class GatewayMarket:
 
     async def positions(self) -> tuple[Position, ...]:
         """The holdings of all managed accounts."""
-        rows = await self._conversation.ask(
-            "positions",
-            about="the position list",
-            send=lambda wire: wire.reqPositions(),
-            stop=lambda wire: wire.cancelPositions(),
-            deadline_s=self._answer_s,
-        )
+        rows = await self._conversation.ask(POSITIONS, deadline_s=self._answer_s)
         listed = {(row.account, row.contract.conId): row for row in rows_of(ib_async.Position, rows)}
         return tuple(position_of(row) for row in listed.values() if row.position)
 
     async def portfolio(self, account: AccountId) -> Portfolio:
         """Balances and marked holdings of one account."""
-        rows = await self._conversation.ask(
-            updates_of(account),
+        question: Question[Wire] = Question(
+            kind=updates_of(account),
             about=f"the portfolio of {account}",
             send=lambda wire: wire.reqAccountUpdates(True, account),
             stop=lambda wire: wire.reqAccountUpdates(False, account),
-            deadline_s=self._answer_s,
         )
+        rows = await self._conversation.ask(question, deadline_s=self._answer_s)
         return portfolio_of(account, rows)
 
     async def contracts(self, queries: Sequence[ContractQuery]) -> Mapping[ContractQuery, Sequence[Contract]]:
         """Every contract that fits each query, asked for all together; an unknown symbol has none."""
         asked = list(dict.fromkeys(queries))
         deadline_s = self._answer_s + len(asked) / MESSAGES_PER_S
-        found = await _together([self._candidates(query, deadline_s) for query in asked])
+        found = await together([self._candidates(query, deadline_s) for query in asked])
         return dict(zip(asked, found, strict=True))
 
     async def quotes(self, contracts: Sequence[Contract]) -> Mapping[ConId, Quote]:
@@ -91,7 +95,7 @@ class GatewayMarket:
             return {}
         self._conversation.tell(lambda wire: wire.reqMarketDataType(DELAYED_FROZEN), about="the quotes")
         deadline_s = self._quotes_s + len(asked) / MESSAGES_PER_S
-        answers = await _together([self._prices(contract, deadline_s) for contract in asked.values()])
+        answers = await together([self._prices(contract, deadline_s) for contract in asked.values()])
         if not any(answer.finished or answer.rows for answer in answers):
             self._conversation.whole(answers[0], about=f"any of {len(asked)} quotes", deadline_s=deadline_s)
         if not all(answer.finished for answer in answers):
@@ -107,19 +111,9 @@ class GatewayMarket:
         self._tell_missing(missing)
         return quotes
 
-    async def _ask_time(self, *, about: str) -> datetime:
-        rows = await self._conversation.ask(
-            "time",
-            about=about,
-            send=lambda wire: wire.reqCurrentTime(),
-            stop=lambda _: None,
-            deadline_s=self._answer_s,
-        )
-        return rows_of(datetime, rows)[-1]
-
     async def _require_talking(self, *, about: str) -> None:
         """Tell a gateway that has no price from one that says nothing at all any more: the clock always answers."""
-        await self._ask_time(about=about)
+        await self._conversation.ask(replace(TIME, about=about), deadline_s=self._answer_s)
 
     async def _candidates(self, query: ContractQuery, deadline_s: float) -> tuple[Contract, ...]:
         about = f"the contract of {query.symbol}"
@@ -157,14 +151,3 @@ class GatewayMarket:
         for reason, symbols in missing.items():
             text = f"No price for {', '.join(symbols)}: {reason}"
             self._observer.notify(Notice(event="quotes.missing", text=text, severity=Severity.WARNING))
-
-
-async def _together(requests: Sequence[Awaitable[T]]) -> list[T]:
-    """The results of all, or the first error; by then all have ended."""
-    outcomes = await asyncio.gather(*requests, return_exceptions=True)
-    results: list[T] = []
-    for outcome in outcomes:
-        if isinstance(outcome, BaseException):
-            raise outcome
-        results.append(outcome)
-    return results

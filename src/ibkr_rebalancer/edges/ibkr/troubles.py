@@ -38,6 +38,11 @@ UNANSWERED = Trouble(
     what="The gateway still owed an earlier answer",
     hint="Run the command again; if it lasts, restart the gateway.",
 )
+STUCK = Trouble(
+    code="SNAPSHOT_INCOMPLETE",
+    what="The gateway took nothing any more from the connection",
+    hint="Restart the gateway, then run the command again.",
+)
 LINK_DOWN = Trouble(
     code="LINK_DOWN",
     what="The gateway was not connected to Interactive Brokers",

@@ -1,10 +1,10 @@
-"""What may be sent to a gateway by a command that only looks. None of it trades."""
+"""What may be sent to a gateway: by those who only look, and by the desk. Looking has no request that trades."""
 
 # ruff: noqa: N802 (the names of requests are ib_async's)
 
 from typing import Protocol
 
-from ib_async import Contract, TagValue
+from ib_async import Contract, ExecutionFilter, Order, TagValue
 
 
 class Wire(Protocol):
@@ -25,3 +25,13 @@ class Wire(Protocol):
         regulatory_snapshot: bool,
         options: list[TagValue],
     ) -> None: ...
+
+
+class OrderWire(Wire, Protocol):
+    """The same with the requests about orders. There is none that cancels what is not ours."""
+
+    def placeOrder(self, number: int, contract: Contract, order: Order) -> None: ...
+    def cancelOrder(self, number: int, cancelled_at: str) -> None: ...
+    def reqAllOpenOrders(self) -> None: ...
+    def reqExecutions(self, number: int, wanted: ExecutionFilter) -> None: ...
+    def reqCompletedOrders(self, api_only: bool) -> None: ...

@@ -6,7 +6,8 @@ from decimal import Decimal
 from zlib import crc32
 
 from ibkr_rebalancer.sandbox.tws.codes import CODES
-from ibkr_rebalancer.sandbox.tws.messages import CONTRACT, TO_CLIENT
+from ibkr_rebalancer.sandbox.tws.messages import TO_CLIENT
+from ibkr_rebalancer.sandbox.tws.order_layouts import CONTRACT
 from ibkr_rebalancer.sandbox.tws.wire import Message
 from ibkr_rebalancer.sandbox.venue.accounts import (
     LEDGER,
@@ -149,7 +150,7 @@ def positions(account: Account, market: Market, *, request: str | None = None) -
             account=account.account_id,
             position=row.quantity,
             avgCost=row.average_cost,
-            **_contract(row.listing.contract),
+            **contract_fields(row.listing.contract),
             **extra,
         )
         for row in portfolio(account, market)
@@ -223,7 +224,8 @@ def _summarised(value: AccountValue, tags: list[str]) -> bool:
     return bool(asked & set(tags))
 
 
-def _contract(contract: Contract) -> dict[str, object]:
+def contract_fields(contract: Contract) -> dict[str, object]:
+    """A contract as it stands in positions and executions, with the exchange it is listed at."""
     values = (
         contract.con_id,
         contract.symbol,
@@ -241,7 +243,7 @@ def _contract(contract: Contract) -> dict[str, object]:
 
 
 def _portfolio_row(row: PortfolioRow, account_id: str) -> Message:
-    contract = _contract(row.listing.contract)
+    contract = contract_fields(row.listing.contract)
     return TO_CLIENT["updatePortfolio"].message(
         **{name: value for name, value in contract.items() if name != "exchange"},
         primaryExchange=contract["exchange"],

@@ -1,27 +1,11 @@
-"""The messages of server version 178 that read: one table per direction, from the written layouts.
+"""The messages of server version 178: one table per direction, from the written layouts.
 
 A row is id, version of the message (where it still has one) and the names of its fields in order.
 """
 
+from ibkr_rebalancer.sandbox.tws import order_layouts as orders
+from ibkr_rebalancer.sandbox.tws.order_layouts import CONTRACT, WANTED
 from ibkr_rebalancer.sandbox.tws.wire import Group, Layout
-
-CONTRACT = (
-    "conId",
-    "symbol",
-    "secType",
-    "lastTradeDate",
-    "strike",
-    "right",
-    "multiplier",
-    "exchange",
-    "currency",
-    "localSymbol",
-    "tradingClass",
-)
-"""A contract as the gateway sends it with positions."""
-
-WANTED = (*CONTRACT[:8], "primaryExchange", *CONTRACT[8:])
-"""A contract as clients describe it in requests."""
 
 HANDSHAKE = Layout(name="handshake", id=None, fields=("serverVersion", "connectionTime"))
 
@@ -33,7 +17,9 @@ def _layout(name: str, id: int, version: int | None, *fields: str | Group) -> La
 _TO_CLIENT = (
     _layout("tickPrice", 1, 6, "reqId", "tickType", "price", "size", "attribs"),
     _layout("tickSize", 2, 6, "reqId", "tickType", "size"),
+    orders.ORDER_STATUS,
     _layout("error", 4, 2, "id", "code", "text", "advancedRejectJson"),
+    orders.OPEN_ORDER,
     _layout("updateAccountValue", 6, 2, "key", "value", "currency", "account"),
     _layout(
         "updatePortfolio",
@@ -96,6 +82,7 @@ _TO_CLIENT = (
         "sizeIncrement",
         "suggestedSizeIncrement",
     ),
+    orders.EXEC_DETAILS,
     _layout("managedAccounts", 15, 1, "accounts"),
     _layout(
         "historicalData",
@@ -115,6 +102,7 @@ _TO_CLIENT = (
     _layout("execDetailsEnd", 55, 1, "reqId"),
     _layout("tickSnapshotEnd", 57, 1, "reqId"),
     _layout("marketDataType", 58, 1, "reqId", "type"),
+    orders.COMMISSION_REPORT,
     _layout("position", 61, 3, "account", *CONTRACT, "position", "avgCost"),
     _layout("positionEnd", 62, 1),
     _layout("accountSummary", 63, 1, "reqId", "account", "tag", "value", "currency"),
@@ -126,6 +114,7 @@ _TO_CLIENT = (
     _layout("tickReqParams", 81, None, "reqId", "minTick", "bboExchange", "snapshotPermissions"),
     _layout("pnl", 94, None, "reqId", "daily", "unrealized", "realized"),
     _layout("pnlSingle", 95, None, "reqId", "position", "daily", "unrealized", "realized", "value"),
+    orders.COMPLETED_ORDER,
     _layout("completedOrdersEnd", 102, None),
 )
 
@@ -143,6 +132,8 @@ _FROM_CLIENT = (
         "options",
     ),
     _layout("cancelMktData", 2, 2, "reqId"),
+    orders.PLACE_ORDER,
+    orders.CANCEL_ORDER,
     _layout("reqOpenOrders", 5, 1),
     _layout("reqAccountUpdates", 6, 2, "subscribe", "account"),
     _layout("reqExecutions", 7, 3, "reqId", "clientId", "account", "time", "symbol", "secType", "exchange", "side"),
@@ -169,6 +160,7 @@ _FROM_CLIENT = (
     ),
     _layout("cancelHistoricalData", 25, 1, "reqId"),
     _layout("reqCurrentTime", 49, 1),
+    orders.GLOBAL_CANCEL,
     _layout("reqMarketDataType", 59, 1, "type"),
     _layout("reqPositions", 61, 1),
     _layout("reqAccountSummary", 62, 1, "reqId", "group", "tags"),
@@ -189,5 +181,5 @@ _FROM_CLIENT = (
 TO_CLIENT = {layout.name: layout for layout in _TO_CLIENT}
 FROM_CLIENT = {layout.id: layout for layout in _FROM_CLIENT}
 
-ORDER_MESSAGES = {3: "placeOrder", 4: "cancelOrder", 58: "reqGlobalCancel"}
+ORDER_MESSAGES = {layout.id: layout.name for layout in (orders.PLACE_ORDER, orders.CANCEL_ORDER, orders.GLOBAL_CANCEL)}
 """Messages that trade, by id."""

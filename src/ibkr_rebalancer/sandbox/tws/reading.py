@@ -10,46 +10,27 @@ from typing import ClassVar
 
 from ibkr_rebalancer.sandbox.tws import figures
 from ibkr_rebalancer.sandbox.tws.figures import Rows, error
+from ibkr_rebalancer.sandbox.tws.lookup import Refusal, account_named, listing_described, listings_described
 from ibkr_rebalancer.sandbox.tws.messages import TO_CLIENT
+from ibkr_rebalancer.sandbox.tws.orders import completed_order, listed, reported
+from ibkr_rebalancer.sandbox.tws.tickets import wanted
 from ibkr_rebalancer.sandbox.tws.wire import Message, whole_number
 from ibkr_rebalancer.sandbox.venue.accounts import Account
-from ibkr_rebalancer.sandbox.venue.market import Listing, Market
+from ibkr_rebalancer.sandbox.venue.market import Listing, Market, data_at
 from ibkr_rebalancer.sandbox.venue.scenario import Scenario
 from ibkr_rebalancer.sandbox.venue.venue import Venue
 
 LIVE, FROZEN, DELAYED, DELAYED_FROZEN = "1", "2", "3", "4"
 MAX_SUMMARIES = 2
-FIRST_ORDER_ID = 1
 MAX_BARS = 2520
 TRADING_DAYS = {"D": 1, "W": 5, "M": 21, "Y": 252}
 """In each unit of a duration."""
-
-CONTRACT_FIELDS = {
-    "symbol": "symbol",
-    "secType": "sec_type",
-    "lastTradeDate": "last_trade_date",
-    "right": "right",
-    "primaryExchange": "primary_exchange",
-    "currency": "currency",
-    "localSymbol": "local_symbol",
-    "tradingClass": "trading_class",
-}
-"""How the texts of a contract description are called here."""
 
 
 @dataclass(slots=True)
 class Following:
     rows: Callable[[], Rows]
     sent: Rows
-
-
-class Refusal(Exception):
-    """An answer, not a failure: the request gets this error."""
-
-    def __init__(self, code: int, text: str = "") -> None:
-        super().__init__(code, text)
-        self.code = code
-        self.text = text
 
 
 Answer = Callable[["Reader", Message], Iterable[Message]]
@@ -59,21 +40,12 @@ def _nothing(_: "Reader", __: Message) -> Iterable[Message]:
     return []
 
 
-def _alone(name: str) -> Answer:
-    """The answer of an empty list: its end, under the request's number where it has one."""
-
-    def answer(_: "Reader", request: Message) -> Iterable[Message]:
-        layout = TO_CLIENT[name]
-        return [layout.message(**{field: request[field] for field in layout.names})]
-
-    return answer
-
-
 class Reader:
-    def __init__(self, venue: Venue) -> None:
+    def __init__(self, venue: Venue, client_id: int) -> None:
         self._venue = venue
+        self._client_id = client_id
         self._now = datetime.min.replace(tzinfo=UTC)
-        """Of the request being answered."""
+        """Of the request being answered, or of what is told."""
         self._data_type = LIVE
         self._following: dict[tuple[str, str], Following] = {}
 
@@ -85,8 +57,9 @@ class Reader:
         except Refusal as refusal:
             return [error(refusal.code, about=request.texts.get("reqId", "-1"), text=refusal.text)]
 
-    def refresh(self) -> list[Message]:
+    def refresh(self, now: datetime) -> list[Message]:
         """What has changed in all that the client follows since it was last told."""
+        self._now = now
         changed = []
         for following in self._following.values():
             rows = _rows_now(following)
@@ -103,26 +76,7 @@ class Reader:
         return self._scenario.market
 
     def _account(self, name: str) -> Account:
-        """The account of that name; no name is the first one, as for logins that have but one."""
-        accounts = self._scenario.accounts
-        if name and name not in accounts:
-            raise Refusal(321, f"Error validating request.-'bP' : cause - Invalid account code '{name}'.")
-        return accounts[name or next(iter(accounts))]
-
-    def _listings(self, request: Message) -> list[Listing]:
-        """What fits the description; a conId says everything but where to trade."""
-        if con_id := request.whole("conId"):
-            return self._market.find(con_id=con_id, exchange=request["exchange"])
-        wanted = {ours: request[theirs] for theirs, ours in CONTRACT_FIELDS.items()}
-        return self._market.find(strike=request.number("strike"), exchange=request["exchange"], **wanted)
-
-    def _listing(self, request: Message) -> Listing:
-        listings = self._listings(request)
-        if not listings:
-            raise Refusal(200)
-        if len(listings) > 1:
-            raise Refusal(200, f"The contract description specified for {request['symbol']} is ambiguous.")
-        return listings[0]
+        return account_named(name, self._scenario)
 
     def _of_all(self, rows: Callable[[Account], Rows]) -> Rows:
         return {key: row for account in self._scenario.accounts.values() for key, row in rows(account).items()}
@@ -139,14 +93,14 @@ class Reader:
 
     def _market_data(self, request: Message) -> Iterable[Message]:
         number = request["reqId"]
-        listing = self._listing(request)
+        listing = listing_described(request, self._market)
         shown, notices = self._shown(listing, number)
 
         def rows() -> Rows:
             current = self._market.listings.get(listing.contract.con_id)
             if current is None or current.data == "none":
                 return {}
-            quiet = current.data == "frozen" and shown == LIVE
+            quiet = data_at(current, self._now) == "frozen" and shown == LIVE
             return figures.ticks(current, request=number, delayed=shown == DELAYED, market_open=not quiet)
 
         yield from notices
@@ -163,7 +117,7 @@ class Reader:
     def _shown(self, listing: Listing, number: str) -> tuple[str, list[Message]]:
         """The type of data this client gets for a contract, and what it is told about that."""
         asked = self._data_type
-        match listing.data:
+        match data_at(listing, self._now):
             case "live":
                 return LIVE, []
             case "frozen":
@@ -180,7 +134,7 @@ class Reader:
         return []
 
     def _contract_details(self, request: Message) -> Iterable[Message]:
-        listings = self._listings(request)
+        listings = listings_described(request, self._market)
         if not listings:
             raise Refusal(200)
         number = request["reqId"]
@@ -189,7 +143,7 @@ class Reader:
         yield TO_CLIENT["contractDetailsEnd"].message(reqId=number)
 
     def _historical_data(self, request: Message) -> Iterable[Message]:
-        listing = self._listing(request)
+        listing = listing_described(request, self._market)
         count, _, unit = request["duration"].partition(" ")
         days = (whole_number(count) or 0) * TRADING_DAYS.get(unit, 0)
         if request["barSize"] != "1 day" or not 0 < days <= MAX_BARS:
@@ -282,7 +236,24 @@ class Reader:
         return [figures.managed_accounts(self._scenario.accounts)]
 
     def _next_id(self, request: Message) -> Iterable[Message]:  # noqa: ARG002  # one of the answers
-        return [TO_CLIENT["nextValidId"].message(orderId=FIRST_ORDER_ID)]
+        return [TO_CLIENT["nextValidId"].message(orderId=self._venue.next_order_id)]
+
+    def _own_orders(self, request: Message) -> Iterable[Message]:  # noqa: ARG002  # one of the answers
+        orders = [order for order in self._venue.open_orders if order.ticket.client_id == self._client_id]
+        return [*listed(orders, self._market), TO_CLIENT["openOrderEnd"].message()]
+
+    def _all_orders(self, request: Message) -> Iterable[Message]:  # noqa: ARG002  # one of the answers
+        return [*listed(self._venue.open_orders, self._market), TO_CLIENT["openOrderEnd"].message()]
+
+    def _completed_orders(self, request: Message) -> Iterable[Message]:  # noqa: ARG002  # one of the answers
+        orders = [completed_order(order, self._market) for order in self._venue.completed]
+        return [*orders, TO_CLIENT["completedOrdersEnd"].message()]
+
+    def _executions(self, request: Message) -> Iterable[Message]:
+        number = request["reqId"]
+        executions = wanted(self._venue.executions, request, self._market)
+        end = TO_CLIENT["execDetailsEnd"].message(reqId=number)
+        return [*reported(executions, self._market, request=number), end]
 
     _ANSWERS: ClassVar[dict[str, Answer]] = {
         "reqMktData": _market_data,
@@ -308,10 +279,10 @@ class Reader:
         "reqManagedAccts": _managed_accounts,
         "reqIds": _next_id,
         "reqAutoOpenOrders": _nothing,
-        "reqOpenOrders": _alone("openOrderEnd"),
-        "reqAllOpenOrders": _alone("openOrderEnd"),
-        "reqCompletedOrders": _alone("completedOrdersEnd"),
-        "reqExecutions": _alone("execDetailsEnd"),
+        "reqOpenOrders": _own_orders,
+        "reqAllOpenOrders": _all_orders,
+        "reqCompletedOrders": _completed_orders,
+        "reqExecutions": _executions,
     }
 
 

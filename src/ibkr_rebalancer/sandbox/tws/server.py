@@ -5,14 +5,15 @@ Nothing is decided here.
 
 import asyncio
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from itertools import count
 from typing import cast
 
-from ibkr_rebalancer.sandbox.log import Log
-from ibkr_rebalancer.sandbox.tws.session import Close, Happened, Output, Received, Send, SendBytes, Session
+from ibkr_rebalancer.sandbox.log import Log, order_record
+from ibkr_rebalancer.sandbox.tws.session import Close, Happened, Output, Received, Send, SendBytes, Session, Traded
 from ibkr_rebalancer.sandbox.tws.wire import frame, join_fields
+from ibkr_rebalancer.sandbox.venue.orders import Event, Printed
 from ibkr_rebalancer.sandbox.venue.venue import Venue
 
 LOOPBACK = "127.0.0.1"
@@ -28,6 +29,9 @@ class Gateway:
         self.client_ids: set[int] = set()
         self.connections: set[Connection] = set()
         self._server: asyncio.Server | None = None
+        self._timer: asyncio.Handle | None = None
+        self._traded = False
+        """Whether anything was bought or sold that followers have not been told of."""
 
     async def start(self, port: int) -> int:
         """Listen on loopback; port 0 takes any free one. Returns the port."""
@@ -36,6 +40,8 @@ class Gateway:
         return int(self._server.sockets[0].getsockname()[1])
 
     async def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
         if self._server is not None:
             self._server.close()
             self.kick()
@@ -45,7 +51,37 @@ class Gateway:
     def refresh(self) -> None:
         """After a change of the venue: let every session tell its client."""
         for connection in list(self.connections):
-            connection.perform(connection.session.refresh())
+            connection.perform(connection.session.refresh(self.clock()))
+
+    def drive(self) -> None:
+        """Let the venue catch up with its clock, tell what happened, and come back when something is due again."""
+        now = self.clock()
+        self.happened(self.venue.advance(now))
+        if self._traded:
+            self._traded = False
+            self.refresh()
+        if self.venue.next_due is None:
+            self._wait(None)
+        else:
+            self._wait(max(0, (self.venue.next_due - now).total_seconds()))
+
+    def happened(self, events: Sequence[Event], *, to: "Connection | None" = None) -> None:
+        """Log what happened to orders, and tell every client but this one, which knows."""
+        for event in events:
+            self._traded |= isinstance(event, Printed)
+            self.log.write(self.clock(), order_record(event, self.venue.scenario.market))
+        for connection in self.connections - {to}:
+            connection.perform(connection.session.tell(events))
+
+    def drive_soon(self) -> None:
+        self._wait(0)
+
+    def _wait(self, seconds: float | None) -> None:
+        """Drive in so many seconds, or never."""
+        if self._timer is not None:
+            self._timer.cancel()
+        loop = asyncio.get_running_loop()
+        self._timer = None if seconds is None else loop.call_later(seconds, self.drive)
 
     def notice(self, code: int, text: str = "") -> None:
         for connection in list(self.connections):
@@ -97,6 +133,9 @@ class Connection(asyncio.Protocol):
                     self._note({"dir": "in", "message": name, "fields": list(fields)})
                 case Happened(event=event, details=details):
                     self._note({"event": event, **details})
+                case Traded(events=events):
+                    self._gateway.happened(events, to=self)
+                    self._gateway.drive_soon()
                 case Close():
                     self._line.put(self._latency_ms, self._close)
 

@@ -7,15 +7,18 @@ from typing import Any
 
 from ibkr_rebalancer.sandbox.tws.codes import START_UP
 from ibkr_rebalancer.sandbox.tws.figures import error, managed_accounts
+from ibkr_rebalancer.sandbox.tws.lookup import Refusal
 from ibkr_rebalancer.sandbox.tws.messages import FROM_CLIENT, HANDSHAKE, ORDER_MESSAGES, TO_CLIENT
-from ibkr_rebalancer.sandbox.tws.reading import FIRST_ORDER_ID, Reader
-from ibkr_rebalancer.sandbox.tws.wire import Deframer, MalformedError, Message, split_fields, whole_number
+from ibkr_rebalancer.sandbox.tws.orders import client_of, told
+from ibkr_rebalancer.sandbox.tws.reading import Reader
+from ibkr_rebalancer.sandbox.tws.trading import trade
+from ibkr_rebalancer.sandbox.tws.wire import Deframer, Layout, MalformedError, Message, split_fields, whole_number
 from ibkr_rebalancer.sandbox.venue.document import ScenarioError
 from ibkr_rebalancer.sandbox.venue.faults import Action, Fault
+from ibkr_rebalancer.sandbox.venue.orders import Event
 from ibkr_rebalancer.sandbox.venue.venue import Venue
 
 SERVER_VERSION = 178
-READ_ONLY = "Error validating request.-'bQ' : cause - The API interface is currently in Read-Only mode."
 HUGE_LENGTH = "7fffffff"
 """The garbage that is sent where none is stated: a frame that never ends."""
 INSTEAD: frozenset[Action] = frozenset({"error", "drop", "mute", "garbage", "disconnect"})
@@ -57,7 +60,14 @@ class Happened:
     details: dict[str, Any]
 
 
-Output = Send | SendBytes | Close | Received | Happened
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traded:
+    """What came of an order message: for the log, and for the other clients it concerns."""
+
+    events: list[Event]
+
+
+Output = Send | SendBytes | Close | Received | Happened | Traded
 
 
 class Session:
@@ -68,7 +78,8 @@ class Session:
         self._client_ids = client_ids
         self._deframer = Deframer()
         self._version: int | None = None
-        self._reader = Reader(venue)
+        self._reader: Reader | None = None
+        """From the start on."""
         self._silent = False
         self._closed = False
 
@@ -85,9 +96,14 @@ class Session:
             outputs += self._refused(f"malformed: {exc}")
         return outputs
 
-    def refresh(self) -> list[Output]:
+    def refresh(self, now: datetime) -> list[Output]:
         """Tell the client what has changed of all it follows."""
-        return self._deliver(self._reader.refresh())
+        return [] if self._reader is None else self._deliver(self._reader.refresh(now))
+
+    def tell(self, events: Iterable[Event]) -> list[Output]:
+        """Tell the client what happened to orders of its own."""
+        ours = [event for event in events if client_of(event) == self.client_id]
+        return self._deliver(message for event in ours for message in told(event, self._venue))
 
     def notice(self, code: int, text: str = "") -> list[Output]:
         """A system message, to those who have started."""
@@ -103,17 +119,17 @@ class Session:
             return self._handshake(payload.decode(errors="backslashreplace"), now)
         fields = split_fields(payload)
         number = whole_number(fields[0]) if fields else None
-        if number in ORDER_MESSAGES:
-            return self._order_message(ORDER_MESSAGES[number], fields)
         layout = FROM_CLIENT.get(number) if number is not None else None
+        received: list[Output] = [Received(message="unknown" if layout is None else layout.name, fields=fields)]
         if layout is None:
-            unknown: list[Output] = [Received(message="unknown", fields=fields)]
-            return unknown + self._deliver([error(320, text=f"Error reading request: unknown id {fields[:1]}")])
-        received: list[Output] = [Received(message=layout.name, fields=fields)]
+            return received + self._deliver([error(320, text=f"Error reading request: unknown id {fields[:1]}")])
+        if number in ORDER_MESSAGES:
+            received.append(Happened(event="order_message", details={"message": layout.name, "fields": fields}))
         try:
             return received + self._request(layout.read(fields), now)
         except MalformedError as exc:
-            return received + self._deliver([error(320, text=f"Error reading request: {exc}")])
+            text = f"Error reading request: {exc}"
+            return received + self._deliver([error(320, about=_order_in(layout, fields), text=text)])
 
     def _handshake(self, offer: str, now: datetime) -> list[Output]:
         """Take `v157..178`, with or without options after it, and answer the version both speak."""
@@ -126,22 +142,16 @@ class Session:
         time = f"{now:%Y%m%d %H:%M:%S} Greenwich Mean Time"
         return received + self._deliver([HANDSHAKE.message(serverVersion=self._version, connectionTime=time)])
 
-    def _order_message(self, name: str, fields: list[str]) -> list[Output]:
-        about = {"placeOrder": fields[1:2], "cancelOrder": fields[2:3]}.get(name, [])
-        seen: list[Output] = [
-            Received(message=name, fields=fields),
-            Happened(event="order_message", details={"message": name, "fields": fields}),
-        ]
-        return seen + self._deliver([error(321, about=(about or ["-1"])[0], text=READ_ONLY)])
-
     def _request(self, request: Message, now: datetime) -> list[Output]:
         faults = self._strike(request.layout.name, request.texts)
         if any(fault.action in INSTEAD for fault in faults):
             answers: list[Output] = []
         elif request.layout.name == "startApi":
             answers = self._start(request)
-        elif self.client_id is None:
+        elif self.client_id is None or self._reader is None:
             answers = self._refused(f"{request.layout.name} before startApi")
+        elif request.layout.id in ORDER_MESSAGES:
+            answers = self._trade(request, self.client_id, now)
         else:
             answers = self._deliver(self._reader.answer(request, now))
         outputs = self._struck(answers, faults, about=request)
@@ -154,13 +164,21 @@ class Session:
             return [*self._deliver([error(326)]), *self._close()]
         self.client_id = client_id
         self._client_ids.add(client_id)
+        self._reader = Reader(self._venue, client_id)
         return self._deliver(
             [
                 managed_accounts(self._venue.scenario.accounts),
-                TO_CLIENT["nextValidId"].message(orderId=FIRST_ORDER_ID),
+                TO_CLIENT["nextValidId"].message(orderId=self._venue.next_order_id),
                 *(error(code) for code in START_UP),
             ]
         )
+
+    def _trade(self, request: Message, client_id: int, now: datetime) -> list[Output]:
+        try:
+            answers, events = trade(request, self._venue, client_id, now)
+        except Refusal as refusal:
+            return self._deliver([error(refusal.code, about=_about(request), text=refusal.text)])
+        return [Traded(events=events), *self._deliver(answers), *self.tell(events)]
 
     def _deliver(self, messages: Iterable[Message]) -> list[Output]:
         outputs: list[Output] = []
@@ -177,7 +195,7 @@ class Session:
         return self._venue.switchboard.strike(message, values, self.client_id)
 
     def _struck(self, outputs: list[Output], faults: list[Fault], *, about: Message | None = None) -> list[Output]:
-        number = "-1" if about is None else about.texts.get("reqId", "-1")
+        number = "-1" if about is None else _about(about)
         for fault in faults:
             outputs = self._apply(fault, outputs, number)
         return [*(_happened(fault) for fault in faults), *outputs]
@@ -197,12 +215,8 @@ class Session:
                 return [_error(fault, number)]
             case "notice":
                 return [_error(fault, "-1"), *outputs]
-            case "duplicate":
-                return outputs * 2
-            case "delay":
-                return [_later(output, int(fault.parameters["ms"])) for output in outputs]
-            case "alter":
-                return [_altered(output, fault) for output in outputs]
+            case _:
+                return _reworked(outputs, fault)
 
     def _refused(self, reason: str) -> list[Output]:
         return [Happened(event="client_refused", details={"reason": reason}), *self._close()]
@@ -225,12 +239,25 @@ def check_faults(faults: Iterable[Fault]) -> None:
         fields = {**MOMENTS, **answers, **requests}.get(fault.message)
         if fields is None:
             raise ScenarioError(where, f"there is no message {fault.message!r}")
-        if fault.action == "alter" and fault.message in {*requests, "connect", "frame"}:
+        altering = fault.action in {"alter", "precede"}
+        if altering and fault.message in {*requests, "connect", "frame"}:
             raise ScenarioError(where, f"{fault.message} can't be altered; name a message the gateway sends")
-        named = [*fault.where, *(fault.parameters if fault.action == "alter" else ())]
+        named = [*fault.where, *(fault.parameters if altering else ())]
         for name in named:
             if name not in fields:
                 raise ScenarioError(where, f"{fault.message} has no field {name!r}; it has {', '.join(fields)}")
+
+
+def _about(message: Message) -> str:
+    """The number of the request or order that a message is about."""
+    number = message.texts.get("reqId", message.texts.get("orderId", ""))
+    return number if whole_number(number) is not None else "-1"
+
+
+def _order_in(layout: Layout, fields: Sequence[str]) -> str:
+    """The number of the order in a message that can't be read any further."""
+    first = "".join(fields[len(layout.head) :][:1])
+    return first if layout.names[:1] == ["orderId"] and whole_number(first) is not None else "-1"
 
 
 def _happened(fault: Fault) -> Happened:
@@ -240,6 +267,20 @@ def _happened(fault: Fault) -> Happened:
 def _error(fault: Fault, about: str) -> Send:
     code, text = int(fault.parameters["code"]), str(fault.parameters.get("text", ""))
     return Send(message=error(code, about=about, text=text))
+
+
+def _reworked(outputs: list[Output], fault: Fault) -> list[Output]:
+    """What is sent, and when, once the fault has been at it; nothing else is touched."""
+    sent = [output for output in outputs if isinstance(output, Send)]
+    match fault.action:
+        case "duplicate":
+            return [*outputs, *sent]
+        case "precede":
+            return [*(_altered(output, fault) for output in sent), *outputs]
+        case "alter":
+            return [_altered(output, fault) for output in outputs]
+        case _:
+            return [_later(output, int(fault.parameters["ms"])) for output in outputs]
 
 
 def _later(output: Output, delay_ms: int) -> Output:

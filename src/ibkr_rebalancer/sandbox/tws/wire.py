@@ -5,13 +5,18 @@ anything else is escaped as \\uXXXX. A layout insists on exactly its fields: no 
 """
 
 import struct
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from typing import Any
 
 GREETING = b"API\0"
 MAX_FRAME = 0xFFFFFF
 MAX_DIGITS = 18
+UNSET_INT = "2147483647"
+UNSET_DOUBLE = "1.7976931348623157E308"
+UNSET = {"", UNSET_INT, UNSET_DOUBLE}
+"""A number that was left open."""
 
 
 class MalformedError(Exception):
@@ -65,9 +70,18 @@ class Group:
     """Fields that repeat: sent as a count, then that many times."""
 
     name: str
-    fields: tuple[str, ...]
+    fields: tuple["Field", ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Fields that are there only where the fields before them say so."""
+
+    applies: Callable[["Values"], bool]
+    fields: tuple["Field", ...]
+
+
+Field = str | Group | Part
 Row = Mapping[str, object]
 Values = Mapping[str, str | tuple[Mapping[str, str], ...]]
 
@@ -79,7 +93,7 @@ class Layout:
     """None is the version frame of the handshake, which carries no id."""
     version: int | None = None
     """Of the message; None where the protocol has dropped it."""
-    fields: tuple[str | Group, ...]
+    fields: tuple[Field, ...]
 
     @property
     def head(self) -> tuple[str, ...]:
@@ -87,34 +101,29 @@ class Layout:
 
     @property
     def names(self) -> list[str]:
-        return [field if isinstance(field, str) else field.name for field in self.fields]
+        """Of all fields, those of parts among them."""
+        return [_name(field) for field in _flat(self.fields)]
 
     def message(self, **values: object) -> "Message":
-        """A message of this layout.
+        """A message of this layout; fields of parts may be left out.
 
         Raises:
-            TypeError: unless exactly its fields are given.
+            TypeError: when its other fields are not exactly those given.
         """
-        _expect(self.name, values, self.names)
-        texts: dict[str, str | tuple[Mapping[str, str], ...]] = {}
-        for field in self.fields:
-            if isinstance(field, str):
-                texts[field] = text(values[field])
-            else:
-                texts[field.name] = tuple(_row(field, row) for row in values[field.name])  # type: ignore[attr-defined]  # a group's value is a list of rows
-        return Message(layout=self, values=texts)
+        return Message(layout=self, values=_texts(self.name, self.fields, values))
 
     def read(self, fields: Sequence[str]) -> "Message":
-        """The message in these fields, id and version included. No message that clients send has a group.
+        """The message in these fields, id and version included.
 
         Raises:
             MalformedError: when there are too few or too many.
         """
-        expected = len(self.head) + len(self.names)
+        body = _Cursor(fields[len(self.head) :])
+        values = _read(self.fields, body)
+        expected = len(self.head) + body.taken
         if len(fields) != expected:
             raise MalformedError(f"{self.name} has {len(fields)} fields, not {expected}")
-        body = fields[len(self.head) :]
-        return Message(layout=self, values=dict(zip(self.names, body, strict=True)))
+        return Message(layout=self, values=values)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,12 +152,15 @@ class Message:
         """The number in a field; an empty one is 0.
 
         Raises:
-            MalformedError: when there is none.
+            MalformedError: when there is none, or none that anything could cost or count.
         """
         try:
-            return Decimal(self[name] or "0")
+            number = Decimal(self[name] or "0")
         except InvalidOperation as exc:
             raise MalformedError(f"{self.layout.name}: {name} is {self[name]!r}, no number") from exc
+        if not number.is_finite() or number.adjusted() > MAX_DIGITS:
+            raise MalformedError(f"{self.layout.name}: {name} is {self[name]!r}, no number of this world")
+        return number
 
     @property
     def texts(self) -> dict[str, str]:
@@ -158,13 +170,7 @@ class Message:
     @property
     def fields(self) -> list[str]:
         """As sent: id, version, then the fields in their order."""
-        fields = list(self.layout.head)
-        for value in (self.values[name] for name in self.layout.names):
-            if isinstance(value, str):
-                fields.append(value)
-            else:
-                fields += [str(len(value)), *(item for row in value for item in row.values())]
-        return fields
+        return [*self.layout.head, *_written(self.layout.fields, self.values)]
 
     def altered(self, values: Mapping[str, str]) -> "Message":
         return Message(layout=self.layout, values={**self.values, **values})
@@ -173,6 +179,11 @@ class Message:
 def whole_number(field: str) -> int | None:
     """The number in a field, if it is one that the protocol could mean."""
     return int(field) if field.isdecimal() and len(field) <= MAX_DIGITS else None
+
+
+def is_unset(field: str) -> bool:
+    """Whether a number was left open: empty, or the greatest number of its type in anyone's spelling."""
+    return field.upper().replace("E+", "E") in UNSET
 
 
 def text(value: object) -> str:
@@ -189,14 +200,76 @@ def text(value: object) -> str:
             return str(value)
 
 
-def _row(group: Group, row: Row) -> Mapping[str, str]:
-    _expect(group.name, row, group.fields)
-    return {name: text(row[name]) for name in group.fields}
+class _Cursor:
+    """Goes through fields; past their end come empty ones, which are counted too."""
+
+    def __init__(self, fields: Sequence[str]) -> None:
+        self._fields = fields
+        self.taken = 0
+
+    def take(self) -> str:
+        self.taken += 1
+        return self._fields[self.taken - 1] if self.taken <= len(self._fields) else ""
+
+    def take_count(self, name: str) -> int:
+        field = self.take()
+        count = whole_number(field or "0")
+        if count is None or count > len(self._fields):
+            raise MalformedError(f"the number of {name} is {field!r}")
+        return count
 
 
-def _expect(name: str, given: Iterable[str], expected: Iterable[str]) -> None:
-    if set(given) != set(expected):
-        raise TypeError(f"{name} is given other fields than its own: {sorted(set(given) ^ set(expected))}")
+def _read(fields: Iterable[Field], cursor: _Cursor) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for field in fields:
+        match field:
+            case str():
+                values[field] = cursor.take()
+            case Group(name=name, fields=below):
+                values[name] = tuple(_read(below, cursor) for _ in range(cursor.take_count(name)))
+            case Part(applies=applies, fields=below) if applies(values):
+                values |= _read(below, cursor)
+    return values
+
+
+def _written(fields: Iterable[Field], values: Mapping[str, Any]) -> Iterator[str]:
+    for field in fields:
+        match field:
+            case str():
+                yield values.get(field, "")
+            case Group(name=name, fields=below):
+                yield str(len(values[name]))
+                for row in values[name]:
+                    yield from _written(below, row)
+            case Part(applies=applies, fields=below) if applies(values):
+                yield from _written(below, values)
+
+
+def _texts(name: str, fields: Iterable[Field], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values as texts, those of a group row by row."""
+    needed = {_name(field) for field in fields if not isinstance(field, Part)}
+    known = {_name(field): field for field in _flat(fields)}
+    wrong = (set(values) - set(known)) | (needed - set(values))
+    if wrong:
+        raise TypeError(f"{name} is given other fields than its own: {sorted(wrong)}")
+    texts: dict[str, Any] = {}
+    for key, value in values.items():
+        field = known[key]
+        texts[key] = tuple(_texts(key, field.fields, row) for row in value) if isinstance(field, Group) else text(value)
+    return texts
+
+
+def _flat(fields: Iterable[Field]) -> Iterator[str | Group]:
+    """With the fields of parts in their place."""
+    for field in fields:
+        if isinstance(field, Part):
+            yield from _flat(field.fields)
+        else:
+            yield field
+
+
+def _name(field: str | Group) -> str:
+    return field if isinstance(field, str) else field.name
 
 
 def _ascii(field: str) -> str:

@@ -48,7 +48,7 @@ PARAMETER_KEYS: Mapping[str, Keys] = {
     "commission_late": {"ms": whole},
     "foreign": {"client": whole, "side": choice("BUY", "SELL"), "quantity": whole, "limit_price": number},
 }
-"""What the actions of a fault take; those of `alter` are fields of the message, the others take nothing."""
+"""What the actions of a fault take; `alter` and `precede` take fields of the message, the others nothing."""
 REQUIRED = {
     "error": "code",
     "notice": "code",
@@ -138,7 +138,7 @@ def _read_what(where: str, body: Document, read: Callable[[str, object], Any]) -
 
 
 def _read_parameters(where: str, action: str, body: Document) -> Document:
-    keys = dict.fromkeys(body, text) if action == "alter" else PARAMETER_KEYS.get(action, {})
+    keys = dict.fromkeys(body, text) if action in {"alter", "precede"} else PARAMETER_KEYS.get(action, {})
     check_keys(where, body, set(keys))
     if REQUIRED.get(action, action) not in {action, *body}:
         raise ScenarioError(where, f"needs {REQUIRED[action]!r}")

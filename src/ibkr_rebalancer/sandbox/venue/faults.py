@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Generic, Literal, TypeVar, get_args
 
-Action = Literal["error", "notice", "drop", "mute", "delay", "duplicate", "alter", "garbage", "disconnect"]
+Action = Literal["error", "notice", "drop", "mute", "delay", "duplicate", "alter", "precede", "garbage", "disconnect"]
 ACTIONS: tuple[Action, ...] = get_args(Action)
 """What a fault does to the message it meets:
 
@@ -19,8 +19,21 @@ ACTIONS: tuple[Action, ...] = get_args(Action)
 - `delay {ms}`: the message, or all answers to the request, come later; others may overtake them
 - `duplicate`: the message, or all answers to the request, come twice
 - `alter {field: value}`: fields of the message say something else
+- `precede {field: value}`: the message comes twice, and in the first of them these fields say something else
 - `garbage {hex}`: these bytes are sent instead, unframed
 - `disconnect`: the socket is closed instead
+
+Orders, as every request, are not acted on when a request meets `error`, `drop`, `mute`, `garbage` or `disconnect`, and
+are acted on when an answer does. So, with `where` naming the `orderId` or in an `openOrder` the `orderRef`:
+
+- taken, but no word of it arrives: `drop` for `openOrder`, `orderStatus` and `execDetails`
+- taken, then the connection is cut: `openOrder` and `disconnect`; cut among its fills: `execDetails` and `disconnect`
+- never arrived, and the connection is cut: `placeOrder` and `disconnect`
+- a cancel that is lost: `cancelOrder` and `drop`; one that works unheard: `orderStatus` where `status` is `Cancelled`
+- fills withheld until they are asked for: `drop` for `execDetails` where `reqId` is -1, and for `orderStatus`
+- a what-if that first comes with a warning and no margins: `openOrder` where `whatIf` is 1, and `precede` with
+  `warningText`, and the greatest number for `initMarginChange`
+- `delay` and `duplicate` for a `placeOrder` concern what is told of it at once; its fills have messages of their own
 """
 
 OrderAction = Literal[

@@ -69,7 +69,8 @@ ANSWER_KEYS: Keys = {
     "drip_ms": whole,
     "endless": flag,
 }
-SCENARIO_KEYS = {"accounts", "market", "rates", "clock", "latency_ms", "allocations", "fills", "faults"}
+SCENARIO_KEYS = {"accounts", "market", "rates", "allocations", "fills", "faults"}
+GATEWAY_KEYS: Keys = {"clock": moment, "latency_ms": whole, "read_only": flag}
 FILLS_KEYS: Keys = {"delay_ms": whole, "slices": count, "slippage_bp": amount, "commission": charge}
 
 
@@ -81,6 +82,8 @@ class Scenario:
     """The venue's time when it starts; None is the real time."""
     latency_ms: int = 0
     """One way, on every frame."""
+    read_only: bool = False
+    """The gateway takes no order messages, as its setting of this name has it."""
     allocations: Mapping[str, Answer] = field(default_factory=dict)
     fills: Fills = field(default_factory=Fills)
     faults: tuple[Fault, ...] = ()
@@ -98,10 +101,10 @@ def read_scenario(document: Document) -> Scenario:
     Raises:
         ScenarioError: for anything it doesn't know, naming the place.
     """
-    check_keys("scenario", document, SCENARIO_KEYS)
-    timing = given("scenario", document, {"clock": moment, "latency_ms": whole})
+    check_keys("scenario", document, {*SCENARIO_KEYS, *GATEWAY_KEYS})
+    gateway = given("scenario", document, GATEWAY_KEYS)
     faults, order_faults = read_faults(document)
-    market = _read_market(document, usual=NEW_YORK if "clock" in timing else ALWAYS)
+    market = _read_market(document, usual=NEW_YORK if "clock" in gateway else ALWAYS)
     accounts = {name: _read_account(name, body, market) for name, body in mapping("", document, "accounts")}
     if not accounts:
         raise ScenarioError("accounts", "a scenario needs at least one account")
@@ -112,14 +115,14 @@ def read_scenario(document: Document) -> Scenario:
         fills=Fills(**_read_fills("fills", document.get("fills"))),
         faults=faults,
         order_faults=order_faults,
-        **timing,
+        **gateway,
     )
 
 
 def write_scenario(scenario: Scenario) -> Document:
     """The document of this scenario: `read_scenario` makes the same value of it again."""
     market = scenario.market
-    return written(scenario, {"latency_ms": whole}) | {
+    return written(scenario, {"latency_ms": whole, "read_only": flag}) | {
         "clock": None if scenario.clock is None else scenario.clock.isoformat(),
         "accounts": {name: _written_account(account, market) for name, account in scenario.accounts.items()},
         "market": _written_market(market),

@@ -1,0 +1,36 @@
+"""Whether a connection can be used: sound, or ended or interrupted by a trouble, which some troubles get over."""
+
+import asyncio
+
+from ibkr_rebalancer.edges.ibkr.troubles import LINK_DOWN, Trouble
+
+
+class Link:
+    """The way to the gateway, and through it to Interactive Brokers. Create it inside the event loop that uses it."""
+
+    def __init__(self) -> None:
+        self.trouble: asyncio.Future[Trouble] = asyncio.get_running_loop().create_future()
+        """Done while nothing can be asked; a new one once the link to Interactive Brokers is back."""
+        self.failures = 0
+        """How often it has failed, for those who must know of an interruption that is over."""
+
+    def fail(self, trouble: Trouble) -> None:
+        """Let nothing more begin. The first trouble stays; only a lost link can get worse, or better."""
+        self.mend()
+        if not self.trouble.done():
+            self.trouble.set_result(trouble)
+            self.failures += 1
+
+    def mend(self) -> None:
+        """The link to Interactive Brokers is back; a connection that is gone stays so."""
+        if self.trouble.done() and self.trouble.result() is LINK_DOWN:
+            self.trouble = asyncio.get_running_loop().create_future()
+
+    def require_sound(self, occupation: str) -> None:
+        """Let nobody begin what cannot work.
+
+        Raises:
+            GatewayUnavailable: it has failed, while this was to be done.
+        """
+        if self.trouble.done():
+            raise self.trouble.result().during(occupation)

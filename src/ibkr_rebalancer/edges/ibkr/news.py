@@ -1,0 +1,157 @@
+"""News of our orders: which order a message is about, and what has been said and not been heard yet.
+
+Only some messages carry an order's reference. The others name it by numbers, of which only the broker's permanent id
+is good everywhere: each client has order ids of its own, and a commission knows only its print.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ibkr_rebalancer.core.orders import OURS
+from ibkr_rebalancer.edges.ibkr.order_messages import (
+    LIVE,
+    Charged,
+    Complained,
+    Ended,
+    Opened,
+    OrderMessage,
+    Printed,
+    Stated,
+    evidence_in,
+)
+from ibkr_rebalancer.ports import Heard
+
+EARLY = 100
+"""Commissions kept for prints that may still come; those of other people's prints crowd each other out."""
+
+
+class References:
+    """The references of our orders, by whatever messages call them."""
+
+    def __init__(self, client_id: int) -> None:
+        self._client_id = client_id
+        self._by_number: dict[tuple[int, int], str] = {}
+        """By client id and order id."""
+        self._by_perm_id: dict[int, str] = {}
+        self._by_print: dict[str, str] = {}
+
+    def placed(self, order_id: int, order_ref: str) -> None:
+        """An order goes out over our client id."""
+        self._by_number[self._client_id, order_id] = order_ref
+
+    def order_id(self, order_ref: str) -> int | None:
+        """The order's number under our client id; None unless it was placed here or has been seen open."""
+        for (client_id, order_id), ref in self._by_number.items():
+            if client_id == self._client_id and ref == order_ref:
+                return order_id
+        return None
+
+    def learn(self, message: OrderMessage) -> None:
+        """Remember what the message calls an order of ours, and forget what is somebody else's now.
+
+        Order ids are learnt of open orders only: those of past executions may have been given out anew.
+        """
+        order_ref = self.of(message)
+        match message:
+            case Opened(order=order):
+                self._assign(order.clientId, order.orderId, order_ref)
+                self._learn_perm_id(order.permId, order_ref)
+            case Stated(perm_id=perm_id):
+                self._learn_perm_id(perm_id, order_ref)
+            case Printed(execution=execution) if order_ref is not None:
+                self._by_print[execution.execId] = order_ref
+                self._learn_perm_id(execution.permId, order_ref)
+
+    def of(self, message: OrderMessage) -> str | None:
+        """The reference of the order that the message is about, None if it is none of ours."""
+        match message:
+            case Opened(order=order):
+                return self._find(order.orderRef, order.permId, (order.clientId, order.orderId))
+            case Stated():
+                return self._find("", message.perm_id, (message.client_id, message.order_id))
+            case Printed(execution=told):
+                return self._find(told.orderRef, told.permId, (told.clientId, told.orderId))
+            case Charged(report=report):
+                return self._by_print.get(report.execId)
+            case Ended(order=order):
+                return self._find(order.orderRef, order.permId, None)
+            case Complained(order_id=order_id):
+                return self._by_number.get((self._client_id, order_id))
+
+    def heard(self, message: OrderMessage) -> Heard | None:
+        """The message as evidence; None if it is about no order of ours, or says nothing yet.
+
+        Raises:
+            GatewayUnavailable: it lacks a figure that it exists to tell (`SNAPSHOT_INCOMPLETE`).
+        """
+        order_ref = self.of(message)
+        evidence = evidence_in(message) if order_ref is not None else None
+        return Heard(order_ref=order_ref, evidence=evidence) if order_ref and evidence else None
+
+    def _find(self, told: str, perm_id: int, number: tuple[int, int] | None) -> str | None:
+        """The reference told is believed; only an order without any is known by its numbers."""
+        if told:
+            return told if told.startswith(OURS) else None
+        return self._by_perm_id.get(perm_id) or (self._by_number.get(number) if number else None)
+
+    def _assign(self, client_id: int, order_id: int, order_ref: str | None) -> None:
+        if order_ref is None:
+            self._by_number.pop((client_id, order_id), None)
+        else:
+            self._by_number[client_id, order_id] = order_ref
+
+    def _learn_perm_id(self, perm_id: int, order_ref: str | None) -> None:
+        if perm_id and order_ref is not None:
+            self._by_perm_id[perm_id] = order_ref
+
+
+class OrderNews:
+    """What has been said about our orders, until it is heard."""
+
+    def __init__(self, client_id: int) -> None:
+        self.references = References(client_id)
+        self.arrived = asyncio.Event()
+        """Set while there is something to hear."""
+        self._unheard: list[Heard] = []
+        self._early: deque[Charged] = deque(maxlen=EARLY)
+        self._record: list[OrderMessage] | None = None
+
+    @contextmanager
+    def recording(self) -> Iterator[list[OrderMessage]]:
+        """All that is said of orders, ours or not, news or not, until the block is left."""
+        record: list[OrderMessage] = []
+        self._record = record
+        try:
+            yield record
+        finally:
+            self._record = None
+
+    def take(self, message: OrderMessage) -> None:
+        """A message about orders has come; what was asked for is not news."""
+        self.references.learn(message)
+        if self._record is not None:
+            self._record.append(message)
+        match message:
+            case Ended():
+                pass
+            case Printed(request=request) if request != LIVE:
+                pass
+            case Printed(execution=execution):
+                self._add(message, *(early for early in self._early if early.report.execId == execution.execId))
+            case Charged() if self.references.of(message) is None:
+                self._early.append(message)
+            case _:
+                self._add(message)
+
+    def hear(self) -> tuple[Heard, ...]:
+        """All that is new since the last call."""
+        self.arrived.clear()
+        unheard, self._unheard = self._unheard, []
+        return tuple(unheard)
+
+    def _add(self, *messages: OrderMessage) -> None:
+        for heard in filter(None, map(self.references.heard, messages)):
+            self._unheard.append(heard)
+            self.arrived.set()

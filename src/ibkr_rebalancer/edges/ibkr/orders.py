@@ -1,0 +1,207 @@
+"""The gateway as an `OrderDesk`: the only code that sends orders, and the ear for all that is said of them."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import ib_async
+
+from ibkr_rebalancer.core.errors import GatewayRefused, RebalancerError, Refused
+from ibkr_rebalancer.core.orders import OrderIntent
+from ibkr_rebalancer.core.portfolio import AccountId
+from ibkr_rebalancer.edges.ibkr.answers import Question, Refusal, together
+from ibkr_rebalancer.edges.ibkr.codes import INVALID, explain
+from ibkr_rebalancer.edges.ibkr.conversation import Conversation
+from ibkr_rebalancer.edges.ibkr.market import TIME
+from ibkr_rebalancer.edges.ibkr.news import OrderNews
+from ibkr_rebalancer.edges.ibkr.order_messages import (
+    has_figures,
+    open_orders_in,
+    order_of,
+    traded_contract,
+    what_if_in,
+)
+from ibkr_rebalancer.edges.ibkr.translate import rows_of
+from ibkr_rebalancer.edges.ibkr.troubles import LINK_DOWN
+from ibkr_rebalancer.edges.ibkr.wire import OrderWire
+from ibkr_rebalancer.ports import Heard, OrderBook, WhatIf
+
+FIGURES_S = 2.0
+"""How long after a bare warning the figures of a preview may still come."""
+
+OPEN_ORDERS: Question[OrderWire] = Question(
+    kind="open orders", about="the list of open orders", send=lambda wire: wire.reqAllOpenOrders()
+)
+COMPLETED_ORDERS: Question[OrderWire] = Question(
+    kind="completed orders", about="the list of completed orders", send=lambda wire: wire.reqCompletedOrders(False)
+)
+
+
+class GatewayOrders:
+    """A connected gateway, for trading."""
+
+    def __init__(
+        self,
+        conversation: Conversation[OrderWire],
+        news: OrderNews,
+        *,
+        client_id: int,
+        answer_s: float,
+        preview_s: float,
+    ) -> None:
+        """`answer_s` and `preview_s` are the deadlines of one answer or sending, and of one preview."""
+        self._conversation = conversation
+        self._news = news
+        self._client_id = client_id
+        self._answer_s = answer_s
+        self._preview_s = preview_s
+        self._failures_told = 0
+        """How many failures of the link our caller knows of; what was said meanwhile was missed."""
+
+    @property
+    def client_id(self) -> int:
+        """The API client id of this connection."""
+        return self._client_id
+
+    async def order_book(self, account: AccountId) -> OrderBook:
+        """Open orders of all clients, executions and completed orders, asked for at once and each whole to its end.
+
+        What is said of orders while it is read is part of it, and of the news too.
+        """
+        async with self._conversation.turn:
+            failures = self._conversation.link.failures
+            with self._news.recording() as messages:
+                *_, clock = await together(
+                    [
+                        self._conversation.ask_in_turn(OPEN_ORDERS, deadline_s=self._answer_s),
+                        self._executions(account),
+                        self._conversation.ask_in_turn(COMPLETED_ORDERS, deadline_s=self._answer_s),
+                        self._conversation.ask_in_turn(TIME, deadline_s=self._answer_s),
+                    ]
+                )
+        self._failures_told = max(self._failures_told, failures)
+        return OrderBook(
+            taken_at=rows_of(datetime, clock)[-1],
+            open_orders=open_orders_in(messages),
+            heard=tuple(filter(None, map(self._news.references.heard, messages))),
+        )
+
+    async def what_if(self, intent: OrderIntent) -> WhatIf:
+        """Ask what the order would do, without placing it; a warning without figures is an answer too.
+
+        Raises:
+            Refused: the broker would refuse it (`ORDER_WOULD_BE_REJECTED`).
+            GatewayRefused: the gateway takes no orders at all (`GATEWAY_READ_ONLY`).
+        """
+        about = f"the preview of {_described(intent)}"
+        order = order_of(intent, what_if=True)
+
+        def send(wire: OrderWire, number: int) -> None:
+            wire.placeOrder(number, traded_contract(intent.con_id), order)
+
+        answer = await self._conversation.ask_numbered(
+            send, about=about, deadline_s=self._preview_s, suffices=has_figures, lull_s=FIGURES_S
+        )
+        if answer.refusal is not None:
+            raise _refused(intent, answer.refusal)
+        return what_if_in(self._conversation.whole(answer, about=about, deadline_s=self._preview_s))
+
+    async def place(self, intent: OrderIntent) -> None:
+        """Send the order; on return all of it has left this process. Whether it was taken is heard later.
+
+        Raises:
+            GatewayUnavailable: the connection or the link failed; the sentence says whether anything was sent.
+            ValueError: the intent is another client's, or its price does not fit its type.
+        """
+        if intent.client_id != self._client_id:
+            raise ValueError(f"{intent.order_ref} was meant for client id {intent.client_id}, not {self._client_id}")
+        about = _described(intent)
+        order = order_of(intent)
+
+        def send(wire: OrderWire, number: int) -> None:
+            self._news.references.placed(number, intent.order_ref)
+            wire.placeOrder(number, traded_contract(intent.con_id), order)
+
+        self._require_informed(f"{about} was to be sent; it was not sent")
+        await self._conversation.dispatch(send, about=about, deadline_s=self._answer_s)
+
+    async def cancel(self, order_ref: str) -> None:
+        """Ask the broker to cancel an order of ours; what comes of it is heard later.
+
+        It must have been placed over this client id: here, or before, and then an `order_book` has shown it open.
+
+        Raises:
+            GatewayRefused: it was not, and nothing was sent (`ORDER_NOT_CANCELLABLE`).
+            GatewayUnavailable: the connection or the link failed; the sentence says whether anything was sent.
+        """
+        order_id = self._news.references.order_id(order_ref)
+        if order_id is None:
+            raise GatewayRefused(
+                "ORDER_NOT_CANCELLABLE",
+                f"The order {order_ref} is not known to be open under client id {self._client_id}, and only the client "
+                "that placed an order can cancel it. Nothing was sent.",
+                hint="Cancel it in TWS or Client Portal if it is open there.",
+            )
+        await self._conversation.dispatch(
+            lambda wire, _: wire.cancelOrder(order_id, ""),
+            about=f"the cancellation of the order {order_ref}",
+            deadline_s=self._answer_s,
+        )
+
+    async def heard(self, *, within_s: float) -> Sequence[Heard]:
+        """What has arrived about orders of ours since the last call; waits for the first piece, and no longer.
+
+        Raises:
+            GatewayUnavailable: the connection or the link has failed, and all that came before has been heard; once
+                also after a failure that is over, as nobody knows what was missed.
+        """
+        link = self._conversation.link
+        missed = link.failures > self._failures_told
+        await self._conversation.until_news(self._news.arrived, timeout_s=0 if missed else within_s)
+        unheard = self._news.hear()
+        if not unheard:
+            missed, self._failures_told = link.failures > self._failures_told, link.failures
+            link.require_sound(AWAITING)
+            if missed:
+                raise LINK_DOWN.during(AWAITING)
+        return unheard
+
+    def _require_informed(self, occupation: str) -> None:
+        """After a failure of the link that is over already, nothing is sent before its caller knows of it."""
+        if self._conversation.link.failures > self._failures_told:
+            self._conversation.link.require_sound(occupation)
+            raise LINK_DOWN.during(occupation)
+
+    async def _executions(self, account: AccountId) -> list[object]:
+        """Those of the account; each commission is told beside them."""
+        about = f"the executions of {account}"
+
+        def send(wire: OrderWire, number: int) -> None:
+            wire.reqExecutions(number, ib_async.ExecutionFilter(acctCode=account))
+
+        answer = await self._conversation.ask_numbered(send, about=about, deadline_s=self._answer_s)
+        return self._conversation.whole(answer, about=about, deadline_s=self._answer_s)
+
+
+AWAITING = "news of our orders was awaited"
+
+
+def _described(intent: OrderIntent) -> str:
+    return (
+        f"the order to {intent.side.value} {intent.quantity} {intent.symbol} in {intent.account} ({intent.order_ref})"
+    )
+
+
+def _refused(intent: OrderIntent, refusal: Refusal) -> RebalancerError:
+    words = f"(code {refusal.code}: {refusal.text})"
+    if refusal.code == INVALID and "read-only" in refusal.text.lower():
+        return GatewayRefused(
+            "GATEWAY_READ_ONLY",
+            f"The gateway takes no orders, as its API is read-only {words}. No order was sent.",
+            hint="Untick Read-Only API in the gateway's configuration under API, Settings; or use --dry-run.",
+        )
+    code = explain(refusal.code)
+    return Refused(
+        "ORDER_WOULD_BE_REJECTED",
+        f"The broker would reject {_described(intent)}: {code.meaning} {words}. It was not sent.",
+        hint=code.remedy,
+    )
