@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.trading import (
     CLOSE,
-    at,
     charged,
     completed,
     error,

@@ -6,35 +6,28 @@ less. Once anything may have been sent there is a report, however the run ends.
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import replace
 from decimal import Decimal
 
 from ibkr_rebalancer.core.errors import GatewayUnavailable, RebalancerError
-from ibkr_rebalancer.core.money import ZERO
+from ibkr_rebalancer.core.funds import cash_disagrees, difference
+from ibkr_rebalancer.core.limits import require_few_rejects
 from ibkr_rebalancer.core.notices import Notice, Severity
-from ibkr_rebalancer.core.order_state import alarm
-from ibkr_rebalancer.core.orders import order_intents
-from ibkr_rebalancer.core.plan import Plan, Side, Trade
-from ibkr_rebalancer.core.policy import Account
-from ibkr_rebalancer.core.portfolio import Balances, Snapshot
-from ibkr_rebalancer.core.purchases import Adjustment, cash_after_fills, plan_purchases
-from ibkr_rebalancer.core.quotes import Quote
-from ibkr_rebalancer.core.report import Report, execution_report
+from ibkr_rebalancer.core.order_state import lacks_commission, order_state
+from ibkr_rebalancer.core.orders import OrderIntent, order_intents
+from ibkr_rebalancer.core.plan import Side, Trade
+from ibkr_rebalancer.core.portfolio import Snapshot
+from ibkr_rebalancer.core.purchases import Adjustment, cash_after_fills, plan_purchases, shrunk_purchase
+from ibkr_rebalancer.core.report import Report, RunStart, execution_report
 from ibkr_rebalancer.flows.docket import Docket
 from ibkr_rebalancer.flows.order_gate import OrderGate
-from ibkr_rebalancer.flows.reconcile import Patience, settle
-from ibkr_rebalancer.ports import Clock, Ledger, Observer, RunStart
+from ibkr_rebalancer.flows.rebalance import Planned
+from ibkr_rebalancer.flows.reconcile import Patience, require_known, settle
+from ibkr_rebalancer.ports import Clock, Ledger, Observer
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Planned:
-    """A plan with all that it was made from."""
-
-    account: Account
-    document: bytes
-    """The allocation document as received."""
-    snapshot: Snapshot
-    plan: Plan
+POLL_S = 0.5
+"""Between two looks at the broker's cash."""
 
 
 class Execution:
@@ -79,7 +72,7 @@ class Execution:
             if not self._docket.orders:
                 raise
             trouble = await self._wind_down() or error
-        return self._report(trouble, interrupted=interrupted)
+        return await self._report(trouble, interrupted=interrupted)
 
     async def _trade(self) -> None:
         plan = self._planned.plan
@@ -162,10 +155,11 @@ class Execution:
         while True:
             portfolio = await self._gate.session.market.portfolio(snapshot.portfolio.account)
             cash = cash_after_fills(self._planned.plan.cash, self._docket.orders)
-            if cash_agrees(cash, portfolio.balances):
+            off = difference(cash, portfolio.balances)
+            if off is None:
                 break
             if now() >= until:
-                raise cash_disagrees(cash, portfolio.balances)
+                raise cash_disagrees(cash, off, currency=portfolio.balances.currency)
             await self._gate.listen(self._docket, within_s=POLL_S)
         assembled_at = self._clock.now()
         fresh = replace(
@@ -181,13 +175,12 @@ class Execution:
         """Check that nothing is in doubt before more is sent.
 
         Raises:
-            UnknownOutcome: an order has no proven end, or more came of it than was asked (`ORDER_UNKNOWN`).
+            UnknownOutcome: an order has no proven end, or more came of it than was asked.
             Refused: too many orders were rejected (`LIMIT_MAX_REJECTS`).
         """
         account = self._planned.account
         require_known(account.account_id, self._docket)
-        require_no_alarm(self._docket.orders)
-        require_few_rejects(self._docket.orders, account.policy.limits)
+        require_few_rejects([order_state(order) for order in self._docket.orders], account.policy)
 
     async def _wind_down(self) -> RebalancerError | None:
         """Cancel what is open and prove it; what stood in the way of that, if anything did."""
@@ -198,7 +191,9 @@ class Execution:
         return None
 
     async def _report(self, trouble: RebalancerError | None, *, interrupted: bool) -> Report:
-        """What came of it, by the broker's evidence, the last commissions waited for."""
+        """What came of it, by the broker's evidence; the last commissions are waited for, a little."""
+        with suppress(RebalancerError):
+            await self._hear_commissions()
         return execution_report(
             self._planned.plan,
             self._start,
@@ -208,6 +203,12 @@ class Execution:
             interrupted=interrupted,
             ended=self._clock.now(),
         )
+
+    async def _hear_commissions(self) -> None:
+        now = asyncio.get_running_loop().time
+        until = now() + self._patience.commissions_s
+        while any(map(lacks_commission, self._docket.orders)) and (left_s := until - now()) > 0:
+            await self._gate.listen(self._docket, within_s=left_s)
 
     def _step(self, event: str, text: str) -> None:
         self._observer.notify(Notice(event=event, text=text, account=self._planned.account.account_id))

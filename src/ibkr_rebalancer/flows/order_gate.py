@@ -5,8 +5,9 @@ again: a doubt is looked into.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 
-from ibkr_rebalancer.core.errors import Halted
+from ibkr_rebalancer.core.errors import GatewayRefused, Halted
 from ibkr_rebalancer.core.notices import Notice, Severity
 from ibkr_rebalancer.core.order_book import Heard, OrderBook, evidence_of
 from ibkr_rebalancer.core.order_state import Sent, TrackedOrder, Withheld
@@ -85,8 +86,8 @@ class OrderGate:
             )
 
     async def cancel(self, order: TrackedOrder) -> None:
-        """Ask for the order to be cancelled, if this connection may: only its own client id can."""
-        if order.intent.client_id == self._session.desk.client_id:
+        """Ask for the order to be cancelled, if it is known to be open under our client id: no other can."""
+        with suppress(GatewayRefused):
             await self._session.desk.cancel(order.intent.order_ref)
 
     async def listen(self, docket: Docket, *, within_s: float) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from ibkr_rebalancer.core.allocation import Allocation, parse_allocation
 from ibkr_rebalancer.core.errors import AllocationRejected, AllocationUnavailable, RebalancerError, Refused
@@ -15,6 +16,23 @@ from ibkr_rebalancer.flows.snapshot import take_snapshots
 from ibkr_rebalancer.ports import AllocationSource, Clock, MarketView, Observer
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """A plan with all that it was made from."""
+
+    account: Account
+    document: bytes
+    """The allocation document as received."""
+    snapshot: Snapshot
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Fetched:
+    document: bytes
+    allocation: Allocation
+
+
 async def plan_accounts(
     accounts: Sequence[Account],
     *,
@@ -23,25 +41,25 @@ async def plan_accounts(
     source: AllocationSource,
     clock: Clock,
     observer: Observer,
-) -> Mapping[AccountId, Plan | RebalancerError]:
+) -> Mapping[AccountId, Planned | RebalancerError]:
     """A plan for each account, or why it has none; one account's trouble is not another's.
 
     Raises:
         GatewayUnavailable, GatewayRefused: the gateway fails or says no to what concerns all accounts.
         Refused: in live trading, the clocks disagree (`CLOCK_SKEW`).
     """
-    allocations = await _fetch_allocations(accounts, source, observer)
+    fetched = await _fetch_allocations(accounts, source, observer)
     wanted = {
-        account.account_id: _queries(account, allocation)
+        account.account_id: _queries(account, targets.allocation)
         for account in accounts
-        if isinstance(allocation := allocations[account.account_id], Allocation)
+        if isinstance(targets := fetched[account.account_id], _Fetched)
     }
     snapshots = await take_snapshots(wanted, mode=mode, market=market, clock=clock, observer=observer)
-    plans: dict[AccountId, Plan | RebalancerError] = {}
+    plans: dict[AccountId, Planned | RebalancerError] = {}
     for account in accounts:
-        match allocations[account.account_id]:
-            case Allocation() as allocation:
-                plans[account.account_id] = _plan(account, allocation, snapshots[account.account_id])
+        match fetched[account.account_id]:
+            case _Fetched() as targets:
+                plans[account.account_id] = _plan(account, targets, snapshots[account.account_id])
             case error:
                 plans[account.account_id] = error
     return plans
@@ -49,7 +67,7 @@ async def plan_accounts(
 
 async def _fetch_allocations(
     accounts: Sequence[Account], source: AllocationSource, observer: Observer
-) -> Mapping[AccountId, Allocation | RebalancerError]:
+) -> Mapping[AccountId, _Fetched | RebalancerError]:
     for account in accounts:
         text = f"Fetching the targets of {account.account_id}"
         observer.notify(Notice(event="allocation.fetch", text=text, account=account.account_id))
@@ -58,9 +76,10 @@ async def _fetch_allocations(
     return {account_id: task.result() for account_id, task in tasks.items()}
 
 
-async def _fetch_allocation(account: Account, source: AllocationSource) -> Allocation | RebalancerError:
+async def _fetch_allocation(account: Account, source: AllocationSource) -> _Fetched | RebalancerError:
     try:
-        return parse_allocation(await source.fetch(account))
+        document = await source.fetch(account)
+        return _Fetched(document=document, allocation=parse_allocation(document))
     except (AllocationUnavailable, AllocationRejected) as error:
         return error
 
@@ -70,10 +89,11 @@ def _queries(account: Account, allocation: Allocation) -> Mapping[str, ContractQ
     return {symbol: account.policy.query(symbol) for symbol, weight in allocation.weights.items() if weight}
 
 
-def _plan(account: Account, allocation: Allocation, snapshot: Snapshot | RebalancerError) -> Plan | RebalancerError:
+def _plan(account: Account, targets: _Fetched, snapshot: Snapshot | RebalancerError) -> Planned | RebalancerError:
     if isinstance(snapshot, RebalancerError):
         return snapshot
     try:
-        return plan_rebalance(allocation, snapshot=snapshot, policy=account.policy)
+        plan = plan_rebalance(targets.allocation, snapshot=snapshot, policy=account.policy)
     except Refused as refusal:
         return refusal
+    return Planned(account=account, document=targets.document, snapshot=snapshot, plan=plan)

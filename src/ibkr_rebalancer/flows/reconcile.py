@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ibkr_rebalancer.core.errors import GatewayUnavailable, StorageFailed, UnknownOutcome
 from ibkr_rebalancer.core.notices import Notice, Severity
 from ibkr_rebalancer.core.order_book import OrderBook
-from ibkr_rebalancer.core.order_state import ABSENCE_S, needs_a_look
+from ibkr_rebalancer.core.order_state import ABSENCE_S, alarm, needs_a_look, order_state
 from ibkr_rebalancer.core.orders import is_ours
 from ibkr_rebalancer.core.portfolio import AccountId
 from ibkr_rebalancer.flows.docket import Docket
@@ -80,19 +80,27 @@ async def settle(docket: Docket, gate: OrderGate, *, patience: Patience, lost: b
             await _listen(docket, gate, until=ends, stop=lambda: _all_doubtful(docket))
             await _cancel(docket, gate, patience=patience)
             await _prove(docket, gate, patience=patience)
-            return
         except GatewayUnavailable:
             if lost and now() > ends + patience.link_s:
                 raise
             lost = True
+        else:
+            return
 
 
 def require_known(account: AccountId, docket: Docket) -> None:
-    """Check that every order has ended.
+    """Check that every order has ended, and that no more came of it than was asked.
 
     Raises:
-        UnknownOutcome: one has not (`ORDER_UNKNOWN`).
+        UnknownOutcome: one has not (`ORDER_UNKNOWN`), or more did (`ORDER_ALARM`).
     """
+    alarms = [said for order in docket.orders if (said := alarm(order, order_state(order))) is not None]
+    if alarms:
+        raise UnknownOutcome(
+            "ORDER_ALARM",
+            f"{' '.join(alarms)} Nothing else is sent for {account}.",
+            hint="Look for these orders in TWS or Client Portal, cancel what is still open, and correct the positions.",
+        )
     if not docket.open:
         return
     named = "; ".join(

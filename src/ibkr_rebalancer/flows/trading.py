@@ -6,14 +6,28 @@ Several accounts share one connection and one batch of quotes; the trouble of on
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TypeGuard, TypeVar
 
-from ibkr_rebalancer.core.admission import PLAN_STALE, require_admissible, require_same
-from ibkr_rebalancer.core.errors import GatewayUnavailable, Halted, RebalancerError, Refused, StorageFailed
-from ibkr_rebalancer.core.limits import activity_of, day_began
+from ibkr_rebalancer.core.checks import (
+    require_adopted,
+    require_no_foreign_orders,
+    require_same,
+    require_tradable_prices,
+)
+from ibkr_rebalancer.core.errors import (
+    Deferred,
+    GatewayUnavailable,
+    Halted,
+    RebalancerError,
+    Refused,
+    StorageFailed,
+)
+from ibkr_rebalancer.core.limits import activity_of, require_within_limits
 from ibkr_rebalancer.core.notices import Notice, Severity
 from ibkr_rebalancer.core.order_book import OrderBook
-from ibkr_rebalancer.core.plan import Plan
+from ibkr_rebalancer.core.orders import require_open
+from ibkr_rebalancer.core.plan import Plan, Side
 from ibkr_rebalancer.core.policy import Account
 from ibkr_rebalancer.core.portfolio import AccountId, TradingMode
 from ibkr_rebalancer.core.report import Report, RunStart, run_failure, run_start, unsent_report
@@ -24,8 +38,10 @@ from ibkr_rebalancer.flows.reconcile import PATIENCE, Patience, reconcile
 from ibkr_rebalancer.flows.snapshot import require_managed
 from ibkr_rebalancer.ports import AllocationSource, Clock, Controls, Gateway, GatewaySession, Ledger, Observer
 
-CONNECT_S = 15.0
-"""For the gateway, at the start of a run."""
+ACTIVITY_REACH = timedelta(days=2)
+"""How far back the orders are read that can belong to today."""
+
+STALE = "PLAN_STALE"
 
 CONCERNS_ALL = (GatewayUnavailable, Halted, StorageFailed)
 
@@ -67,6 +83,20 @@ class _Begun:
     book: OrderBook
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wish:
+    """What the owner wants of a run."""
+
+    confirm: Confirm | None
+    printed: Plan | None
+    adopt: bool
+
+    @property
+    def adopts(self) -> bool:
+        """Whether a person takes it on to sell real holdings that we never traded."""
+        return self.adopt or self.confirm is not None
+
+
 class TradingRun:
     """One run for some accounts."""
 
@@ -76,43 +106,48 @@ class TradingRun:
         self._patience = patience
 
     async def rebalance(
-        self, accounts: Sequence[Account], *, confirm: Confirm | None = None, printed: Plan | None = None
+        self,
+        accounts: Sequence[Account],
+        *,
+        confirm: Confirm | None = None,
+        printed: Plan | None = None,
+        adopt: bool = False,
     ) -> Mapping[AccountId, Report | RebalancerError]:
         """Rebalance each account: what came of it, or why nothing was sent.
 
         `confirm` is asked before anything is sent, and again when the plans are others by then. `printed`, a plan of
-        the only account, is carried out as it is, or refused if it is out of date.
+        the only account, is carried out as it is, or refused if it is out of date. With `adopt`, or when somebody
+        confirms, real holdings that we never traded may be sold too, from then on.
 
         Raises:
             GatewayUnavailable, GatewayRefused, Busy: the gateway fails before anything was sent.
             Halted: trading is halted.
             StorageFailed: the journal cannot be trusted.
         """
-        session = await self._ports.gateway.session(within_s=CONNECT_S)
+        session = await self._ports.gateway.session(within_s=0)
         with ExitStack() as held:
             begun = {a.account_id: await _or_error(self._begin(a, session, held)) for a in accounts}
             _raise_what_concerns_all(begun.values())
             runs = {account: run for account, run in begun.items() if isinstance(run, _Begun)}
-            ended = await self._rebalance(runs, session, confirm, printed)
+            ended = await self._rebalance(runs, session, _Wish(confirm=confirm, printed=printed, adopt=adopt))
         return {account: ended[account] if isinstance(run, _Begun) else run for account, run in begun.items()}
 
     async def _rebalance(
         self,
         runs: Mapping[AccountId, _Begun],
         session: GatewaySession,
-        confirm: Confirm | None,
-        printed: Plan | None,
+        wish: _Wish,
     ) -> Mapping[AccountId, Report | RebalancerError]:
         """From here on every run has an end, and the journal knows it."""
         try:
-            planned = await self._approved(runs, session, confirm, printed)
+            planned = await self._approved(runs, session, wish)
         except RebalancerError as error:
             for run in runs.values():
                 self._keep_end(run, error)
             raise
         ended: dict[AccountId, Report | RebalancerError] = {}
         for account, run in runs.items():
-            ended[account] = await _or_error(self._carry_out(run, planned[account]))
+            ended[account] = await _or_error(self._carry_out(run, planned[account], wish))
             self._keep_end(run, ended[account])
         return ended
 
@@ -134,7 +169,6 @@ class TradingRun:
             account.account_id,
             gate,
             ledger=ports.ledger,
-            clock=ports.clock,
             observer=ports.observer,
             patience=self._patience,
         )
@@ -148,20 +182,16 @@ class TradingRun:
         return _Begun(account=account, start=start, gate=gate, book=book)
 
     async def _approved(
-        self,
-        runs: Mapping[AccountId, _Begun],
-        session: GatewaySession,
-        confirm: Confirm | None,
-        printed: Plan | None,
+        self, runs: Mapping[AccountId, _Begun], session: GatewaySession, wish: _Wish
     ) -> Mapping[AccountId, Planned | RebalancerError | None]:
         """The plans that may be carried out; None of those that their owner declines."""
-        planned = await self._plan(runs, session)
-        if printed is not None:
-            return {account: _as_printed(printed, fresh) for account, fresh in planned.items()}
-        while confirm is not None and (shown := _with_trades(planned)):
-            if not await confirm([each.plan for each in shown.values()]):
+        planned = await self._plan(runs, session, wish)
+        if wish.printed is not None:
+            return {account: _as_printed(wish.printed, fresh) for account, fresh in planned.items()}
+        while wish.confirm is not None and (shown := _with_trades(planned)):
+            if not await wish.confirm([each.plan for each in shown.values()]):
                 return {account: None if account in shown else outcome for account, outcome in planned.items()}
-            fresh = await self._plan(runs, session)
+            fresh = await self._plan(runs, session, wish)
             checked = {account: _as_printed(each.plan, fresh[account]) for account, each in shown.items()}
             changes = [outcome for outcome in checked.values() if _is_stale(outcome)]
             if not changes:
@@ -172,9 +202,10 @@ class TradingRun:
         return planned
 
     async def _plan(
-        self, runs: Mapping[AccountId, _Begun], session: GatewaySession
+        self, runs: Mapping[AccountId, _Begun], session: GatewaySession, wish: _Wish
     ) -> Mapping[AccountId, Planned | RebalancerError]:
-        return await plan_accounts(
+        """Fresh plans, and of those that a check says no to the refusal."""
+        planned = await plan_accounts(
             [run.account for run in runs.values()],
             mode=self._occasion.mode,
             market=session.market,
@@ -182,33 +213,59 @@ class TradingRun:
             clock=self._ports.clock,
             observer=self._ports.observer,
         )
+        return {account: self._checked(runs[account], outcome, wish) for account, outcome in planned.items()}
 
-    async def _carry_out(self, run: _Begun, planned: Planned | RebalancerError | None) -> Report:
-        """Check the plan against everything that can say no, and carry it out."""
+    def _checked(
+        self, run: _Begun, planned: Planned | RebalancerError, wish: _Wish
+    ) -> Planned | RebalancerError:
+        if isinstance(planned, RebalancerError) or not planned.plan.trades:
+            return planned
+        try:
+            self._require_admissible(run, planned, wish)
+        except (Refused, Deferred) as no:
+            return no
+        return planned
+
+    def _require_admissible(self, run: _Begun, planned: Planned, wish: _Wish) -> None:
+        """Check the plan against everything that can say no before anything is sent, all or none.
+
+        Raises:
+            Deferred, Refused: something does.
+        """
+        ledger, account = self._ports.ledger, run.account.account_id
+        plan, snapshot, policy = planned.plan, planned.snapshot, run.account.policy
+        now = snapshot.taken_at
+        activity = activity_of(ledger.orders(account, since=now - ACTIVITY_REACH), day=now.date())
+        require_open(plan.trades, snapshot)
+        require_no_foreign_orders(plan, run.book.open_orders)
+        require_within_limits(plan, snapshot=snapshot, policy=policy, activity=activity)
+        require_tradable_prices(plan.trades, snapshot=snapshot, policy=policy)
+        if not wish.adopts:
+            adopted, traded = ledger.adopted(account), ledger.traded(account)
+            require_adopted(plan, mode=self._occasion.mode, traded=traded, adopted=adopted)
+
+    async def _carry_out(self, run: _Begun, planned: Planned | RebalancerError | None, wish: _Wish) -> Report:
+        """Send the plan, if it is one that may be sent."""
         if isinstance(planned, RebalancerError):
             raise planned
+        ports = self._ports
         if planned is None:
-            return unsent_report(run.start, outcome="declined", ended=self._ports.clock.now())
-        ledger, account = self._ports.ledger, run.account.account_id
-        ledger.keep_plan(run.start.run_id, document=planned.document, snapshot=planned.snapshot, plan=planned.plan)
-        if not planned.plan.trades:
-            return unsent_report(run.start, outcome="nothing-to-do", ended=self._ports.clock.now(), plan=planned.plan)
-        require_admissible(
-            planned.plan,
-            snapshot=planned.snapshot,
-            policy=run.account.policy,
-            mode=self._occasion.mode,
-            activity=activity_of(ledger.orders(account, since=day_began(planned.snapshot.taken_at))),
-            ours=frozenset(con_id for con_id, _ in ledger.traded(account)) | ledger.adopted(account),
-            open_orders=run.book.open_orders,
-        )
+            return unsent_report(run.start, outcome="declined", ended=ports.clock.now())
+        plan = planned.plan
+        ports.ledger.keep_plan(run.start.run_id, document=planned.document, snapshot=planned.snapshot, plan=plan)
+        if not plan.trades:
+            return unsent_report(run.start, outcome="nothing-to-do", ended=ports.clock.now(), plan=plan)
+        self._require_admissible(run, planned, wish)
+        if wish.adopts:
+            sold = [trade.con_id for trade in plan.trades if trade.side is Side.SELL]
+            ports.ledger.adopt(run.account.account_id, sold)
         execution = Execution(
             planned,
             run.start,
             run.gate,
-            ledger=ledger,
-            clock=self._ports.clock,
-            observer=self._ports.observer,
+            ledger=ports.ledger,
+            clock=ports.clock,
+            observer=ports.observer,
             patience=self._patience,
         )
         return await execution.run()
@@ -243,7 +300,7 @@ def _raise_what_concerns_all(outcomes: Iterable[object]) -> None:
 
 
 def _is_stale(outcome: Planned | RebalancerError) -> TypeGuard[Refused]:
-    return isinstance(outcome, Refused) and outcome.code == PLAN_STALE
+    return isinstance(outcome, Refused) and outcome.code == STALE
 
 
 def _with_trades(planned: Mapping[AccountId, Planned | RebalancerError]) -> Mapping[AccountId, Planned]:
@@ -255,7 +312,7 @@ def _as_printed(printed: Plan, fresh: Planned | RebalancerError) -> Planned | Re
     if isinstance(fresh, RebalancerError):
         return fresh
     try:
-        require_same(printed, fresh.plan, fresh.snapshot)
+        require_same(printed, fresh.snapshot)
     except Refused as stale:
         return stale
     return replace(fresh, plan=printed)

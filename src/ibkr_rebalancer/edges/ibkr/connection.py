@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ibkr_rebalancer.core.errors import Busy, GatewayUnavailable
 from ibkr_rebalancer.edges.ibkr.conversation import Conversation
+from ibkr_rebalancer.edges.ibkr.link import Link
 from ibkr_rebalancer.edges.ibkr.market import GatewayMarket
 from ibkr_rebalancer.edges.ibkr.news import OrderNews
 from ibkr_rebalancer.edges.ibkr.orders import GatewayOrders
@@ -59,6 +60,8 @@ class TradingGateway:
 
     market: MarketView
     desk: OrderDesk
+    link: Link
+    """Whether it can still be used."""
 
 
 @asynccontextmanager
@@ -91,6 +94,7 @@ async def open_desk(
             desk=GatewayOrders(
                 conversation, news, client_id=client_id, answer_s=answer_s, preview_s=deadlines.preview_s
             ),
+            link=conversation.link,
         )
     finally:
         await conversation.close()

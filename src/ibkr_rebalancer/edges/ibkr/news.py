@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from ibkr_rebalancer.core.order_book import Heard
 from ibkr_rebalancer.core.orders import OURS
 from ibkr_rebalancer.edges.ibkr.order_messages import (
     LIVE,
@@ -21,7 +22,6 @@ from ibkr_rebalancer.edges.ibkr.order_messages import (
     Stated,
     evidence_in,
 )
-from ibkr_rebalancer.ports import Heard
 
 EARLY = 100
 """Commissions kept for prints that may still come; those of other people's prints crowd each other out."""

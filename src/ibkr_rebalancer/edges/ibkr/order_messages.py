@@ -15,11 +15,11 @@ from ibkr_rebalancer.core.errors import GatewayUnavailable
 from ibkr_rebalancer.core.instruments import ConId
 from ibkr_rebalancer.core.money import decimal_of
 from ibkr_rebalancer.core.order_state import Commissioned, Completed, ErrorTold, Evidence, Executed, StatusTold
-from ibkr_rebalancer.core.orders import OrderIntent, OrderType
+from ibkr_rebalancer.core.orders import OpenOrder, OrderIntent, OrderType
 from ibkr_rebalancer.core.plan import Side
 from ibkr_rebalancer.core.portfolio import AccountId
 from ibkr_rebalancer.edges.ibkr.translate import number_of, rows_of
-from ibkr_rebalancer.ports import OpenOrder, WhatIf
+from ibkr_rebalancer.ports import WhatIf
 
 LIVE = -1
 """The request id of executions that nobody asked for: they happen now."""

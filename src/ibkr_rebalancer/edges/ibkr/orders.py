@@ -6,6 +6,7 @@ from datetime import datetime
 import ib_async
 
 from ibkr_rebalancer.core.errors import GatewayRefused, RebalancerError, Refused
+from ibkr_rebalancer.core.order_book import Heard, OrderBook
 from ibkr_rebalancer.core.orders import OrderIntent
 from ibkr_rebalancer.core.portfolio import AccountId
 from ibkr_rebalancer.edges.ibkr.answers import Question, Refusal, together
@@ -23,7 +24,7 @@ from ibkr_rebalancer.edges.ibkr.order_messages import (
 from ibkr_rebalancer.edges.ibkr.translate import rows_of
 from ibkr_rebalancer.edges.ibkr.troubles import LINK_DOWN
 from ibkr_rebalancer.edges.ibkr.wire import OrderWire
-from ibkr_rebalancer.ports import Heard, OrderBook, WhatIf
+from ibkr_rebalancer.ports import WhatIf
 
 FIGURES_S = 2.0
 """How long after a bare warning the figures of a preview may still come."""

@@ -1,0 +1,73 @@
+"""One connection to a gateway for trading, found again when it is lost: the same one if it mends, else a new one."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+
+from ibkr_rebalancer.core.errors import GatewayUnavailable
+from ibkr_rebalancer.edges.ibkr.connection import TradingGateway
+from ibkr_rebalancer.edges.ibkr.troubles import LINK_DOWN
+from ibkr_rebalancer.ports import GatewaySession
+
+SHORTEST_PAUSE_S = 0.25
+LONGEST_PAUSE_S = 10.0
+"""Between two tries, doubling from the one to the other."""
+
+Opener = Callable[[], AbstractAsyncContextManager[TradingGateway]]
+
+
+@asynccontextmanager
+async def open_line(opener: Opener) -> AsyncIterator["GatewayLine"]:
+    """A line that connects when it is first asked to, and ends with the block."""
+    line = GatewayLine(opener)
+    try:
+        yield line
+    finally:
+        await line.hang_up()
+
+
+class GatewayLine:
+    """A gateway that can be lost and found again."""
+
+    def __init__(self, opener: Opener) -> None:
+        self._opener = opener
+        self._open = AsyncExitStack()
+        self._gateway: TradingGateway | None = None
+
+    async def session(self, *, within_s: float) -> GatewaySession:
+        """The present connection if it is sound; else the same one once its link is back, or a new one.
+
+        It tries at least once, and again with growing pauses until the time is up.
+
+        Raises:
+            GatewayUnavailable: it was not to be had.
+            Busy: another process uses our client id (`CLIENT_ID_IN_USE`).
+        """
+        now = asyncio.get_running_loop().time
+        ends, pause_s = now() + within_s, SHORTEST_PAUSE_S
+        while True:
+            try:
+                return await self._connected()
+            except GatewayUnavailable:
+                pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+                left_s = ends - now()
+                if left_s <= 0:
+                    raise
+                await asyncio.sleep(min(left_s, pause_s * random.uniform(0.5, 1)))  # noqa: S311 (jitter, no secret)
+
+    async def hang_up(self) -> None:
+        """Leave the gateway."""
+        self._gateway = None
+        await self._open.aclose()
+
+    async def _connected(self) -> GatewaySession:
+        if self._gateway is not None:
+            trouble = self._gateway.link.trouble
+            if trouble.done() and trouble.result() is LINK_DOWN:
+                raise LINK_DOWN.during("it was to be used again")
+            if trouble.done():
+                await self.hang_up()
+        if self._gateway is None:
+            self._gateway = await self._open.enter_async_context(self._opener())
+        return GatewaySession(market=self._gateway.market, desk=self._gateway.desk)
