@@ -15,6 +15,7 @@ from ibkr_rebalancer.config.findings import unfit
 from ibkr_rebalancer.config.keys import BySymbol, Key, Section, decimal, matching, one_of, whole
 from ibkr_rebalancer.core.account_ids import ACCOUNT_ID
 from ibkr_rebalancer.core.addresses import is_loopback
+from ibkr_rebalancer.core.limits import LIMITS, Limit, Unit
 from ibkr_rebalancer.core.policy import Account, OrderType
 from ibkr_rebalancer.core.portfolio import TradingMode
 
@@ -109,6 +110,19 @@ def _check_contract(contract: Mapping[str, Any], line: int) -> None:
         )
 
 
+def _bound(limit: Limit[Any]) -> Key:
+    """What the bound of a limit may be."""
+    match limit.unit:
+        case Unit.COUNT:
+            return whole(1, 10_000, meaning=limit.meaning)
+        case Unit.SECONDS:
+            return decimal(1, 3600, meaning=limit.meaning)
+        case Unit.PERCENT:
+            return decimal(0, 10_000, meaning=limit.meaning)
+        case Unit.MONEY:
+            return decimal(1, LARGEST_INT, meaning=limit.meaning)
+
+
 CONTRACT = Section(
     keys={
         "con_id": whole(1, LARGEST_INT, meaning="Interactive Brokers' number of the contract"),
@@ -142,13 +156,7 @@ POLICY = Section(
             meaning="whether real money trades on live prices only; if false, limit orders may use delayed ones",
         ),
         "contracts": BySymbol(entry=CONTRACT),
-        "limits": Section(
-            keys={
-                "max_quote_age_s": decimal(
-                    1, 3600, meaning="how old, in seconds, a price may be that a plan is made from"
-                ),
-            }
-        ),
+        "limits": Section(keys={limit.name: _bound(limit) for limit in LIMITS}),
     }
 )
 """What `defaults:` may say for all accounts, and each account for itself."""

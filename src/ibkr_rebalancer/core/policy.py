@@ -22,10 +22,20 @@ class OrderType(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Bounds that a plan must keep."""
+    """Bounds that a plan must keep; `core.limits` says what each one measures."""
 
+    max_order_value: Decimal | None = None
+    """None: no bound."""
+    max_order_pct: Decimal = Decimal(110)
+    max_orders_per_plan: int = 200
+    max_orders_per_day: int = 500
+    max_turnover_pct: Decimal = Decimal(210)
+    max_daily_turnover_pct: Decimal = Decimal(450)
+    max_same_side_per_day: int = 8
+    max_gap_pct: Decimal = Decimal(30)
     max_quote_age_s: Decimal = Decimal(60)
-    """Seconds since we received a bid and ask; older ones are no base for a plan."""
+    max_spread_pct: Decimal = Decimal(3)
+    max_rejects: int = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,173 @@
+"""What must be so before orders are sent, beside hours and limits: prices, ownership, nobody else at work. Pure."""
+
+from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from decimal import Decimal
+
+from ibkr_rebalancer.core.errors import Refused
+from ibkr_rebalancer.core.instruments import ConId
+from ibkr_rebalancer.core.limits import price_breaches
+from ibkr_rebalancer.core.money import ZERO, to_cents
+from ibkr_rebalancer.core.orders import OURS, OpenOrder
+from ibkr_rebalancer.core.plan import Plan, Side, Skip, Trade
+from ibkr_rebalancer.core.policy import OrderType, Policy
+from ibkr_rebalancer.core.portfolio import Snapshot, TradingMode, belongs_to
+from ibkr_rebalancer.core.quotes import DataKind, Quote, prices_of
+
+CASH_TOLERANCE = Decimal("0.001")
+"""Of net liquidation: how far cash may move between a plan and its confirmation."""
+PRICE_TOLERANCE = Decimal("0.005")
+"""Of the planned price: how far a bid or ask may move until then."""
+
+
+def require_tradable_prices(trades: Sequence[Trade], *, snapshot: Snapshot, policy: Policy) -> None:
+    """Check that every trade has a price that real orders may be sent at, all or none.
+
+    Raises:
+        Refused: one has not; the code is that of the first (see `price_refusal`).
+    """
+    refusals = [refusal for trade in trades if (refusal := price_refusal(trade, snapshot=snapshot, policy=policy))]
+    if refusals:
+        sentences = " ".join(refusal.message for refusal in refusals)
+        none_sent = f"None of the {len(trades)} orders was sent."
+        raise Refused(refusals[0].code, f"{sentences} {none_sent}", hint=refusals[0].hint)
+
+
+def price_refusal(trade: Trade, *, snapshot: Snapshot, policy: Policy) -> Refused | None:
+    """Why a trade may not be sent at its present quote, or None.
+
+    Real money needs a bid and ask that make a market, and live ones unless the owner allows delayed ones for limit
+    orders; a paper account needs any price. What leaves something in the account also keeps the limits on prices.
+    The codes are `PRICE_MISSING`, `PRICE_CROSSED`, `PRICE_NOT_LIVE` and those of the limits.
+    """
+    quote = snapshot.quotes.get(trade.con_id)
+    if prices_of(quote) is None or quote is None:
+        return _missing(trade, "no price")
+    if not belongs_to(TradingMode.PAPER, snapshot.portfolio.account):
+        refusal = _unfit_for_real_money(trade, quote, policy)
+        if refusal is not None:
+            return refusal
+    breach = next(iter(price_breaches(trade, snapshot=snapshot, policy=policy)), None)
+    if breach is None:
+        return None
+    hint = f"Run the command again later; if this is how it trades, raise limits.{breach.limit} in accounts.yaml."
+    return Refused(breach.code, breach.sentence, hint=hint)
+
+
+def require_adopted(
+    plan: Plan, *, mode: TradingMode, traded: Collection[tuple[ConId, Side]], adopted: AbstractSet[ConId]
+) -> None:
+    """Check that what is sold is ours to sell: real holdings that we never traded need a person's word once.
+
+    Raises:
+        Refused: some are not (`FIRST_LIVE_SALE`), with the list.
+    """
+    ours = {con_id for con_id, _ in traded} | adopted
+    foreign = [trade for trade in plan.trades if trade.side is Side.SELL and trade.con_id not in ours]
+    if mode is TradingMode.PAPER or not foreign:
+        return
+    listed = ", ".join(f"{trade.quantity} {trade.symbol}" for trade in foreign)
+    raise Refused(
+        "FIRST_LIVE_SALE",
+        f"{plan.account} would sell holdings that were not bought here: {listed}. Nothing was sent.",
+        hint=f"Run `rebalancer execute {plan.account}` on a terminal and confirm, or once with --adopt.",
+    )
+
+
+def require_no_foreign_orders(plan: Plan, open_orders: Sequence[OpenOrder]) -> None:
+    """Check that nobody else has an order open in what the plan manages.
+
+    Raises:
+        Refused: somebody has (`FOREIGN_ORDER`).
+    """
+    managed = {line.con_id for line in _managed(plan)}
+    foreign = [
+        order
+        for order in open_orders
+        if order.account == plan.account and order.con_id in managed and not order.order_ref.startswith(OURS)
+    ]
+    if foreign:
+        listed = ", ".join(
+            f"{order.side.value} {order.remaining:f} {order.symbol} (client {order.client_id})" for order in foreign
+        )
+        raise Refused(
+            "FOREIGN_ORDER",
+            f"Somebody else has orders open in what this plan manages: {listed}. Nothing was sent.",
+            hint="Cancel them or wait until they are done, then run the command again.",
+        )
+
+
+def require_same(plan: Plan, fresh: Snapshot) -> None:
+    """Check that the account is still what the plan was made from: positions exactly, cash and prices nearly.
+
+    Raises:
+        Refused: something changed (`PLAN_STALE`).
+    """
+    changes = [*_changed_positions(plan, fresh), *_changed_cash(plan, fresh), *_changed_prices(plan, fresh)]
+    if changes:
+        raise Refused(
+            "PLAN_STALE",
+            f"Plan {plan.plan_id} is stale: {'; '.join(changes)}. Nothing was sent.",
+            hint="Look at the new plan, and confirm that one.",
+        )
+
+
+def _managed(plan: Plan) -> tuple[Trade | Skip, ...]:
+    return (*plan.trades, *plan.skips)
+
+
+def _unfit_for_real_money(trade: Trade, quote: Quote, policy: Policy) -> Refused | None:
+    if not quote.bid or not quote.ask or min(quote.bid, quote.ask) < 0:
+        return _missing(trade, "no bid and ask")
+    if quote.bid > quote.ask:
+        return Refused(
+            "PRICE_CROSSED",
+            f"{trade.symbol} is quoted with bid {quote.bid} above ask {quote.ask}.",
+            hint="Run the command again in a minute.",
+        )
+    delayed_will_do = policy.order_type is OrderType.LIMIT and not policy.require_live_data
+    if quote.data is not DataKind.LIVE and not (quote.data is DataKind.DELAYED and delayed_will_do):
+        return Refused(
+            "PRICE_NOT_LIVE",
+            f"The quote of {trade.symbol} is {quote.data.value}, and real money is at stake.",
+            hint="Subscribe this user to live data of its exchange; or, for delayed quotes, "
+            "set order_type: limit and require_live_data: false.",
+        )
+    if not quote.close and not trade.is_exit:
+        return _missing(trade, "no previous close to compare its price with")
+    return None
+
+
+def _missing(trade: Trade, what: str) -> Refused:
+    return Refused(
+        "PRICE_MISSING",
+        f"{trade.symbol} has {what}.",
+        hint="Check the market data subscription of this user (also that no other session holds it), "
+        "and run the command again.",
+    )
+
+
+def _changed_positions(plan: Plan, fresh: Snapshot) -> Iterator[str]:
+    planned = {line.con_id: (line.symbol, line.held) for line in _managed(plan)}
+    planned |= {line.con_id: (line.symbol, line.quantity) for line in plan.untouched}
+    found = {h.position.con_id: (h.position.symbol, ZERO) for h in fresh.portfolio.holdings}
+    for con_id, (symbol, held) in sorted((found | planned).items(), key=lambda item: item[1]):
+        now = fresh.portfolio.quantity(con_id)
+        if now != held:
+            yield f"{symbol} position was {held:f}, is now {now:f}"
+
+
+def _changed_cash(plan: Plan, fresh: Snapshot) -> Iterator[str]:
+    now = fresh.portfolio.balances.cash.get(plan.currency, ZERO)
+    if abs(now - plan.cash) > CASH_TOLERANCE * plan.net_liquidation:
+        yield f"cash was {to_cents(plan.cash)}, is now {to_cents(now)}"
+
+
+def _changed_prices(plan: Plan, fresh: Snapshot) -> Iterator[str]:
+    for trade in plan.trades:
+        prices, is_buy = prices_of(fresh.quotes.get(trade.con_id)), trade.side is Side.BUY
+        was = f"{trade.symbol} {'ask' if is_buy else 'bid'} was {trade.price:f}"
+        if prices is None:
+            yield f"{was}, is now missing"
+        elif abs((now := prices.ask if is_buy else prices.bid) - trade.price) > PRICE_TOLERANCE * trade.price:
+            yield f"{was}, is now {now:f}"
