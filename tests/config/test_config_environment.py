@@ -38,6 +38,7 @@ def test_nothing_set_gives_the_defaults() -> None:
         "ALLOCATIONS_API_KEY": None,
         "LOG_LEVEL": "INFO",
         "REBALANCER_CONFIG": None,
+        "REBALANCER_STATE": None,
     }
 
 
@@ -51,6 +52,7 @@ def test_everything_set() -> None:
         ALLOCATIONS_API_KEY="k",
         LOG_LEVEL="debug",
         REBALANCER_CONFIG="a.yaml",
+        REBALANCER_STATE="state",
     ) == {
         "IBKR_HOST": "ib-gateway",
         "IBKR_PORT": 4004,
@@ -60,6 +62,7 @@ def test_everything_set() -> None:
         "ALLOCATIONS_API_KEY": "k",
         "LOG_LEVEL": "DEBUG",
         "REBALANCER_CONFIG": Path("a.yaml"),
+        "REBALANCER_STATE": Path("state"),
     }
 
 
@@ -207,7 +210,7 @@ def test_a_name_like_one_of_ours_is_told(tmp_path: Path, name: str, meant: str) 
 
 
 def test_the_names_of_other_programs_are_not_ours_to_judge(tmp_path: Path) -> None:
-    others = ["IBKR_USERNAME", "IBKR_PASSWORD", "REALTIME_ENDPOINT", "REBALANCER_STATE", "TWS_USERID", "READ_ONLY_API"]
+    others = ["IBKR_USERNAME", "IBKR_PASSWORD", "REALTIME_ENDPOINT", "TWS_USERID", "READ_ONLY_API"]
 
     assert dotenv(tmp_path, "".join(f"{name}=x\n" for name in others)).warnings == ()
 

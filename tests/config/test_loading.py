@@ -108,6 +108,27 @@ def test_the_file_may_be_named_in_dotenv(cwd: Path) -> None:
     assert load(cwd).config_path == path
 
 
+def test_where_the_state_is_kept(cwd: Path, tmp_path: Path) -> None:
+    """Take away the best name for it, one after the other, and the next one counts; the folder need not be there."""
+    put(cwd)
+    environ = {"HOME": "/home/me", "XDG_STATE_HOME": str(tmp_path / "xdg"), "REBALANCER_STATE": "/srv/state"}
+
+    def state_path(state: Path | None = None) -> Path:
+        return load_settings(None, environ=environ, cwd=cwd, state=state).state_path
+
+    assert state_path(Path("here")) == cwd / "here"
+    assert state_path() == Path("/srv/state")
+    put_dotenv(cwd, "REBALANCER_STATE=there\n")
+    del environ["REBALANCER_STATE"]
+    assert state_path() == cwd / "there"
+    put_dotenv(cwd, "")
+    assert state_path() == tmp_path / "xdg" / "ibkr-rebalancer"
+    del environ["XDG_STATE_HOME"]
+    assert state_path() == Path("/home/me/.local/state/ibkr-rebalancer")
+    del environ["HOME"]
+    assert state_path() == Path("/var/lib/ibkr-rebalancer")
+
+
 def test_nothing_found_lists_where_it_was_looked_for(cwd: Path, system_folder: Path) -> None:
     error = refusal(cwd, HOME="/home/me")
 

@@ -1,13 +1,25 @@
 """The one encoding of our values."""
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
+from typing import Any, get_args
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.support.values import st_of
 
-from ibkr_rebalancer.core.documents import digest, document, encode, plain
-from ibkr_rebalancer.core.plan import Side
+from ibkr_rebalancer.core.documents import decode, digest, document, encode, encode_variant, plain
+from ibkr_rebalancer.core.instruments import ConId
+from ibkr_rebalancer.core.order_state import Evidence, OrderState, Resolved
+from ibkr_rebalancer.core.orders import OrderIntent
+from ibkr_rebalancer.core.plan import Plan, Side
+from ibkr_rebalancer.core.portfolio import Snapshot
+from ibkr_rebalancer.core.report import Report
+from ibkr_rebalancer.ports import Halt, RunStart
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +43,7 @@ class Sample:
         ({"b": 1, "a": Decimal(2)}, {"a": "2", "b": 1}),
         ({2: "x", 1: "y"}, {"1": "y", "2": "x"}),
         ((1, (2, [3])), [1, [2, [3]]]),
+        (frozenset({3, 1, 2}), [1, 2, 3]),
         (Sample(name="n", amount=None), {"name": "n", "amount": None}),
     ],
 )
@@ -61,3 +74,103 @@ def test_equal_values_have_one_digest_and_others_another() -> None:
     assert one == digest({"b": [1, 2], "a": Decimal("1.5")}, "x")
     assert len({one, digest({"a": Decimal("1.6"), "b": (1, 2)}, "x"), digest("x", {}), digest("x")}) == 4
     assert len(one) == 12
+
+
+KEPT = (RunStart, Snapshot, Plan, OrderIntent, OrderState, Report, Halt)
+"""What the journal keeps beside evidence."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grown:
+    """A value that had only a name when it was kept."""
+
+    name: str
+    since: int = 7
+    by_id: Mapping[ConId, Decimal | None] | None = None
+
+
+@pytest.mark.parametrize("kind", KEPT, ids=lambda kind: kind.__name__)
+@given(data=st.data())
+def test_what_is_kept_is_read_back_as_it_was(data: st.DataObject, kind: Any) -> None:
+    value = data.draw(st_of(kind))
+
+    assert decode(kind, through_text(encode(value))) == value
+
+
+@given(st_of(Evidence))
+def test_evidence_is_read_back_as_it_was(value: Evidence) -> None:
+    read = decode(Evidence, through_text(encode_variant(value)))
+
+    assert (read, type(read)) == (value, type(value))
+
+
+def test_all_evidence_is_told_apart_by_name() -> None:
+    assert [kind.__name__ for kind in get_args(Evidence)] == [
+        "Sent",
+        "StatusTold",
+        "Executed",
+        "Commissioned",
+        "ErrorTold",
+        "Completed",
+        "Missing",
+        "Resolved",
+    ], "journals hold these names: another one needs a new schema version"
+
+
+def test_a_variant_says_its_kind_first() -> None:
+    told = Resolved(at=datetime(2026, 11, 23, tzinfo=UTC), filled=3, note="seen in TWS")
+
+    assert list(encode_variant(told).items()) == [  # type: ignore[union-attr]
+        ("kind", "Resolved"),
+        ("at", "2026-11-23T00:00:00Z"),
+        ("filled", 3),
+        ("note", "seen in TWS"),
+    ]
+
+
+def test_a_field_may_be_added_if_it_has_a_default() -> None:
+    assert decode(Grown, {"name": "n"}) == Grown(name="n")
+    assert decode(Grown, {"name": "n", "by_id": {"5": None}}).by_id == {5: None}
+
+
+@pytest.mark.parametrize(
+    ("kind", "encoded"),
+    [
+        (Grown, {}),
+        (Grown, {"name": "n", "more": 1}),
+        (Grown, ["n"]),
+        (Grown, None),
+        (Grown, {"name": None}),
+        (Grown, {"name": 1}),
+        (Grown, {"name": "n", "since": True}),
+        (Grown, {"name": "n", "since": "7"}),
+        (Grown, {"name": "n", "since": 7.0}),
+        (Grown, {"name": "n", "by_id": {"x": None}}),
+        (Grown, {"name": "n", "by_id": []}),
+        (Decimal, 1),
+        (Decimal, "NaN"),
+        (Decimal, "1e"),
+        (datetime, "2026-11-23"),
+        (datetime, "2026-11-23T15:30:00"),
+        (datetime, "yesterday"),
+        (datetime, 5),
+        (Side, "HOLD"),
+        (tuple[int, ...], {}),
+        (tuple[int, ...], [1, "2"]),
+        (frozenset[int], 1),
+        (bool, 1),
+        (Evidence, {"at": "2026-11-23T15:30:00Z"}),
+        (Evidence, {"kind": "Rumoured", "at": "2026-11-23T15:30:00Z"}),
+        (Evidence, {"kind": ["Sent"], "at": "2026-11-23T15:30:00Z"}),
+        (Evidence, {"kind": "Resolved", "at": "2026-11-23T15:30:00Z"}),
+        (Evidence, "Sent"),
+        (Evidence, None),
+    ],
+)
+def test_what_is_not_the_json_of_such_a_value_is_refused(kind: Any, encoded: Any) -> None:
+    with pytest.raises(ValueError, match=" "):
+        decode(kind, encoded)
+
+
+def through_text(value: Any) -> Any:
+    return json.loads(json.dumps(value))

@@ -1,12 +1,13 @@
 """Which accounts a command works on, and what a symbol is asked for as."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
 from ibkr_rebalancer.core.errors import GatewayRefused, UsageError
 from ibkr_rebalancer.core.instruments import ConId, ContractQuery
-from ibkr_rebalancer.core.policy import Account, Policy, select_accounts
+from ibkr_rebalancer.core.policy import Account, Limits, Policy, config_digest, select_accounts
 from ibkr_rebalancer.core.portfolio import AccountId, TradingMode
 
 
@@ -66,3 +67,16 @@ def test_a_symbol_is_asked_for_as_the_owner_says_or_at_smart_in_dollars() -> Non
 @pytest.mark.parametrize(("reserve", "gate", "plain"), [("0", "0", True), ("0", "5", False), ("0.25", "0", False)])
 def test_plain_rounding_is_asked_for_by_no_reserve_and_no_gate(reserve: str, gate: str, plain: bool) -> None:
     assert Policy(cash_reserve_pct=Decimal(reserve), min_gain_bp=Decimal(gate)).rounds_to_nearest is plain
+
+
+def test_the_digest_of_an_account_tells_any_other_decision() -> None:
+    first = account("DU1")
+    others = [
+        account("DU2"),
+        replace(first, allocations_url="https://example.com/b"),
+        replace(first, policy=Policy(min_gain_bp=Decimal(6))),
+        replace(first, policy=Policy(limits=Limits(max_quote_age_s=Decimal(61)))),
+    ]
+
+    assert config_digest(account("DU1")) == config_digest(first)
+    assert len({config_digest(decided) for decided in (first, *others)}) == 5

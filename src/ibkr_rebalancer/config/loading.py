@@ -20,10 +20,14 @@ from ibkr_rebalancer.core.portfolio import TradingMode
 FILE_NAME = "accounts.yaml"
 USER_FOLDER = "ibkr-rebalancer"
 SYSTEM_FOLDER = Path("/etc/ibkr-rebalancer")
+SYSTEM_STATE = Path("/var/lib/ibkr-rebalancer")
+"""For a user without a home, such as a service's."""
 
 
-def load_settings(path: Path | None, *, environ: Mapping[str, str], cwd: Path) -> Settings:
+def load_settings(path: Path | None, *, environ: Mapping[str, str], cwd: Path, state: Path | None = None) -> Settings:
     """The settings of this run, from the accounts.yaml at `path` or the first of the usual places that has one.
+
+    `state` names the folder of the journal, and beats REBALANCER_STATE.
 
     Raises:
         ConfigError: something in it is missing, misspelt, out of range or contradicts something else.
@@ -32,7 +36,8 @@ def load_settings(path: Path | None, *, environ: Mapping[str, str], cwd: Path) -
     config_path, text = _first_file(_places(path, merged(environ, dotenvs), cwd))
     if not config_path.parent.samefile(cwd):
         dotenvs.append(read_dotenv(config_path.parent / ".env"))
-    variables = read_variables(merged(environ, dotenvs), cwd=cwd)
+    given = merged(environ, dotenvs)
+    variables = read_variables(given, cwd=cwd)
     accounts = _accounts(config_path, text)
     mode = variables["TRADING_MODE"]
     return Settings(
@@ -46,6 +51,7 @@ def load_settings(path: Path | None, *, environ: Mapping[str, str], cwd: Path) -
         allocations_api_key=variables["ALLOCATIONS_API_KEY"],
         log_level=variables["LOG_LEVEL"],
         config_path=config_path,
+        state_path=cwd / (state or variables["REBALANCER_STATE"] or _usual_state(given)),
         secrets=_secrets(variables, accounts),
         warnings=(*(w for dotenv in dotenvs for w in dotenv.warnings), *_exposures(dotenvs, mode)),
     )
@@ -63,6 +69,14 @@ def _places(path: Path | None, given: Mapping[str, Given], cwd: Path) -> list[Pa
     elif "HOME" in given:
         folders.append(Path(given["HOME"].text, ".config", USER_FOLDER))
     return [folder / FILE_NAME for folder in (*folders, SYSTEM_FOLDER)]
+
+
+def _usual_state(given: Mapping[str, Given]) -> Path:
+    if "XDG_STATE_HOME" in given:
+        return Path(given["XDG_STATE_HOME"].text, USER_FOLDER)
+    if "HOME" in given:
+        return Path(given["HOME"].text, ".local", "state", USER_FOLDER)
+    return SYSTEM_STATE
 
 
 def _first_file(places: Sequence[Path]) -> tuple[Path, str]:

@@ -54,6 +54,8 @@ class Settings:
     """One of `LOG_LEVELS`."""
     config_path: Path
     """The accounts.yaml that was read."""
+    state_path: Path
+    """The folder of the journal; it may not be there yet."""
     secrets: tuple[str, ...] = field(repr=False)
     """Every text that must not be seen in a log or message."""
     warnings: tuple[str, ...]
@@ -235,5 +237,6 @@ ENVIRONMENT: Mapping[str, Key] = {
         default="INFO",
     ),
     "REBALANCER_CONFIG": Key(meaning="the path of accounts.yaml", must="a path", read=Path),
+    "REBALANCER_STATE": Key(meaning="the folder where the journal is kept", must="a path", read=Path),
 }
 """Every variable we read. A secret one may be given as NAME_FILE instead: the path of a file that holds it."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import Enum
 
+from ibkr_rebalancer.core.documents import digest
 from ibkr_rebalancer.core.errors import GatewayRefused, UsageError
 from ibkr_rebalancer.core.instruments import ContractQuery
 from ibkr_rebalancer.core.portfolio import AccountId, TradingMode, belongs_to
@@ -75,6 +76,11 @@ class Account:
     allocations_url: str
     enabled: bool = True
     policy: Policy = field(default_factory=Policy)
+
+
+def config_digest(account: Account) -> str:
+    """A short name for all that the owner decided about the account: other decisions, other digest."""
+    return digest(account)
 
 
 def select_accounts(accounts: Sequence[Account], named: Sequence[str], *, mode: TradingMode) -> tuple[Account, ...]:
