@@ -8,24 +8,32 @@ It opens the edges that the settings name and hands them to the flows as ports. 
 """
 
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from ibkr_rebalancer.config.loading import load_settings
 from ibkr_rebalancer.config.schema import Settings
 from ibkr_rebalancer.core.errors import RebalancerError, UsageError
 from ibkr_rebalancer.core.notices import Notice, Severity
+from ibkr_rebalancer.core.order_state import OrderState
 from ibkr_rebalancer.core.plan import Plan
 from ibkr_rebalancer.core.policy import Account, select_accounts
 from ibkr_rebalancer.core.portfolio import AccountId, Portfolio, belongs_to
 from ibkr_rebalancer.core.report import Report, dry_run_report
 from ibkr_rebalancer.edges.allocations import HttpAllocations
 from ibkr_rebalancer.edges.host import SystemClock
-from ibkr_rebalancer.flows.rebalance import plan_accounts
+from ibkr_rebalancer.flows.rebalance import Planned, plan_accounts
+from ibkr_rebalancer.flows.reconcile import resolve_order
 from ibkr_rebalancer.flows.snapshot import read_portfolios
-from ibkr_rebalancer.ports import MarketView, Observer
+from ibkr_rebalancer.flows.trading import Confirm, Occasion, Ports, TradingRun
+from ibkr_rebalancer.ports import Halt, MarketView, Observer, RunRecord
+from ibkr_rebalancer.version import __version__
+
+if TYPE_CHECKING:  # what these stand on is heavy, and only trading needs it
+    from ibkr_rebalancer.edges.ibkr.line import GatewayLine
+    from ibkr_rebalancer.edges.journal.journal import Journal
 
 
 class Rebalancer:
@@ -36,7 +44,10 @@ class Rebalancer:
         self._observer = observer
         self._edges = edges
         self._market: MarketView | None = None
+        self._line: GatewayLine | None = None
+        self._open_journal: Journal | None = None
         self._clock = SystemClock()
+        self._source = HttpAllocations(api_key=settings.allocations_api_key)
 
     @classmethod
     @asynccontextmanager
@@ -81,14 +92,15 @@ class Rebalancer:
             RebalancerError: no account can have a plan.
         """
         chosen = self.select(*accounts)
-        return await plan_accounts(
+        planned = await plan_accounts(
             chosen,
             mode=self.settings.mode,
             market=await self._gateway(),
-            source=HttpAllocations(api_key=self.settings.allocations_api_key),
+            source=self._source,
             clock=self._clock,
             observer=self._observer,
         )
+        return {account: each.plan if isinstance(each, Planned) else each for account, each in planned.items()}
 
     async def portfolios(self, *accounts: str) -> Mapping[AccountId, Portfolio | RebalancerError]:
         """What each account holds, or why it cannot be read; no name means all enabled accounts.
@@ -99,16 +111,71 @@ class Rebalancer:
         chosen = [account.account_id for account in self.select(*accounts)]
         return await read_portfolios(chosen, market=await self._gateway(), observer=self._observer)
 
-    async def execute(self, plan: Plan, *, dry_run: bool = True) -> Report:
-        """Carry out a plan. This version knows only the dry run, which sends nothing.
+    async def execute(self, plan: Plan, *, adopt: bool = False) -> Report:
+        """Carry out this very plan, if positions, cash and prices are still what it was made from. It trades.
 
         Raises:
-            UsageError: `dry_run` is False.
+            RebalancerError: nothing was sent, and why; `PLAN_STALE` if something has changed.
         """
-        if not dry_run:
-            raise trading_is_not_here_yet()
-        now = self._clock.now()
-        return dry_run_report(plan, started=now, ended=now)
+        (account,) = self.select(plan.account)
+        (outcome,) = (await (await self._trading_run()).rebalance([account], printed=plan, adopt=adopt)).values()
+        if isinstance(outcome, RebalancerError):
+            raise outcome
+        return outcome
+
+    async def rebalance(
+        self, *accounts: str, confirm: Confirm | None = None, adopt: bool = False
+    ) -> Mapping[AccountId, Report | RebalancerError]:
+        """Plan each account and carry the plans out; no name means all enabled accounts. It trades.
+
+        `confirm` is asked before anything is sent. With `adopt`, or when it says yes, real holdings that we never
+        traded may be sold, from then on.
+
+        Raises:
+            RebalancerError: no account can be rebalanced; nothing was sent.
+        """
+        return await (await self._trading_run()).rebalance(self.select(*accounts), confirm=confirm, adopt=adopt)
+
+    def halt(self, reason: str) -> Halt:
+        """Let no order leave any more, from any process on the same state folder.
+
+        Raises:
+            StorageFailed: the journal cannot take it.
+        """
+        halt = Halt(at=self._clock.now(), reason=reason)
+        self._journal().halt(halt)
+        return halt
+
+    def halted(self) -> Halt | None:
+        """Why and since when trading is halted, if it is."""
+        return self._journal().halted()
+
+    def resume(self, reason: str) -> None:
+        """End a halt. Nothing is sent by it."""
+        self._journal().resume(at=self._clock.now(), reason=reason)
+
+    def resolve(self, order_ref: str, *, filled: int, note: str) -> OrderState:
+        """Take a person's word for what became of an order of unknown outcome.
+
+        Raises:
+            UsageError: there is no such order without an outcome (`ORDER_NOT_OPEN`), or `filled` is impossible.
+        """
+        return resolve_order(order_ref, filled=filled, note=note, ledger=self._journal(), clock=self._clock)
+
+    def runs(self, *, limit: int) -> Sequence[RunRecord]:
+        """The newest runs, newest first."""
+        return self._journal().runs(limit=limit)
+
+    def run(self, run_id: str) -> RunRecord:
+        """The run whose id begins like this.
+
+        Raises:
+            UsageError: there is none, or more than one (`RUN_UNKNOWN`).
+        """
+        record = self._journal().run(run_id)
+        if record is None:
+            raise UsageError("RUN_UNKNOWN", f"No one run has an id that begins with {run_id}.", hint="See rebalancer runs.")
+        return record
 
     async def dry_runs(self, *accounts: str) -> Mapping[AccountId, Report | RebalancerError]:
         """Plan each account and report the orders that would be sent; no name means all enabled accounts.
@@ -137,6 +204,41 @@ class Rebalancer:
             self._market = await self._edges.enter_async_context(gateway)
         return self._market
 
+    async def _trading_run(self) -> TradingRun:
+        journal = self._journal()
+        if self._line is None:
+            from ibkr_rebalancer.edges.ibkr.line import open_line
+
+            at = self.settings.gateway
+            self._line = await self._edges.enter_async_context(
+                open_line(
+                    host=at.host, port=at.port, client_id=at.client_id, clock=self._clock, observer=self._observer
+                )
+            )
+        return TradingRun(
+            Occasion(mode=self.settings.mode, trigger="command", code_version=__version__),
+            Ports(
+                gateway=self._line,
+                source=self._source,
+                ledger=journal,
+                controls=journal,
+                clock=self._clock,
+                observer=self._observer,
+            ),
+        )
+
+    def _journal(self) -> Journal:
+        """The journal of the state folder, opened by the first who needs it."""
+        if self._open_journal is None:
+            from ibkr_rebalancer.edges.journal.opening import open_journal
+
+            self._open_journal = self._edges.enter_context(
+                open_journal(
+                    self.settings.state_path, mode=self.settings.mode, clock=self._clock, observer=self._observer
+                )
+            )
+        return self._open_journal
+
 
 def settings_from(path: Path | str | None = None) -> Settings:
     """The settings of this process: its environment, .env and accounts.yaml.
@@ -145,15 +247,6 @@ def settings_from(path: Path | str | None = None) -> Settings:
         ConfigError: one of them is wrong, or there is no accounts.yaml.
     """
     return load_settings(Path(path) if path else None, environ=os.environ, cwd=Path.cwd())
-
-
-def trading_is_not_here_yet() -> UsageError:
-    """What a request to trade meets in this version."""
-    return UsageError(
-        "TRADING_NOT_AVAILABLE",
-        "This version does not send orders; trading comes with the next one. Nothing was sent.",
-        hint="Run the command with --dry-run to see the orders it would send.",
-    )
 
 
 class _Silence:

@@ -179,8 +179,8 @@ class Ledger(Protocol):
         """Those of the references that this journal has an intent for."""
         ...
 
-    def unsettled(self, account: AccountId) -> tuple[TrackedOrder, ...]:
-        """The orders of the account that have no outcome yet, oldest first."""
+    def unsettled(self, account: AccountId | None = None) -> tuple[TrackedOrder, ...]:
+        """The orders of the account, or of all accounts, that have no outcome yet, oldest first."""
         ...
 
     def orders(self, account: AccountId, *, since: datetime) -> tuple[TrackedOrder, ...]:

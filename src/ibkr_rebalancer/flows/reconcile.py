@@ -8,15 +8,15 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ibkr_rebalancer.core.errors import GatewayUnavailable, StorageFailed, UnknownOutcome
+from ibkr_rebalancer.core.errors import GatewayUnavailable, StorageFailed, UnknownOutcome, UsageError
 from ibkr_rebalancer.core.notices import Notice, Severity
-from ibkr_rebalancer.core.order_book import OrderBook
-from ibkr_rebalancer.core.order_state import ABSENCE_S, alarm, needs_a_look, order_state
+from ibkr_rebalancer.core.order_book import Heard, OrderBook
+from ibkr_rebalancer.core.order_state import ABSENCE_S, OrderState, Resolved, alarm, needs_a_look, order_state
 from ibkr_rebalancer.core.orders import is_ours
 from ibkr_rebalancer.core.portfolio import AccountId
 from ibkr_rebalancer.flows.docket import Docket
 from ibkr_rebalancer.flows.order_gate import OrderGate
-from ibkr_rebalancer.ports import Ledger, Observer
+from ibkr_rebalancer.ports import Clock, Ledger, Observer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +60,33 @@ async def reconcile(
     await settle(docket, gate, patience=patience, fill_s=patience.fill_s)
     require_known(account, docket)
     return await gate.look(docket)
+
+
+def resolve_order(order_ref: str, *, filled: int, note: str, ledger: Ledger, clock: Clock) -> OrderState:
+    """Take a person's word for what became of an order without an outcome.
+
+    Raises:
+        UsageError: there is no such order (`ORDER_NOT_OPEN`), or it cannot have filled so much (`USAGE`).
+    """
+    order = next((order for order in ledger.unsettled() if order.intent.order_ref == order_ref), None)
+    if order is None:
+        raise UsageError(
+            "ORDER_NOT_OPEN",
+            f"No order of ours with the reference {order_ref} is without an outcome.",
+            hint="See rebalancer runs for the references.",
+        )
+    intent = order.intent
+    least = order_state(order).filled
+    if not least <= filled <= intent.quantity:
+        raise UsageError(
+            "USAGE",
+            f"{intent.side.value} {intent.quantity} {intent.symbol} cannot have filled {filled} shares; "
+            f"{least} have been filled for certain.",
+            hint=f"Give a number from {least} to {intent.quantity}.",
+        )
+    docket = Docket([order], ledger=ledger)
+    docket.observe([Heard(order_ref=order_ref, evidence=Resolved(at=clock.now(), filled=filled, note=note))])
+    return order_state(docket.orders[0])
 
 
 async def settle(docket: Docket, gate: OrderGate, *, patience: Patience, lost: bool = False, fill_s: float) -> None:

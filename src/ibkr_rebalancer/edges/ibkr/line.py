@@ -6,20 +6,31 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 from ibkr_rebalancer.core.errors import GatewayUnavailable
-from ibkr_rebalancer.edges.ibkr.connection import TradingGateway
+from ibkr_rebalancer.core.notices import Notice
+from ibkr_rebalancer.edges.ibkr.connection import TradingGateway, open_desk
 from ibkr_rebalancer.edges.ibkr.troubles import LINK_DOWN
-from ibkr_rebalancer.ports import GatewaySession
+from ibkr_rebalancer.ports import Clock, GatewaySession, Observer
 
 SHORTEST_PAUSE_S = 0.25
 LONGEST_PAUSE_S = 10.0
 """Between two tries, doubling from the one to the other."""
 
+EXECUTE = 1
+"""Added to the configured client id by whoever executes plans; `watch` has the id itself, readers the next ones."""
+
 Opener = Callable[[], AbstractAsyncContextManager[TradingGateway]]
 
 
 @asynccontextmanager
-async def open_line(opener: Opener) -> AsyncIterator["GatewayLine"]:
-    """A line that connects when it is first asked to, and ends with the block."""
+async def open_line(
+    *, host: str, port: int, client_id: int, clock: Clock, observer: Observer
+) -> AsyncIterator["GatewayLine"]:
+    """A line to the gateway at `host:port` that connects when it is first asked to, and ends with the block."""
+
+    def opener() -> AbstractAsyncContextManager[TradingGateway]:
+        observer.notify(Notice(event="gateway.connect", text=f"Connecting to {host}:{port}"))
+        return open_desk(host=host, port=port, client_id=client_id + EXECUTE, clock=clock, observer=observer)
+
     line = GatewayLine(opener)
     try:
         yield line
