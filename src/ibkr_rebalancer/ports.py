@@ -16,7 +16,8 @@ from ibkr_rebalancer.core.plan import Plan, Side
 from ibkr_rebalancer.core.policy import Account
 from ibkr_rebalancer.core.portfolio import AccountId, Portfolio, Position, Snapshot
 from ibkr_rebalancer.core.quotes import Quote
-from ibkr_rebalancer.core.report import Report, RunFailure, RunStart
+from ibkr_rebalancer.core.report import Report
+from ibkr_rebalancer.core.runs import RunFailure, RunStart
 
 
 class MarketView(Protocol):

@@ -19,7 +19,8 @@ from ibkr_rebalancer.core.orders import OrderIntent, order_intents
 from ibkr_rebalancer.core.plan import Side, Trade
 from ibkr_rebalancer.core.portfolio import Snapshot
 from ibkr_rebalancer.core.purchases import Adjustment, cash_after_fills, plan_purchases, shrunk_purchase
-from ibkr_rebalancer.core.report import Report, RunStart, execution_report
+from ibkr_rebalancer.core.report import Report, execution_report
+from ibkr_rebalancer.core.runs import RunStart
 from ibkr_rebalancer.flows.docket import Docket
 from ibkr_rebalancer.flows.order_gate import OrderGate
 from ibkr_rebalancer.flows.rebalance import Planned

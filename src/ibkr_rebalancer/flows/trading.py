@@ -30,7 +30,8 @@ from ibkr_rebalancer.core.orders import require_open
 from ibkr_rebalancer.core.plan import Plan, Side
 from ibkr_rebalancer.core.policy import Account
 from ibkr_rebalancer.core.portfolio import AccountId, TradingMode
-from ibkr_rebalancer.core.report import Report, RunStart, run_failure, run_start, unsent_report
+from ibkr_rebalancer.core.report import Report, unsent_report
+from ibkr_rebalancer.core.runs import RunStart, run_failure, run_start
 from ibkr_rebalancer.flows.execution import Execution
 from ibkr_rebalancer.flows.order_gate import OrderGate
 from ibkr_rebalancer.flows.rebalance import Planned, plan_accounts
