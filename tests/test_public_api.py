@@ -28,7 +28,7 @@ from ibkr_rebalancer.core.report import RunMode
 
 __all__ = ["here"]
 
-HEAVY = {"aiohttp", "ib_async", "numpy", "pandas", "requests", "rich", "typer", "yaml", "dotenv"}
+HEAVY = {"aiohttp", "ib_async", "numpy", "pandas", "requests", "rich", "sqlalchemy", "typer", "yaml", "dotenv"}
 
 TRADING_WORDS = ("place", "cancel", "order", "submit", "trade", "buy", "sell", "exercise")
 
@@ -186,7 +186,10 @@ def test_other_names_are_not() -> None:
         ("from ibkr_rebalancer import Settings", {"dotenv", "yaml"}),
         ("from ibkr_rebalancer.cli import run; run(['--help'])", {"rich", "typer"}),
         ("from ibkr_rebalancer.cli import run; run(['plan', '--help'])", {"rich", "typer"}),
-        ("from ibkr_rebalancer.cli import run; run(['accounts'])", HEAVY - {"aiohttp", "ib_async", "numpy", "pandas"}),
+        (
+            "from ibkr_rebalancer.cli import run; run(['accounts'])",
+            HEAVY - {"aiohttp", "ib_async", "numpy", "pandas", "sqlalchemy"},
+        ),
         ("from ibkr_rebalancer.cli import run; run(['plan'])", HEAVY - {"aiohttp", "pandas"}),
     ],
 )

@@ -1,0 +1,194 @@
+"""A journal and small true values to keep in it: one account, one plan of two trades, orders numbered from 1.
+
+It imports little: the processes that tests start begin with it.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import event
+from tests.support.notation import NOW, allocation, allocation_body, con_id, snapshot
+
+from ibkr_rebalancer.core.errors import EXIT_DONE
+from ibkr_rebalancer.core.notices import Notice
+from ibkr_rebalancer.core.order_state import OrderState, OrderStatus, StatusTold
+from ibkr_rebalancer.core.orders import OrderIntent, OrderType
+from ibkr_rebalancer.core.plan import Side
+from ibkr_rebalancer.core.planner import plan_rebalance
+from ibkr_rebalancer.core.policy import Policy
+from ibkr_rebalancer.core.portfolio import AccountId, TradingMode
+from ibkr_rebalancer.core.report import OrderReport, Report, RunMode
+from ibkr_rebalancer.edges.journal.journal import Journal
+from ibkr_rebalancer.edges.journal.opening import open_journal
+from ibkr_rebalancer.ports import Clock, Halt, Heard, Observer, RunStart
+
+ACCOUNT = AccountId("DU1")
+RUN = "20261123T153000Z-a"
+HALT = Halt(at=NOW, reason="the owner is on holiday")
+
+TARGETS = "AAA 50; BBB 50"
+DOCUMENT = allocation_body({"AAA": Decimal("0.5"), "BBB": Decimal("0.5")})
+SNAPSHOT = snapshot("DU1 cash 1_000; 900 AAA @100; 100 BBB @100", targets=TARGETS)
+PLAN = plan_rebalance(allocation(TARGETS), snapshot=SNAPSHOT, policy=Policy())
+FILLED = OrderState(
+    status=OrderStatus.FILLED,
+    filled=10,
+    average_price=Decimal("99.95"),
+    commission=Decimal("1.00"),
+    reason="",
+    perm_ids=frozenset({7}),
+)
+
+
+class _Stopped:
+    """It is always `NOW`."""
+
+    def now(self) -> datetime:
+        return NOW
+
+
+class _Unheard:
+    """An observer that nobody asks."""
+
+    def notify(self, notice: Notice) -> None:
+        pass
+
+
+@contextmanager
+def opened(
+    folder: Path, *, mode: TradingMode = TradingMode.PAPER, clock: Clock | None = None, observer: Observer | None = None
+) -> Iterator[Journal]:
+    """The journal in `folder`; its clock stands at `NOW` unless given."""
+    with open_journal(folder, mode=mode, clock=clock or _Stopped(), observer=observer or _Unheard()) as journal:
+        yield journal
+
+
+def start(run_id: str = RUN, *, account: AccountId = ACCOUNT) -> RunStart:
+    return RunStart(
+        run_id=run_id,
+        account=account,
+        mode=RunMode.REBALANCE,
+        trigger="command",
+        started=NOW,
+        config_digest="0123456789ab",
+        code_version="0.1.0",
+    )
+
+
+def begin(journal: Journal, run_id: str = RUN, *, account: AccountId = ACCOUNT) -> None:
+    """A run up to its plan."""
+    journal.start_run(start(run_id, account=account))
+    journal.keep_plan(run_id, document=DOCUMENT, snapshot=SNAPSHOT, plan=PLAN)
+
+
+def intent(
+    number: int = 1,
+    *,
+    run_id: str = RUN,
+    account: AccountId = ACCOUNT,
+    symbol: str = "AAA",
+    side: Side = Side.SELL,
+) -> OrderIntent:
+    return OrderIntent(
+        order_ref=f"rb1-{number:016d}-1",
+        run_id=run_id,
+        plan_id=PLAN.plan_id,
+        account=account,
+        con_id=con_id(symbol),
+        symbol=symbol,
+        side=side,
+        quantity=10,
+        order_type=OrderType.LIMIT,
+        limit_price=Decimal("99.90"),
+        position_before=Decimal(900),
+        client_id=52,
+        expires_at=NOW + timedelta(hours=5),
+    )
+
+
+def told(number: int = 1, *, status: str = "Submitted", second: int = 0) -> Heard:
+    """The broker's word about an order."""
+    evidence = StatusTold(at=NOW + timedelta(seconds=second), status=status, filled=None, perm_id=7, why_held="")
+    return Heard(order_ref=intent(number).order_ref, evidence=evidence)
+
+
+def report(run_id: str = RUN) -> Report:
+    order = OrderReport(
+        order_ref=intent().order_ref,
+        symbol="AAA",
+        side=Side.SELL,
+        quantity=10,
+        filled=10,
+        average_price=Decimal("99.95"),
+        commission=Decimal("1.00"),
+        status="filled",
+        reason="",
+    )
+    return Report(
+        run_id=run_id,
+        account=ACCOUNT,
+        plan=PLAN,
+        mode=RunMode.REBALANCE,
+        trigger="command",
+        outcome="done",
+        exit_code=EXIT_DONE,
+        started=NOW,
+        ended=NOW + timedelta(seconds=2),
+        orders=(order,),
+    )
+
+
+def everything(journal: Journal) -> object:
+    """All that the journal answers about `ACCOUNT`, to be compared."""
+    return (
+        journal.runs(limit=1000),
+        journal.run(RUN),
+        journal.unsettled(ACCOUNT),
+        journal.orders(ACCOUNT, since=datetime(2000, 1, 1, tzinfo=UTC)),
+        journal.traded(ACCOUNT),
+        journal.adopted(ACCOUNT),
+        journal.pinned(),
+        journal.halted(),
+    )
+
+
+def fill(journal: Journal) -> None:
+    """Something of every kind: a run that ended, one that did not, orders with and without an outcome."""
+    begin(journal)
+    for number in (1, 2, 3):
+        journal.intend(intent(number, side=Side.BUY if number == 2 else Side.SELL))
+        journal.observe([told(number), told(number, status="Filled", second=1)])
+    journal.settle(intent(1).order_ref, FILLED)
+    journal.settle(intent(2).order_ref, replace(FILLED, status=OrderStatus.CANCELLED, filled=0, average_price=None))
+    journal.end_run(report())
+    journal.start_run(start("20261123T160000Z-b"))
+    journal.adopt(ACCOUNT, [con_id("AAA"), con_id("BBB")])
+    journal.pin({"AAA": con_id("AAA"), "BBB": con_id("BBB")})
+    journal.halt(HALT)
+
+
+def statements(journal: Journal, ask: Callable[[], object]) -> list[tuple[str, list[str]]]:
+    """The queries that a question is answered by, each with SQLite's plan for it."""
+    asked: list[tuple[str, Any]] = []
+
+    def note(*told: Any) -> None:
+        _, _, statement, parameters, *_ = told
+        if statement.startswith("SELECT"):
+            asked.append((statement, parameters))
+
+    event.listen(journal._engine, "before_cursor_execute", note)
+    ask()
+    event.remove(journal._engine, "before_cursor_execute", note)
+    with journal._engine.connect() as connection:
+        return [
+            (
+                statement,
+                [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)],
+            )
+            for statement, parameters in asked
+        ]

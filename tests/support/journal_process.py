@@ -1,0 +1,93 @@
+"""Another process at work on a journal: `python -m tests.support.journal_process DEED FOLDER`.
+
+`write` intends one order after the other, and tells each once it is kept; `hold` holds the account until standard
+input ends. Both say `ready` first. A RebalancerError is told as its code, and ends them.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+from tests.support.journal import ACCOUNT, begin, intent, opened
+from tests.support.notation import NOW
+
+from ibkr_rebalancer.core.errors import RebalancerError
+
+ROOT = Path(__file__).parents[2]
+
+
+class Process:
+    """The process, seen from the test."""
+
+    def __init__(self, popen: "subprocess.Popen[str]") -> None:
+        assert popen.stdin
+        assert popen.stdout
+        self.pid = popen.pid
+        self.stdin, self.stdout = popen.stdin, popen.stdout
+        self._popen = popen
+
+    def lines(self, number: int) -> list[str]:
+        """The next lines it says; fewer when it has ended."""
+        return [line.strip() for _, line in zip(range(number), self.stdout, strict=False)]
+
+    def end(self, by: int = signal.SIGKILL) -> list[str]:
+        """End it by a signal; all that it still had said."""
+        self._popen.send_signal(by)
+        rest = self.stdout.read().split()
+        self._popen.wait()
+        return rest
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Stop it in the middle of whatever it does, as a loss of power would, and let it go on after the block."""
+        os.kill(self.pid, signal.SIGSTOP)
+        os.waitpid(self.pid, os.WUNTRACED)
+        yield
+        os.kill(self.pid, signal.SIGCONT)
+
+
+@contextmanager
+def process(deed: str, folder: Path, *, under: Sequence[str] = ()) -> Iterator[Process]:
+    """The process, ready; `under` is a command that is to start it."""
+    command = [*under, sys.executable, "-m", "tests.support.journal_process", deed, str(folder)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=ROOT, bufsize=1) as popen:
+        started = Process(popen)
+        try:
+            yield started
+        finally:
+            started.end()
+
+
+def _write(folder: Path) -> None:
+    """Orders of a run of its own, numbered on from those that are there."""
+    with opened(folder) as journal:
+        first = len(journal.orders(ACCOUNT, since=NOW)) + 1
+        begin(journal, f"run from {first}")
+        _say("ready")
+        for number in count(first):
+            journal.intend(intent(number, run_id=f"run from {first}"))
+            _say(intent(number).order_ref)
+
+
+def _hold(folder: Path) -> None:
+    with opened(folder) as journal, journal.hold(ACCOUNT):
+        _say("ready")
+        sys.stdin.read()
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    try:
+        {"write": _write, "hold": _hold}[sys.argv[1]](Path(sys.argv[2]))
+    except RebalancerError as error:
+        _say(error.code)
