@@ -158,7 +158,7 @@ class Ledger(Protocol):
         """What the run decided, and all it decided it from."""
         ...
 
-    def intend(self, intents: Sequence[OrderIntent]) -> None:
+    def intend(self, *intents: OrderIntent) -> None:
         """Keep the decision to send these orders, all in one. A reference that is there already is a StorageFailed."""
         ...
 

@@ -32,7 +32,7 @@ class Docket:
         Raises:
             StorageFailed: they are not in the journal, so they must not be sent.
         """
-        self._ledger.intend(intents)
+        self._ledger.intend(*intents)
         self._orders |= {intent.order_ref: TrackedOrder(intent=intent, evidence=()) for intent in intents}
 
     def observe(self, heard: Sequence[Heard]) -> None:

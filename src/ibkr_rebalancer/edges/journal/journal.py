@@ -29,17 +29,20 @@ from sqlalchemy.exc import DBAPIError
 from ibkr_rebalancer.core.documents import encode, encode_variant
 from ibkr_rebalancer.core.errors import StorageFailed
 from ibkr_rebalancer.core.instruments import ConId
+from ibkr_rebalancer.core.order_book import Heard
 from ibkr_rebalancer.core.order_state import Evidence, OrderState, TrackedOrder
 from ibkr_rebalancer.core.orders import OrderIntent
 from ibkr_rebalancer.core.plan import Plan, Side
 from ibkr_rebalancer.core.portfolio import AccountId, Snapshot
 from ibkr_rebalancer.core.report import Report
+from ibkr_rebalancer.core.runs import RunFailure, RunStart
 from ibkr_rebalancer.edges.journal.account_lock import account_lock
 from ibkr_rebalancer.edges.journal.marker import Marker
 from ibkr_rebalancer.edges.journal.tables import (
     ROWS_KEPT,
     adoptions,
     evidence,
+    failures,
     halts,
     intents,
     outcomes,
@@ -53,7 +56,7 @@ from ibkr_rebalancer.edges.journal.tables import (
     written,
 )
 from ibkr_rebalancer.edges.journal.troubles import LOST, storage_failure
-from ibkr_rebalancer.ports import Clock, Halt, Heard, RunRecord, RunStart
+from ibkr_rebalancer.ports import Clock, Halt, RunRecord
 
 
 class Journal:
@@ -86,23 +89,24 @@ class Journal:
                 body=written(encode(plan)),
             )
 
-    def intend(self, intent: OrderIntent) -> None:
-        """Keep the decision to send an order, below the plan it comes from."""
-        ordered = f"{intent.side.value} {intent.quantity} {intent.symbol} ({intent.order_ref})"
-        with self._writing(f"{ordered} was not sent.") as connection:
-            of_plan = select(plans.c.id).join(runs).where(runs.c.run_id == intent.run_id)
-            _add(
-                connection,
-                intents,
-                of_plan=connection.execute(of_plan.where(plans.c.plan_id == intent.plan_id)).scalar_one_or_none(),
-                order_ref=intent.order_ref,
-                account=intent.account,
-                con_id=intent.con_id,
-                side=intent.side.value,
-                kept_at=_in_order(self._clock.now()),
-                body=written(encode(intent)),
-            )
-        self._maybe_working.add(intent.order_ref)
+    def intend(self, *order_intents: OrderIntent) -> None:
+        """Keep the decision to send these orders, all or none, below the plan they come from."""
+        ordered = ", ".join(f"{i.side.value} {i.quantity} {i.symbol} ({i.order_ref})" for i in order_intents)
+        with self._writing(f"Not sent: {ordered}.") as connection:
+            for intent in order_intents:
+                of_plan = select(plans.c.id).join(runs).where(runs.c.run_id == intent.run_id)
+                _add(
+                    connection,
+                    intents,
+                    of_plan=connection.execute(of_plan.where(plans.c.plan_id == intent.plan_id)).scalar_one_or_none(),
+                    order_ref=intent.order_ref,
+                    account=intent.account,
+                    con_id=intent.con_id,
+                    side=intent.side.value,
+                    kept_at=_in_order(self._clock.now()),
+                    body=written(encode(intent)),
+                )
+        self._maybe_working.update(intent.order_ref for intent in order_intents)
 
     def observe(self, heard: Sequence[Heard]) -> None:
         """Keep evidence about our orders; what is there already, word for word, is not kept twice.
@@ -131,10 +135,21 @@ class Journal:
         with self._writing(f"The report of run {report.run_id} is not kept.") as connection:
             _add(connection, reports, of_run=_run(connection, report.run_id), body=written(encode(report)))
 
-    def unsettled(self, account: AccountId) -> tuple[TrackedOrder, ...]:
-        """The orders of the account that have no outcome yet, oldest first."""
-        has_outcome = exists().where(outcomes.c.of_intent == intents.c.id)
-        open_ones = select(intents.c.id).where(intents.c.account == account, ~has_outcome)
+    def fail_run(self, failure: RunFailure) -> None:
+        """Keep that a run ended before anything was sent, and why."""
+        with self._writing(f"The end of run {failure.run_id} is not kept.") as connection:
+            _add(connection, failures, of_run=_run(connection, failure.run_id), body=written(encode(failure)))
+
+    def known(self, order_refs: Collection[str]) -> frozenset[str]:
+        """Those of the references that this journal has an intent for."""
+        with self._reading() as connection:
+            return frozenset(ref for ref in order_refs if _intent(connection, ref) is not None)
+
+    def unsettled(self, account: AccountId | None = None) -> tuple[TrackedOrder, ...]:
+        """The orders of the account, or of all accounts, that have no outcome yet, oldest first."""
+        open_ones = select(intents.c.id).where(~exists().where(outcomes.c.of_intent == intents.c.id))
+        if account is not None:
+            open_ones = open_ones.where(intents.c.account == account)
         with self._reading() as connection:
             ids = connection.execute(open_ones).scalars().all()
             return _tracked(connection, intents.c.id.in_(ids)) if ids else ()
@@ -299,11 +314,16 @@ def _record(connection: Connection, run: RowMapping) -> RunRecord:
     """A run with all that came of it; of several plans the one it was begun with."""
     its_plans = select(plans).where(plans.c.of_run == run["id"]).order_by(plans.c.id)
     first = next(iter(_rows(connection, its_plans.limit(1))), None)
-    report = next(iter(_rows(connection, select(reports).where(reports.c.of_run == run["id"]))), None)
+    report, failure = (_end(connection, table, run) for table in (reports, failures))
     return RunRecord(
         start=read(RunStart, run["body"]),
         document=first["document"] if first else None,
         plan=read(Plan, first["body"]) if first else None,
         orders=_tracked(connection, intents.c.of_plan.in_(select(plans.c.id).where(plans.c.of_run == run["id"]))),
         report=read(Report, report["body"]) if report else None,
+        failure=read(RunFailure, failure["body"]) if failure else None,
     )
+
+
+def _end(connection: Connection, table: Table, run: RowMapping) -> RowMapping | None:
+    return next(iter(_rows(connection, select(table).where(table.c.of_run == run["id"]))), None)

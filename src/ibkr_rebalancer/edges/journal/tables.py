@@ -90,6 +90,8 @@ outcomes = _history("outcomes", _parent(intents), _text("body"), UniqueConstrain
 
 reports = _history("reports", _parent(runs, unique=True), _text("body"))
 
+failures = _history("failures", _parent(runs, unique=True), _text("body"))
+
 halts = _history("halts", Column("halted", Boolean, nullable=False), _text("body"))
 """Every halt and every resume; the newest row counts."""
 
