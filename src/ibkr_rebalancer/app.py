@@ -174,7 +174,9 @@ class Rebalancer:
         """
         record = self._journal().run(run_id)
         if record is None:
-            raise UsageError("RUN_UNKNOWN", f"No one run has an id that begins with {run_id}.", hint="See rebalancer runs.")
+            raise UsageError(
+                "RUN_UNKNOWN", f"No one run has an id that begins with {run_id}.", hint="See rebalancer runs."
+            )
         return record
 
     async def dry_runs(self, *accounts: str) -> Mapping[AccountId, Report | RebalancerError]:

@@ -105,7 +105,9 @@ class Execution:
         smaller = [again for intent in refused if (again := shrunk(intent)) is not None]
         if smaller:
             self._require_clear_sight()
-            self._warn("orders.shrink", f"{len(smaller)} purchases were refused for lack of funds; sending smaller ones")
+            self._warn(
+                "orders.shrink", f"{len(smaller)} purchases were refused for lack of funds; sending smaller ones"
+            )
             await self._send(smaller)
 
     async def _preview(self, purchases: Sequence[Trade]) -> None:
