@@ -30,6 +30,7 @@ FAULTS: list[Document] = [
     {"hold": {"why": "locate"}},
     {"partial": {"shares": 3}},
     {"cancelled": {"ms": 20}},
+    {"cancel_late": {"ms": 8}},
     {"fill_on_cancel": {}},
     {"fill_on_cancel": {"shares": 2}},
     {"late_fill": {"ms": 7}},

@@ -100,6 +100,31 @@ def test_the_broker_comes_too_late_for_what_is_filled() -> None:
     assert trader.wait(milliseconds=50) == []
 
 
+def test_cancel_late_works_until_then() -> None:
+    trader = trader_with(order_fault("cancel_late", parameters={"ms": 50}))
+    trader.buy(limit="98")
+    assert trader.cancel() == []
+    assert trader.wait(milliseconds=49) == []
+    assert trader.order().working
+    assert trader.wait(milliseconds=1) == CANCELLED
+
+
+def test_cancel_late_may_come_too_late() -> None:
+    trader = trader_with(order_fault("cancel_late", parameters={"ms": 50}))
+    trader.buy(limit="98")
+    trader.cancel()
+    assert trader.change(market={"AAA": {"ask": "97"}})[1] == "1 Filled 10/10"
+    assert trader.wait(milliseconds=50) == ["1 error 10148"]
+
+
+def test_cancel_late_without_a_time_is_never() -> None:
+    trader = trader_with(order_fault("cancel_late"))
+    trader.buy(limit="98")
+    assert trader.cancel() == []
+    assert trader.wait(hours=1) == []
+    assert trader.order().working
+
+
 def test_fill_on_cancel_wins_the_race() -> None:
     trader = trader_with(order_fault("fill_on_cancel"))
     assert trader.buy() == WORKING
