@@ -159,7 +159,7 @@ async def _trade(ib: IB) -> list[Trade]:
     await until(ib, cancelled.isDone)
     swept = [ib.placeOrder(contract_of(wanted), order_of(wanted)) for wanted in SWEPT]
     await until(ib, lambda: all(trade.orderStatus.status == "Submitted" for trade in swept))
-    ib.reqGlobalCancel()
+    ib.reqGlobalCancel()  # type: ignore[no-untyped-call]  # of the library
     await until(ib, lambda: all(trade.isDone() for trade in swept))
     refused = ib.placeOrder(contract_of(REFUSED), order_of(REFUSED))
     await until(ib, lambda: refused.orderStatus.status == "Inactive")
@@ -176,16 +176,11 @@ def contract_of(wanted: Wanted) -> Contract:
 
 
 def order_of(wanted: Wanted) -> Order:
-    limit = {} if wanted.limit is None else {"lmtPrice": wanted.limit}
-    return Order(
-        action="BUY",
-        totalQuantity=wanted.quantity,
-        orderType="LMT" if limit else "MKT",
-        tif="DAY",
-        account="DU1",
-        orderRef=wanted.ref,
-        **limit,
-    )
+    order = Order(action="BUY", totalQuantity=wanted.quantity, orderType="MKT", tif="DAY")
+    order.account, order.orderRef = "DU1", wanted.ref
+    if wanted.limit is not None:
+        order.orderType, order.lmtPrice = "LMT", wanted.limit
+    return order
 
 
 def ending(trade: Trade) -> tuple[object, ...]:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
+from itertools import count
 from typing import Any
 
 from ibapi.client import EClient
@@ -90,6 +91,7 @@ class Client:
         self.ib = Recorder()
         EClient.__init__(self.ib, wrapper=self.ib)
         self.ib.answers = queue.Queue()
+        self.order_ids = count(1)
 
     def until(self, *ends: str) -> list[Answer]:
         """All answers up to the first of these, itself included."""
@@ -98,12 +100,12 @@ class Client:
             answers.append(self.ib.answers.get(timeout=DEADLINE_S))
         return answers
 
-    def until_said(self, name: str, *, count: int = 1, **said: Any) -> list[Answer]:
+    def until_said(self, name: str, *, times: int = 1, **said: Any) -> list[Answer]:
         """All answers up to so many of this name that say this, by the order of its arguments."""
         answers: list[Answer] = []
-        while count:
+        while times:
             answers.append(self.ib.answers.get(timeout=DEADLINE_S))
-            count -= answers[-1][0] == name and said.items() <= named(*answers[-1]).items()
+            times -= answers[-1][0] == name and said.items() <= named(*answers[-1]).items()
         return answers
 
     def until_error(self, request: int) -> tuple[int, str]:
@@ -264,8 +266,8 @@ def observe_trading(port: int, *, leave: Callable[[], None]) -> Trading:
     """Blocks: call it on a thread."""
     with connected(port, leave=leave) as client:
         refs, told = _trade(client)
-        preview = _preview(client, refs)
-        told += _place(client, LEFT_OPEN, refs)
+        preview = _preview(client)
+        _place(client, LEFT_OPEN, refs)
         told += client.until_said("orderStatus", status="Submitted")
     with connected(port, leave=leave) as client:
         client.until("nextValidId")
@@ -302,36 +304,33 @@ def observe_trading(port: int, *, leave: Callable[[], None]) -> Trading:
 def _trade(client: Client) -> tuple[dict[int, str], list[Answer]]:
     """All but the last order, each to its end; the references by number, and what was told."""
     refs: dict[int, str] = {}
-    first = every(client.until("nextValidId"), "nextValidId")[0][0]
-    refs[first - 1] = ""
-    told = _place(client, TWO_PARTS, refs)
-    told += client.until_said("commissionAndFeesReport", count=2)
-    told += _place(client, CANCELLED, refs)
+    ((first,),) = every(client.until("nextValidId"), "nextValidId")
+    client.order_ids = count(first)
+    _place(client, TWO_PARTS, refs)
+    told = client.until_said("commissionAndFeesReport", times=2)
+    _place(client, CANCELLED, refs)
     told += client.until_said("orderStatus", status="Submitted")
     client.ib.cancelOrder(max(refs), OrderCancel())
     told += client.until_said("error", errorCode=202)
     for wanted in SWEPT:
-        told += _place(client, wanted, refs)
+        _place(client, wanted, refs)
         told += client.until_said("orderStatus", status="Submitted")
     client.ib.reqGlobalCancel(OrderCancel())
-    told += client.until_said("error", errorCode=202, count=2)
-    told += _place(client, REFUSED, refs)
-    told += client.until_said("orderStatus", status="Inactive")
-    return refs, told
+    told += client.until_said("error", errorCode=202, times=2)
+    _place(client, REFUSED, refs)
+    return refs, [*told, *client.until_said("orderStatus", status="Inactive")]
 
 
-def _place(client: Client, wanted: Wanted, refs: dict[int, str]) -> list[Answer]:
-    """Under the next number; nothing is told yet."""
-    number = max(refs) + 1
+def _place(client: Client, wanted: Wanted, refs: dict[int, str]) -> None:
+    number = next(client.order_ids)
     refs[number] = wanted.ref
     client.ib.placeOrder(number, contract("", con_id=wanted.con_id), order_of(wanted))
-    return []
 
 
-def _preview(client: Client, refs: dict[int, str]) -> tuple[Any, ...]:
+def _preview(client: Client) -> tuple[Any, ...]:
     asked = order_of(PREVIEWED)
     asked.whatIf = True
-    client.ib.placeOrder(max(refs) + 1, contract("", con_id=PREVIEWED.con_id), asked)
+    client.ib.placeOrder(next(client.order_ids), contract("", con_id=PREVIEWED.con_id), asked)
     ((_, _, _, state),) = every(client.until("openOrder"), "openOrder")
     return (
         *(float(state.initMarginChange), float(state.initMarginAfter), float(state.equityWithLoanChange)),

@@ -124,9 +124,9 @@ class Connection(asyncio.Protocol):
         for output in outputs:
             match output:
                 case Send(message=message, delay_ms=delay_ms):
-                    payload = frame(join_fields(message.fields))
-                    self._note({"dir": "out", "message": message.layout.name, "fields": message.fields})
-                    self._later(delay_ms, payload)
+                    fields = message.fields
+                    self._note({"dir": "out", "message": message.layout.name, "fields": fields})
+                    self._later(delay_ms, frame(join_fields(fields)))
                 case SendBytes(payload=payload):
                     self._note({"dir": "out", "message": "garbage", "fields": [payload.hex()]})
                     self._later(0, payload)
