@@ -182,6 +182,7 @@ class Conversation(Generic[W_co]):
             await self._until(waiting, timeout_s=timeout_s)
         finally:
             waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
 
     def whole(self, answer: Answer, *, about: str, deadline_s: float) -> list[object]:
         """The rows of an answer that is complete.
@@ -235,12 +236,10 @@ class Conversation(Generic[W_co]):
 
     async def _room(self, occupation: str) -> None:
         """Wait until the library would not hold a message back."""
-        self.link.require_sound(occupation)
-        trouble = self.link.trouble
+        self.link.require_informed(occupation)
         while (held_s := self._held_back_s()) > 0:
-            await asyncio.wait({trouble}, timeout=held_s)
-            if trouble.done():
-                raise trouble.result().during(occupation)
+            await asyncio.wait({self.link.trouble}, timeout=held_s)
+            self.link.require_informed(occupation)
 
     def _held_back_s(self) -> float:
         """How long the library would hold a message back that is given to it now, or at least the first before it."""
