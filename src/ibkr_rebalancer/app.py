@@ -7,11 +7,12 @@
 It opens the edges that the settings name and hands them to the flows as ports. The command line uses nothing else.
 """
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from ibkr_rebalancer.config.loading import load_settings
 from ibkr_rebalancer.config.schema import Settings
@@ -25,17 +26,21 @@ from ibkr_rebalancer.edges.allocations import HttpAllocations
 from ibkr_rebalancer.edges.host import SystemClock
 from ibkr_rebalancer.flows.rebalance import plan_accounts
 from ibkr_rebalancer.flows.snapshot import read_portfolios
-from ibkr_rebalancer.ports import MarketView, Observer
+from ibkr_rebalancer.ports import Observer
+
+if TYPE_CHECKING:
+    from ibkr_rebalancer.edges.ibkr.market import GatewayMarket
 
 
 class Rebalancer:
-    """One session: settings, and a gateway connection that is made when the first question needs it."""
+    """One session: settings, and a gateway connection that is made when a question needs it."""
 
-    def __init__(self, settings: Settings, observer: Observer, edges: AsyncExitStack) -> None:
+    def __init__(self, settings: Settings, observer: Observer, connection: AsyncExitStack) -> None:
         self.settings = settings
         self._observer = observer
-        self._edges = edges
-        self._market: MarketView | None = None
+        self._connection = connection
+        self._connecting = asyncio.Lock()
+        self._market: GatewayMarket | None = None
         self._clock = SystemClock()
 
     @classmethod
@@ -49,8 +54,8 @@ class Rebalancer:
             ConfigError: accounts.yaml or the environment is wrong.
         """
         settings = source if isinstance(source, Settings) else settings_from(source)
-        async with AsyncExitStack() as edges:
-            yield cls(settings, observer or _Silence(), edges)
+        async with AsyncExitStack() as connection:
+            yield cls(settings, observer or _Silence(), connection)
 
     def select(self, *named: str) -> tuple[Account, ...]:
         """The named accounts, or all enabled ones of the trading mode; those passed over are told to the observer."""
@@ -124,18 +129,26 @@ class Rebalancer:
             for account, plan in plans.items()
         }
 
-    async def _gateway(self) -> MarketView:
-        """The gateway, connected by the first question that needs it."""
-        if self._market is None:
-            from ibkr_rebalancer.edges.ibkr.connection import open_gateway
+    async def _gateway(self) -> "GatewayMarket":
+        """The gateway: connected by the first question, and again by the next one after a connection has failed.
 
-            at = self.settings.gateway
-            self._observer.notify(Notice(event="gateway.connect", text=f"Connecting to {at.host}:{at.port}"))
-            gateway = open_gateway(
-                host=at.host, port=at.port, client_id=at.client_id, clock=self._clock, observer=self._observer
-            )
-            self._market = await self._edges.enter_async_context(gateway)
+        Questions that are still under way on the failed one end with an error.
+        """
+        async with self._connecting:
+            if self._market is None or not self._market.is_of_use:
+                await self._connection.aclose()
+                self._market = await self._connect()
         return self._market
+
+    async def _connect(self) -> "GatewayMarket":
+        from ibkr_rebalancer.edges.ibkr.connection import open_gateway
+
+        at = self.settings.gateway
+        self._observer.notify(Notice(event="gateway.connect", text=f"Connecting to {at.host}:{at.port}"))
+        gateway = open_gateway(
+            host=at.host, port=at.port, client_id=at.client_id, clock=self._clock, observer=self._observer
+        )
+        return await self._connection.enter_async_context(gateway)
 
 
 def settings_from(path: Path | str | None = None) -> Settings:

@@ -108,10 +108,14 @@ class Conversation:
         Raises:
             OSError: nothing listens there.
         """
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + deadline_s
         connecting = asyncio.ensure_future(self._client.connectAsync(host, port, client_id, timeout=None))
         try:
-            either: set[asyncio.Future[Any]] = {connecting, self._trouble}
-            await asyncio.wait(either, timeout=deadline_s, return_when=asyncio.FIRST_COMPLETED)
+            # A link that is lost and back before anybody looks has left a new, unmet trouble behind.
+            while not (connecting.done() or self._trouble.done()) and (left_s := ends - loop.time()) > 0:
+                either: set[asyncio.Future[Any]] = {connecting, self._trouble}
+                await asyncio.wait(either, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
             if self._trouble.done():
                 return self._trouble.result()
             if not connecting.done():
@@ -121,6 +125,17 @@ class Conversation:
         finally:
             connecting.cancel()
             await asyncio.gather(connecting, return_exceptions=True)
+
+    @property
+    def is_of_use(self) -> bool:
+        """Whether another question may yet be answered here.
+
+        A lost link mends itself. A connection that is gone does not; nor does one whose gateway owes an answer, which
+        may never come.
+        """
+        if self._trouble.done():
+            return self._trouble.result() is LINK_DOWN
+        return not self._owed
 
     async def close(self) -> None:
         """Leave. Requests still under way end with an error."""
@@ -143,6 +158,7 @@ class Conversation:
             GatewayRefused: the gateway says no.
         """
         async with self._unnumbered:
+            self._require_sound(about)
             if kind in self._owed:
                 raise UNANSWERED.during(f"{about} was to be read")
             answer = await self._exchange(kind, lambda: send(self._wire), about=about, deadline_s=deadline_s)
