@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from tests.support.notation import allocation_body
-from tests.support.trading_scene import DU1, TradingScene
+from tests.support.trading_scene import TradingScene
 from tests.support.virtual_time import VirtualTimeLoop
 
 from ibkr_rebalancer.core.plan import Plan
@@ -52,7 +52,7 @@ def test_the_printed_plan_is_what_is_sent_and_what_is_reported(tmp_path: Path) -
         told = [f"{o.side.value} {o.filled} {o.symbol}" for o in report.orders]
         assert printed == scene.orders == told == ["SELL 400 AAA", "BUY 400 BBB"]
         assert scene.held() == {"AAA": 500, "BBB": 500}
-        assert scene.cash() == Decimal("6")
+        assert scene.cash() == Decimal(6)
         assert (report.outcome, report.exit_code) == ("done", 0)
 
     play(story())

@@ -1,21 +1,22 @@
 """The product's desk, connected to a sandbox: what the tests of orders begin with."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 from tests.support.reading import CLIENT_ID, DU1, Notices, StoppedClock
 from tests.support.sandbox import LOOPBACK
 
 from ibkr_rebalancer.core.instruments import ConId
+from ibkr_rebalancer.core.order_book import Heard, OrderBook
 from ibkr_rebalancer.core.order_state import Evidence, Executed, StatusTold
 from ibkr_rebalancer.core.orders import OrderIntent, OrderType
 from ibkr_rebalancer.core.plan import Side
 from ibkr_rebalancer.edges.ibkr.connection import Deadlines, TradingGateway, open_desk
-from ibkr_rebalancer.core.order_book import Heard, OrderBook
 from ibkr_rebalancer.ports import OrderDesk
 
 DESK_ID = CLIENT_ID + 1
@@ -25,7 +26,7 @@ PATIENCE_S = 10.0
 """For news that only a broken test waits for in vain."""
 
 
-def intent(number: int = 1, **changes: object) -> OrderIntent:
+def intent(number: int = 1, **changes: Any) -> OrderIntent:
     """An order to buy 5 AAA at market; its reference ends in its number."""
     return replace(MARKET_BUY, **{"order_ref": f"rb1-test-{number}", **changes})
 
@@ -47,7 +48,7 @@ MARKET_BUY = OrderIntent(
 )
 
 
-def resting(number: int = 1, **changes: object) -> OrderIntent:
+def resting(number: int = 1, **changes: Any) -> OrderIntent:
     """An order that the market of the base scenario does not fill."""
     return intent(number, **{"order_type": OrderType.LIMIT, "limit_price": Decimal("90.05"), **changes})
 

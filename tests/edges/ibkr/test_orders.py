@@ -2,12 +2,9 @@
 
 import asyncio
 import time
-from contextlib import AsyncExitStack
 from decimal import Decimal
 
 import pytest
-from tests.support.reading import DU1, SOON_S, read_everything, until
-from tests.support.sandbox import StartSandbox, fault, order_messages, received, sent
 from tests.support.desk import (
     DESK_ID,
     PATIENCE_S,
@@ -17,18 +14,17 @@ from tests.support.desk import (
     heard_until,
     intent,
     resting,
-    statuses,
     trading,
 )
+from tests.support.reading import DU1, SOON_S, read_everything, until
+from tests.support.sandbox import StartSandbox, fault, order_messages, received, sent
 
-from ibkr_rebalancer.core.errors import Busy, GatewayRefused, GatewayUnavailable, RebalancerError, Refused
-from ibkr_rebalancer.core.instruments import ConId
-from ibkr_rebalancer.core.order_state import Commissioned, Completed, ErrorTold, Executed
+from ibkr_rebalancer.core.errors import GatewayUnavailable, RebalancerError
+from ibkr_rebalancer.core.order_book import Heard
+from ibkr_rebalancer.core.order_state import Commissioned, Executed
 from ibkr_rebalancer.core.plan import Side
 from ibkr_rebalancer.edges.ibkr.connection import TradingGateway
-from ibkr_rebalancer.ports import Heard, OrderDesk
 from ibkr_rebalancer.sandbox.log import Record
-from ibkr_rebalancer.sandbox.run import Sandbox
 from ibkr_rebalancer.sandbox.tws.messages import FROM_CLIENT
 
 NEVER = fault("order", "hold") | {"when": "order"}
