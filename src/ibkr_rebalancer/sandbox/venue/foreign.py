@@ -43,12 +43,13 @@ def read_ticket(body: Document, scenario: Scenario, *, order_id: int) -> Ticket:
     """
     check_keys("order", body, set(KEYS))
     stated = given("order", body, KEYS)
-    if not {"contract", "side", "quantity"} <= stated.keys():
-        raise ScenarioError("order", "needs a contract, a side and a quantity")
+    con_id = find_contract("order.contract", stated.get("contract", ""), scenario.market)
+    if not {"side", "quantity"} <= stated.keys():
+        raise ScenarioError("order", "needs a side and a quantity")
     return Ticket(
         client_id=stated.get("client", FOREIGN_CLIENT),
         order_id=order_id,
-        con_id=find_contract("order.contract", stated["contract"], scenario.market),
+        con_id=con_id,
         account=stated.get("account", next(iter(scenario.accounts))),
         side=stated["side"],
         quantity=stated["quantity"],
