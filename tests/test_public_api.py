@@ -3,12 +3,13 @@
 import asyncio
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from tests.support.commands import FIRST, SECOND, Here, here
-from tests.support.reading import Notices
-from tests.support.sandbox import order_messages, received
+from tests.support.reading import SOON_S, Notices, until
+from tests.support.sandbox import events, fault, order_messages, received
 
 import ibkr_rebalancer
 from ibkr_rebalancer import (
@@ -47,15 +48,16 @@ def test_the_three_lines_of_the_description(here: Here) -> None:
     assert not order_messages(here.sandbox.log)
 
 
-def test_execute_refuses_to_trade(here: Here) -> None:
-    async def trade() -> None:
+def test_the_plan_that_was_looked_at_is_the_one_that_is_sent(here: Here) -> None:
+    async def trade() -> tuple[Plan, Report]:
         async with Rebalancer.open() as rebalancer:
-            await rebalancer.execute(await rebalancer.plan(SECOND), dry_run=False)
+            plan = await rebalancer.plan(SECOND)
+            return plan, await rebalancer.execute(plan, dry_run=False)
 
-    with pytest.raises(UsageError, match="does not send orders") as refused:
-        asyncio.run(trade())
-    assert refused.value.code == "TRADING_NOT_AVAILABLE"
-    assert not order_messages(here.sandbox.log)
+    plan, report = asyncio.run(trade())
+    assert (report.mode, report.outcome, report.exit_code) == (RunMode.REBALANCE, "done", 0)
+    planned = [(trade.side, trade.quantity, trade.symbol) for trade in plan.trades]
+    assert [(order.side, order.filled, order.symbol) for order in report.orders] == planned
 
 
 @pytest.mark.usefixtures("here")
@@ -154,15 +156,84 @@ def test_a_missing_file_is_said_before_anything_is_asked(tmp_path: Path) -> None
         asyncio.run(opened())
 
 
-def test_a_gateway_that_goes_away_is_an_error_of_the_next_question(here: Here) -> None:
-    async def plan_after_a_cut() -> None:
+def test_a_gateway_that_goes_away_is_an_error_of_the_question_that_meets_it(here: Here) -> None:
+    """The next one after it has a new connection."""
+
+    async def plans() -> Plan:
         async with Rebalancer.open() as rebalancer:
             await rebalancer.plan(FIRST)
             here.sandbox.kick()
-            await rebalancer.plan(FIRST)
+            with pytest.raises(GatewayUnavailable):
+                await rebalancer.plan(FIRST)
+            return await rebalancer.plan(FIRST)
 
-    with pytest.raises(GatewayUnavailable):
-        asyncio.run(plan_after_a_cut())
+    assert asyncio.run(plans()).account == FIRST
+    assert len(received(here.sandbox.log, "startApi")) == 2
+
+
+def test_a_gateway_that_came_back_meanwhile_is_connected_anew(here: Here) -> None:
+    """As after its nightly restart, in a session that stays open."""
+
+    async def portfolios() -> None:
+        async with Rebalancer.open() as rebalancer:
+            market = await rebalancer._gateway()
+            here.sandbox.kick()
+            await until(lambda: not market.is_of_use)
+            await rebalancer.portfolios()
+
+    asyncio.run(portfolios())
+    assert len(received(here.sandbox.log, "startApi")) == 2
+
+
+def test_an_answer_that_never_ended_does_not_spoil_the_session(here: Here) -> None:
+    """The question after it has a new connection, and the old one is left."""
+    here.hurry(answer_s=SOON_S)
+    here.sandbox.change({"faults": [fault("positionEnd", "drop", count=1)]})
+
+    async def portfolios() -> None:
+        async with Rebalancer.open() as rebalancer:
+            with pytest.raises(GatewayUnavailable, match="did not deliver the position list"):
+                await rebalancer.portfolios()
+            await rebalancer.portfolios()
+            await rebalancer.portfolios()
+
+            here.sandbox.until(lambda log: len(events(log, "client_disconnected")) == 1)
+
+    asyncio.run(portfolios())
+    here.sandbox.until(lambda log: len(events(log, "client_disconnected")) == 2)
+
+
+def test_a_lost_link_is_waited_for_on_the_same_connection(here: Here) -> None:
+    async def portfolios() -> None:
+        async with Rebalancer.open() as rebalancer:
+            await rebalancer.portfolios()
+            here.sandbox.notice(1100)
+            with pytest.raises(GatewayUnavailable) as lost:
+                await rebalancer.portfolios()
+            assert lost.value.code == "LINK_DOWN"
+            here.sandbox.notice(1102)
+            await _answered(rebalancer)
+
+    asyncio.run(portfolios())
+    assert len(received(here.sandbox.log, "startApi")) == 1
+
+
+def test_questions_asked_together_share_one_connection(here: Here) -> None:
+    async def plans() -> list[Plan]:
+        async with Rebalancer.open() as rebalancer:
+            return list(await asyncio.gather(*(rebalancer.plan(account) for account in (FIRST, SECOND, FIRST))))
+
+    assert [plan.account for plan in asyncio.run(plans())] == [FIRST, SECOND, FIRST]
+    assert len(received(here.sandbox.log, "startApi")) == 1
+
+
+async def _answered(rebalancer: Rebalancer) -> None:
+    """Ask until there is an answer."""
+    while True:
+        with suppress(GatewayUnavailable):
+            await rebalancer.portfolios()
+            return
+        await asyncio.sleep(0)  # a refusal takes no turn of the event loop
 
 
 def test_the_public_names_are_there() -> None:

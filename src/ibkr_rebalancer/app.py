@@ -7,6 +7,7 @@
 It opens the edges that the settings name and hands them to the flows as ports. The command line uses nothing else.
 """
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -28,22 +29,26 @@ from ibkr_rebalancer.flows.rebalance import Planned, plan_accounts
 from ibkr_rebalancer.flows.reconcile import resolve_order
 from ibkr_rebalancer.flows.snapshot import read_portfolios
 from ibkr_rebalancer.flows.trading import Confirm, Occasion, Ports, TradingRun
-from ibkr_rebalancer.ports import Halt, MarketView, Observer, RunRecord
+from ibkr_rebalancer.ports import Halt, Observer, RunRecord
 from ibkr_rebalancer.version import __version__
 
-if TYPE_CHECKING:  # what these stand on is heavy, and only trading needs it
+if TYPE_CHECKING:  # what these stand on is heavy, and not every command needs it
     from ibkr_rebalancer.edges.ibkr.line import GatewayLine
+    from ibkr_rebalancer.edges.ibkr.market import GatewayMarket
     from ibkr_rebalancer.edges.journal.journal import Journal
 
 
 class Rebalancer:
-    """One session: settings, and a gateway connection that is made when the first question needs it."""
+    """One session: settings, and a gateway connection that is made when a question needs it."""
 
     def __init__(self, settings: Settings, observer: Observer, edges: AsyncExitStack) -> None:
         self.settings = settings
         self._observer = observer
         self._edges = edges
-        self._market: MarketView | None = None
+        self._connection = AsyncExitStack()
+        edges.push_async_exit(self._connection)
+        self._connecting = asyncio.Lock()
+        self._market: GatewayMarket | None = None
         self._line: GatewayLine | None = None
         self._open_journal: Journal | None = None
         self._clock = SystemClock()
@@ -60,8 +65,8 @@ class Rebalancer:
             ConfigError: accounts.yaml or the environment is wrong.
         """
         settings = source if isinstance(source, Settings) else settings_from(source)
-        async with AsyncExitStack() as edges:
-            yield cls(settings, observer or _Silence(), edges)
+        async with AsyncExitStack() as connection:
+            yield cls(settings, observer or _Silence(), connection)
 
     def select(self, *named: str) -> tuple[Account, ...]:
         """The named accounts, or all enabled ones of the trading mode; those passed over are told to the observer."""
@@ -111,12 +116,17 @@ class Rebalancer:
         chosen = [account.account_id for account in self.select(*accounts)]
         return await read_portfolios(chosen, market=await self._gateway(), observer=self._observer)
 
-    async def execute(self, plan: Plan, *, adopt: bool = False) -> Report:
-        """Carry out this very plan, if positions, cash and prices are still what it was made from. It trades.
+    async def execute(self, plan: Plan, *, dry_run: bool = True, adopt: bool = False) -> Report:
+        """Carry out this very plan, if positions, cash and prices are still what it was made from.
+
+        Only with `dry_run=False` is anything sent.
 
         Raises:
             RebalancerError: nothing was sent, and why; `PLAN_STALE` if something has changed.
         """
+        if dry_run:
+            now = self._clock.now()
+            return dry_run_report(plan, started=now, ended=now)
         (account,) = self.select(plan.account)
         (outcome,) = (await (await self._trading_run()).rebalance([account], printed=plan, adopt=adopt)).values()
         if isinstance(outcome, RebalancerError):
@@ -174,7 +184,9 @@ class Rebalancer:
         """
         record = self._journal().run(run_id)
         if record is None:
-            raise UsageError("RUN_UNKNOWN", f"No one run has an id that begins with {run_id}.", hint="See rebalancer runs.")
+            raise UsageError(
+                "RUN_UNKNOWN", f"No one run has an id that begins with {run_id}.", hint="See rebalancer runs."
+            )
         return record
 
     async def dry_runs(self, *accounts: str) -> Mapping[AccountId, Report | RebalancerError]:
@@ -191,17 +203,15 @@ class Rebalancer:
             for account, plan in plans.items()
         }
 
-    async def _gateway(self) -> MarketView:
-        """The gateway, connected by the first question that needs it."""
-        if self._market is None:
-            from ibkr_rebalancer.edges.ibkr.connection import open_gateway
+    async def _gateway(self) -> "GatewayMarket":
+        """The gateway: connected by the first question, and again by the next one after a connection has failed.
 
-            at = self.settings.gateway
-            self._observer.notify(Notice(event="gateway.connect", text=f"Connecting to {at.host}:{at.port}"))
-            gateway = open_gateway(
-                host=at.host, port=at.port, client_id=at.client_id, clock=self._clock, observer=self._observer
-            )
-            self._market = await self._edges.enter_async_context(gateway)
+        Questions that are still under way on the failed one end with an error.
+        """
+        async with self._connecting:
+            if self._market is None or not self._market.is_of_use:
+                await self._connection.aclose()
+                self._market = await self._connect()
         return self._market
 
     async def _trading_run(self) -> TradingRun:
@@ -227,7 +237,7 @@ class Rebalancer:
             ),
         )
 
-    def _journal(self) -> Journal:
+    def _journal(self) -> "Journal":
         """The journal of the state folder, opened by the first who needs it."""
         if self._open_journal is None:
             from ibkr_rebalancer.edges.journal.opening import open_journal
@@ -238,6 +248,16 @@ class Rebalancer:
                 )
             )
         return self._open_journal
+
+    async def _connect(self) -> "GatewayMarket":
+        from ibkr_rebalancer.edges.ibkr.connection import open_gateway
+
+        at = self.settings.gateway
+        self._observer.notify(Notice(event="gateway.connect", text=f"Connecting to {at.host}:{at.port}"))
+        gateway = open_gateway(
+            host=at.host, port=at.port, client_id=at.client_id, clock=self._clock, observer=self._observer
+        )
+        return await self._connection.enter_async_context(gateway)
 
 
 def settings_from(path: Path | str | None = None) -> Settings:

@@ -213,6 +213,36 @@ def test_secrets_are_known_with_their_parts_and_never_shown(cwd: Path, tmp_path:
     assert "hunter2" not in repr(settings)
 
 
+@pytest.mark.parametrize(
+    ("url", "secrets"),
+    [
+        ("https://example.com/allocations/primary", ()),
+        ("https://example.com/allocations/etf-blend", ()),
+        ("https://example.com/v1/0123456789ab/primary", ("0123456789ab",)),
+        ("https://example.com/v1/0123456789a/x?v=2", ("v=2",)),
+        (
+            "https://example.com/%7Eabcd%41efgh-1?k=abcdefg%3A8901",
+            (
+                "k=abcdefg%3A8901",
+                "k=abcdefg:8901",
+                "%7Eabcd%41efgh-1",
+                "~abcdAefgh-1",
+                "abcdefg%3A8901",
+                "abcdefg:8901",
+            ),
+        ),
+        ("https://example.com/a?%e4", ("%e4", "\udce4")),
+    ],
+)
+def test_what_in_a_url_is_a_secret(cwd: Path, url: str, secrets: tuple[str, ...]) -> None:
+    """Its whole query, and what looks like a token; the words of a path can still be read in a log."""
+    path = put(cwd)
+    text = path.read_text(encoding="utf-8").replace("https://example.com/a?token=hunter3", url)
+    path.write_text(text, encoding="utf-8")
+
+    assert load(cwd).secrets == secrets
+
+
 def test_a_dotenv_that_others_may_read_is_told_on_paper(cwd: Path) -> None:
     put(cwd)
     path = put_dotenv(cwd, "ALLOCATION_API_KEY=x\n", mode=0o644)

@@ -4,9 +4,10 @@ import json
 import logging
 import re
 from collections.abc import Callable, Iterator
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, unquote
 
 import pytest
+import requests
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -94,6 +95,19 @@ def test_what_is_left_of_base64_holds_no_byte_of_the_secret(
 
     assert len(left) * 6 <= len(before) * 8
     assert (len(right.rstrip("=")) - 1) * 6 < len(after) * 8  # the last character may be filled up with zeros
+
+
+@given(st.text(st.sampled_from("aZ0%47eEfF~-._+&=/?'\"\\^<{|"), min_size=6))
+@example("%7Eabcd%41efgh")
+@example("%e4%zz%2541%2F%")
+def test_no_secret_of_a_url_survives_however_requests_writes_it(secret: str) -> None:
+    """It decodes what need not be encoded, encodes what must be, and what is malformed twice; urllib3 logs that."""
+    sent = requests.Request("GET", f"https://host/?{secret}").prepare().path_url.removeprefix("/?")
+
+    redact = redactor([secret, unquote(secret, errors="surrogateescape")])
+
+    assert redact(f'"GET /?{sent} HTTP/1.1" 200') == '"GET /?*** HTTP/1.1" 200'
+    assert redact(secret) == "***"
 
 
 def test_the_whole_goes_before_its_part() -> None:

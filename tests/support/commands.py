@@ -87,6 +87,10 @@ class RunningSandbox:
         """Cut all connections."""
         self._do(self.inside.kick)
 
+    def notice(self, code: int) -> None:
+        """Send a system message to every client."""
+        self._do(lambda: self.inside.notice(code))
+
     def until(self, condition: Callable[[list[Record]], object]) -> None:
         """Wait for something to show in the log; the test's timeout is its end."""
 

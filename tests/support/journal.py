@@ -16,6 +16,7 @@ from tests.support.notation import NOW, allocation, allocation_body, con_id, sna
 
 from ibkr_rebalancer.core.errors import EXIT_DONE
 from ibkr_rebalancer.core.notices import Notice
+from ibkr_rebalancer.core.order_book import Heard
 from ibkr_rebalancer.core.order_state import OrderState, OrderStatus, StatusTold
 from ibkr_rebalancer.core.orders import OrderIntent, OrderType
 from ibkr_rebalancer.core.plan import Side
@@ -23,9 +24,10 @@ from ibkr_rebalancer.core.planner import plan_rebalance
 from ibkr_rebalancer.core.policy import Policy
 from ibkr_rebalancer.core.portfolio import AccountId, TradingMode
 from ibkr_rebalancer.core.report import OrderReport, Report, RunMode
+from ibkr_rebalancer.core.runs import RunStart
 from ibkr_rebalancer.edges.journal.journal import Journal
 from ibkr_rebalancer.edges.journal.opening import open_journal
-from ibkr_rebalancer.ports import Clock, Halt, Heard, Observer, RunStart
+from ibkr_rebalancer.ports import Clock, Halt, Observer
 
 ACCOUNT = AccountId("DU1")
 RUN = "20261123T153000Z-a"
@@ -72,7 +74,6 @@ def start(run_id: str = RUN, *, account: AccountId = ACCOUNT) -> RunStart:
     return RunStart(
         run_id=run_id,
         account=account,
-        mode=RunMode.REBALANCE,
         trigger="command",
         started=NOW,
         config_digest="0123456789ab",

@@ -11,7 +11,7 @@ from ibkr_rebalancer.core.instruments import ContractQuery
 from ibkr_rebalancer.core.plan import Plan
 from ibkr_rebalancer.core.policy import Account
 from ibkr_rebalancer.core.portfolio import AccountId, Snapshot, TradingMode
-from ibkr_rebalancer.flows.rebalance import plan_accounts
+from ibkr_rebalancer.flows.rebalance import Planned, plan_accounts
 from ibkr_rebalancer.flows.snapshot import take_snapshots
 
 __all__ = ["NOW", "Documents", "Scene"]
@@ -58,7 +58,7 @@ class Scene:
         mode: TradingMode = TradingMode.PAPER,
     ) -> Mapping[AccountId, Plan | RebalancerError]:
         """Plans for these accounts on these documents."""
-        return await plan_accounts(
+        planned = await plan_accounts(
             accounts,
             mode=mode,
             market=self.market,
@@ -66,6 +66,7 @@ class Scene:
             clock=self.clock,
             observer=self.notices,
         )
+        return {account: each.plan if isinstance(each, Planned) else each for account, each in planned.items()}
 
     def change(self, **overlay: Any) -> None:
         """Lay something over the venue as it is."""

@@ -3,10 +3,11 @@
 The environment beats .env in the working folder, which beats .env beside accounts.yaml.
 """
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from ibkr_rebalancer.config.accounts import read_accounts
 from ibkr_rebalancer.config.environment import DotEnv, Given, merged, read_dotenv, read_variables, unreadable
@@ -22,6 +23,9 @@ USER_FOLDER = "ibkr-rebalancer"
 SYSTEM_FOLDER = Path("/etc/ibkr-rebalancer")
 SYSTEM_STATE = Path("/var/lib/ibkr-rebalancer")
 """For a user without a home, such as a service's."""
+
+TOKEN = re.compile(r"(?=.*[0-9]).{12,}")
+"""What in a URL's path may be a secret: too long and too odd to be a word that logs need."""
 
 
 def load_settings(path: Path | None, *, environ: Mapping[str, str], cwd: Path, state: Path | None = None) -> Settings:
@@ -102,11 +106,24 @@ def _accounts(path: Path, text: str) -> tuple[Account, ...]:
 
 
 def _secrets(variables: Mapping[str, Any], accounts: Sequence[Account]) -> tuple[str, ...]:
-    """The secret values, what follows a colon in them (an Ably key is `name:secret`), and the queries of URLs."""
+    """The secret values, what follows a colon in them (an Ably key is `name:secret`), and those in URLs."""
     keys = [variables[name] for name, key in ENVIRONMENT.items() if key.secret and variables[name]]
     halves = [key.partition(":")[2] for key in keys]
-    queries = [urlsplit(account.allocations_url).query for account in accounts]
-    return tuple(dict.fromkeys(text for text in (*keys, *halves, *queries) if text))
+    in_urls = [secret for account in accounts for secret in _secrets_in(account.allocations_url)]
+    return tuple(dict.fromkeys(text for text in (*keys, *halves, *in_urls) if text))
+
+
+def _secrets_in(url: str) -> Iterator[str]:
+    """The query, and what in path and query looks like a token: as it stands, and decoded, for all who encode it anew.
+
+    Bytes that are no text are surrogates in it.
+    """
+    parts = urlsplit(url)
+    values = [pair.partition("=")[2] for pair in parts.query.split("&")]
+    tokens = [word for word in (*parts.path.split("/"), *values) if TOKEN.fullmatch(word)]
+    for secret in (parts.query, *tokens):
+        yield secret
+        yield unquote(secret, errors="surrogateescape")
 
 
 def _exposures(dotenvs: Sequence[DotEnv], mode: TradingMode) -> list[str]:

@@ -14,17 +14,21 @@ TOLERANCE = Decimal("0.0005")
 """Of net liquidation: commissions are estimates until they are told, and fees on sales always are."""
 
 
-def difference(counted: Decimal, balances: Balances) -> Decimal | None:
-    """The broker's cash less ours in the base currency, or None when they agree nearly enough."""
-    off = balances.cash.get(balances.currency, ZERO) - counted
-    return off if abs(off) > TOLERANCE * balances.net_liquidation else None
+def agrees(counted: Decimal, balances: Balances) -> bool:
+    """Whether the broker's cash in the base currency is ours, as nearly as can be."""
+    return abs(_told(balances) - counted) <= TOLERANCE * balances.net_liquidation
 
 
-def cash_disagrees(counted: Decimal, off: Decimal, *, currency: str) -> Refused:
-    """What it is called when the difference lasts."""
+def cash_disagrees(counted: Decimal | None, balances: Balances) -> Refused:
+    """What it is called when they do not come to agree; `counted` is None while a price has not been told."""
+    ours = "nobody has told all prices" if counted is None else f"there should be {to_cents(counted)}"
     return Refused(
         "CASH_DISAGREES",
-        f"After the sales there should be {to_cents(counted)} {currency} in cash; the broker says "
-        f"{to_cents(counted + off)}. Nothing was bought.",
+        f"After the sales {ours}; the broker says {to_cents(_told(balances))} {balances.currency} in cash. "
+        "Nothing was bought.",
         hint="Look at today's trades in TWS: somebody else may be trading in this account. Then run the command again.",
     )
+
+
+def _told(balances: Balances) -> Decimal:
+    return balances.cash.get(balances.currency, ZERO)

@@ -290,6 +290,21 @@ def too_many_rejects(states: Sequence[OrderState], policy: Policy) -> Breach | N
     return _breach(REJECTS, states, policy)
 
 
+def require_few_rejects(states: Sequence[OrderState], policy: Policy) -> None:
+    """Check that the broker has not rejected too many orders of a run.
+
+    Raises:
+        Refused: it has (`LIMIT_MAX_REJECTS`).
+    """
+    breach = too_many_rejects(states, policy)
+    if breach is not None:
+        raise Refused(
+            breach.code,
+            f"{breach.sentence} Nothing more was sent.",
+            hint="Read the broker's reasons in the report, and put right what they name before the next run.",
+        )
+
+
 def require_within_limits(plan: Plan, *, snapshot: Snapshot, policy: Policy, activity: Activity) -> None:
     """Check the plan against every limit, all or none.
 

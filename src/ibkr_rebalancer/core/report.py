@@ -1,14 +1,25 @@
 """What came of a run: built from what the broker reported, never from the plan. Pure."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
 
-from ibkr_rebalancer.core.errors import EXIT_DONE
+from ibkr_rebalancer.core.errors import (
+    EXIT_DONE,
+    EXIT_PARTIAL,
+    Halted,
+    RebalancerError,
+    StorageFailed,
+    UnknownOutcome,
+)
 from ibkr_rebalancer.core.money import ZERO
+from ibkr_rebalancer.core.order_state import OrderState, OrderStatus, TrackedOrder, given_up, order_state
 from ibkr_rebalancer.core.plan import Plan, Side
 from ibkr_rebalancer.core.portfolio import AccountId
+from ibkr_rebalancer.core.purchases import Adjustment
+from ibkr_rebalancer.core.runs import RunStart
 
 
 class RunMode(Enum):
@@ -41,12 +52,13 @@ class Report:
 
     run_id: str
     account: AccountId
-    plan: Plan
+    plan: Plan | None
+    """None when it was declined before it was kept."""
     mode: RunMode
     trigger: str
     """What asked for the run: `command`."""
     outcome: str
-    """`nothing-to-do`, or `not-sent` for a dry run with trades."""
+    """`done`, `nothing-to-do`, `partial`, `unknown`, `interrupted`, `declined`, `failed`; `not-sent` in a dry run."""
     exit_code: int
     started: datetime
     ended: datetime
@@ -79,4 +91,78 @@ def dry_run_report(plan: Plan, *, started: datetime, ended: datetime) -> Report:
             )
             for trade in plan.trades
         ),
+    )
+
+
+def unsent_report(start: RunStart, *, outcome: str, ended: datetime, plan: Plan | None = None) -> Report:
+    """The report of a run that had nothing to send, or was not allowed to."""
+    return _report(start, plan, outcome=outcome, exit_code=EXIT_DONE, ended=ended, orders=())
+
+
+def execution_report(
+    plan: Plan,
+    start: RunStart,
+    tracked: Sequence[TrackedOrder],
+    *,
+    adjustments: Sequence[Adjustment],
+    trouble: RebalancerError | None,
+    interrupted: bool,
+    ended: datetime,
+) -> Report:
+    """The report of a run that has sent orders, from what the broker said of them."""
+    states = [given_up(order_state(order)) for order in tracked]
+    filled = sum(state.filled for state in states)
+    planned = sum(trade.quantity for trade in plan.trades)
+    if any(state.status is OrderStatus.UNKNOWN for state in states):
+        outcome, exit_code = "unknown", UnknownOutcome.exit_code
+    elif isinstance(trouble, UnknownOutcome | Halted | StorageFailed):
+        outcome, exit_code = "failed", trouble.exit_code
+    elif filled < planned:
+        outcome, exit_code = "interrupted" if interrupted else "partial", EXIT_PARTIAL
+    else:
+        outcome, exit_code = "done", EXIT_DONE
+    return _report(
+        start,
+        plan,
+        outcome=outcome,
+        exit_code=exit_code,
+        ended=ended,
+        orders=tuple(_order_report(order, state) for order, state in zip(tracked, states, strict=True)),
+    )
+
+
+def _order_report(order: TrackedOrder, state: OrderState) -> OrderReport:
+    return OrderReport(
+        order_ref=order.intent.order_ref,
+        symbol=order.intent.symbol,
+        side=order.intent.side,
+        quantity=order.intent.quantity,
+        filled=state.filled,
+        average_price=state.average_price,
+        commission=state.commission,
+        status=state.status.value,
+        reason=state.reason,
+    )
+
+
+def _report(
+    start: RunStart,
+    plan: Plan | None,
+    *,
+    outcome: str,
+    exit_code: int,
+    ended: datetime,
+    orders: tuple[OrderReport, ...],
+) -> Report:
+    return Report(
+        run_id=start.run_id,
+        account=start.account,
+        plan=plan,
+        mode=RunMode.REBALANCE,
+        trigger=start.trigger,
+        outcome=outcome,
+        exit_code=exit_code,
+        started=start.started,
+        ended=ended,
+        orders=orders,
     )

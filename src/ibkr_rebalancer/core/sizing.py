@@ -106,6 +106,27 @@ def size_positions(names: Sequence[Managed], *, funds: Funds, nearest: bool) -> 
     )
 
 
+def size_purchases(
+    names: Sequence[Managed], *, goals: Quantities, budget: Decimal, net_liquidation: Decimal
+) -> Quantities:
+    """Decide how many whole shares to end with when there is not money for all of `goals`, which are purchases only.
+
+    All are cut to one common level of their goal, and what is left over buys single shares; nothing goes beyond its
+    goal, nothing is sold, and all together cost, commissions paid, at most `budget`, which is not negative.
+    """
+    return _whole_shares(
+        names,
+        Ideal(values={n.con_id: (goals[n.con_id] + n.fraction) * n.prices.value for n in names}, cash=ZERO),
+        Funds(net_liquidation=net_liquidation, cash=budget, spendable=budget, reserve_rate=ZERO),
+        nearest=False,
+    )
+
+
+def outlay(names: Sequence[Managed], shares: Quantities) -> Decimal:
+    """The cash that it takes to go to `shares`, commissions paid."""
+    return -_cash_after(names, shares, ZERO)
+
+
 def trade_price(name: Managed, shares: int) -> Decimal:
     """The price at which cash moves when the holding goes to `shares`: the ask for more, the bid for fewer."""
     return name.prices.ask if shares > name.whole else name.prices.bid

@@ -44,7 +44,10 @@ def configure_logging(level: str, *, secrets: Iterable[str], stream: TextIO | No
 
 
 def redactor(secrets: Iterable[str]) -> Callable[[str], str]:
-    """A function that replaces the secrets in a text: plain, escaped, percent-encoded, and inside any base64."""
+    """A function that replaces the secrets in a text: plain, escaped, percent-encoded, and inside any base64.
+
+    A byte of a secret that is no text is given as its surrogate (`errors="surrogateescape"`).
+    """
     forms = {form for secret in secrets if secret for form in _forms(secret)}
     if not forms:
         return str
@@ -89,7 +92,7 @@ def _forms(secret: str) -> Iterator[str]:
     """Patterns of all the ways in which a secret may be written."""
     yield "".join(_written(character) for character in secret)
     for offset in range(3):
-        if len(trace := _base64_trace(secret.encode(), offset)) >= SHORTEST_TRACE:
+        if len(trace := _base64_trace(_bytes(secret), offset)) >= SHORTEST_TRACE:
             before = "[A-Za-z0-9+/_-]?" if offset else ""
             yield f"{before}{''.join(_written(character) for character in trace)}[A-Za-z0-9+/_-]?(?:=|%3D){{0,2}}"
 
@@ -97,8 +100,12 @@ def _forms(secret: str) -> Iterator[str]:
 def _written(character: str) -> str:
     """A pattern of one character: itself, escaped as in repr and JSON, percent-encoded, or its URL-safe base64 twin."""
     itself = {"\\": r"\\+", "'": r"\\*'", '"': r'\\*"', " ": r"[ +]", "+": "[+-]", "/": "[/_]"}
-    percent = "".join(f"%{byte:02X}" for byte in character.encode())
+    percent = "".join(f"%{byte:02X}" for byte in _bytes(character))
     return f"(?:{percent}|{itself.get(character, re.escape(character))})"
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode(errors="surrogateescape")
 
 
 def _base64_trace(secret: bytes, offset: int) -> str:

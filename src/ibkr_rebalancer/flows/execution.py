@@ -11,14 +11,14 @@ from dataclasses import replace
 from decimal import Decimal
 
 from ibkr_rebalancer.core.errors import GatewayUnavailable, RebalancerError
-from ibkr_rebalancer.core.funds import cash_disagrees, difference
+from ibkr_rebalancer.core.funds import agrees, cash_disagrees
 from ibkr_rebalancer.core.limits import require_few_rejects
 from ibkr_rebalancer.core.notices import Notice, Severity
 from ibkr_rebalancer.core.order_state import lacks_commission, order_state
 from ibkr_rebalancer.core.orders import OrderIntent, order_intents
 from ibkr_rebalancer.core.plan import Side, Trade
 from ibkr_rebalancer.core.portfolio import Snapshot
-from ibkr_rebalancer.core.purchases import Adjustment, cash_after_fills, plan_purchases, shrunk_purchase
+from ibkr_rebalancer.core.purchases import Adjustment, cash_after_fills, lacked_funds, plan_purchases, shrunk
 from ibkr_rebalancer.core.report import Report, execution_report
 from ibkr_rebalancer.core.runs import RunStart
 from ibkr_rebalancer.flows.docket import Docket
@@ -101,11 +101,14 @@ class Execution:
     async def _buy(self, purchases: Sequence[Trade], snapshot: Snapshot) -> None:
         """Send the purchases; of those refused for lack of funds, and proven dead, a smaller one, once."""
         await self._send(self._intents(purchases, snapshot))
-        shrunk = [smaller for order in self._docket.orders if (smaller := shrunk_purchase(order)) is not None]
-        if shrunk:
+        refused = [order.intent for order in self._docket.orders if lacked_funds(order_state(order))]
+        smaller = [again for intent in refused if (again := shrunk(intent)) is not None]
+        if smaller:
             self._require_clear_sight()
-            self._warn("orders.shrink", f"{len(shrunk)} purchases were refused for lack of funds; sending smaller ones")
-            await self._send(shrunk)
+            self._warn(
+                "orders.shrink", f"{len(smaller)} purchases were refused for lack of funds; sending smaller ones"
+            )
+            await self._send(smaller)
 
     async def _preview(self, purchases: Sequence[Trade]) -> None:
         """Before anything is sent, ask the broker about each purchase of a kind this account has not made before."""
@@ -155,12 +158,12 @@ class Execution:
         quotes = await self._gate.session.market.quotes(contracts)
         while True:
             portfolio = await self._gate.session.market.portfolio(snapshot.portfolio.account)
-            cash = cash_after_fills(self._planned.plan.cash, self._docket.orders)
-            off = difference(cash, portfolio.balances)
-            if off is None:
+            states = [(order, order_state(order)) for order in self._docket.orders]
+            cash = cash_after_fills(self._planned.plan.cash, states)
+            if cash is not None and agrees(cash, portfolio.balances):
                 break
             if now() >= until:
-                raise cash_disagrees(cash, off, currency=portfolio.balances.currency)
+                raise cash_disagrees(cash, portfolio.balances)
             await self._gate.listen(self._docket, within_s=POLL_S)
         assembled_at = self._clock.now()
         fresh = replace(

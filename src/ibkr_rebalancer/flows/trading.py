@@ -216,9 +216,7 @@ class TradingRun:
         )
         return {account: self._checked(runs[account], outcome, wish) for account, outcome in planned.items()}
 
-    def _checked(
-        self, run: _Begun, planned: Planned | RebalancerError, wish: _Wish
-    ) -> Planned | RebalancerError:
+    def _checked(self, run: _Begun, planned: Planned | RebalancerError, wish: _Wish) -> Planned | RebalancerError:
         if isinstance(planned, RebalancerError) or not planned.plan.trades:
             return planned
         try:

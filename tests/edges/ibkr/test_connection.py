@@ -9,7 +9,7 @@ from functools import partial
 
 import pytest
 from tests.support.reading import CLIENT_ID, SOON_S, read_everything, reading, until
-from tests.support.sandbox import LOOPBACK, StartSandbox, events, fault, order_messages, received
+from tests.support.sandbox import LOOPBACK, StartSandbox, events, fault, order_messages, received, sent
 
 from ibkr_rebalancer.core.errors import Busy, GatewayUnavailable, RebalancerError
 from ibkr_rebalancer.sandbox.run import Sandbox
@@ -129,6 +129,33 @@ async def test_a_gateway_that_is_offline(start_sandbox: StartSandbox) -> None:
     error = await failure(sandbox.gateway_port)
     assert error.exit_code == 20
     assert error.code == "LINK_DOWN"
+
+
+async def test_a_link_that_is_lost_and_back_before_the_session_starts(start_sandbox: StartSandbox) -> None:
+    """Both notices come in one piece, and the greeting goes on after it."""
+    sandbox = await start_sandbox(
+        faults=[
+            fault("managedAccounts", "notice", parameters={"code": 1102}),
+            fault("managedAccounts", "notice", parameters={"code": 1100}),
+            fault("nextValidId", "delay", parameters={"ms": 30}),
+        ]
+    )
+    async with reading(sandbox.gateway_port) as market:
+        assert await market.server_time()
+    told = [record["fields"][3] for record in sent(sandbox.log, "error")]
+    assert told.index("1100") < told.index("1102")
+
+
+async def test_a_link_that_comes_back_does_not_put_the_deadline_off(start_sandbox: StartSandbox) -> None:
+    sandbox = await start_sandbox(
+        faults=[
+            fault("managedAccounts", "notice", parameters={"code": 1102}),
+            fault("managedAccounts", "notice", parameters={"code": 1100}),
+            fault("nextValidId", "mute"),
+        ]
+    )
+    error = await failure(sandbox.gateway_port, connect_s=SOON_S)
+    assert error.code == "GATEWAY_NOT_READY"
 
 
 async def test_readers_take_the_first_free_id(start_sandbox: StartSandbox) -> None:

@@ -403,16 +403,36 @@ async def test_a_late_position_list_is_not_taken_for_the_next_one(start_sandbox:
     """Nothing tells two lists apart: the end of a late one would make the next one whole with half its rows."""
     sandbox = await start_sandbox(faults=[fault("reqPositions", "delay", count=1, parameters={"ms": 300})])
     async with reading(sandbox.gateway_port, answer_s=SOON_S) as market:
+        assert market.is_of_use
         late = await failure_of(lambda m: m.positions(), market)
+        assert not market.is_of_use, "what is owed may never come"
         refused = await failure_of(lambda m: m.positions(), market)
         assert await market.server_time(), "other questions are not concerned"
-        await until(lambda: not market._conversation.answers.owed)
+        await until(lambda: market.is_of_use)
         (position,) = await market.positions()
     assert "did not deliver the position list" in late.message
     assert "still owed an earlier answer while the position list was to be read" in refused.message
     assert (refused.code, refused.exit_code) == ("SNAPSHOT_INCOMPLETE", 20)
     assert position.quantity == 100
     assert len(received(sandbox.log, "reqPositions")) == 2
+
+
+async def test_an_answer_owed_since_the_link_was_lost_is_not_awaited_on_this_connection(
+    start_sandbox: StartSandbox,
+) -> None:
+    """While the link is down, that is the trouble; once it is back, the old answer is."""
+    faults = [
+        fault("positionEnd", "drop", count=1),
+        fault("positionEnd", "notice", count=1, parameters={"code": 1100}),
+    ]
+    sandbox = await start_sandbox(faults=faults)
+    async with reading(sandbox.gateway_port) as market:
+        lost = await failure_of(lambda m: m.positions(), market)
+        still_lost = await failure_of(lambda m: m.positions(), market)
+        assert market.is_of_use
+        sandbox.notice(1101)
+        await until(lambda: not market.is_of_use)
+    assert lost.code == still_lost.code == "LINK_DOWN"
 
 
 @pytest.mark.parametrize("message", ["position", "updateAccountValue", "contractDetails", "tickPrice"])

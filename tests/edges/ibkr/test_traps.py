@@ -130,6 +130,7 @@ async def test_trap_6_a_dead_gateway_answers_nothing_more(start_sandbox: StartSa
         sandbox.kick()
         with pytest.raises(GatewayUnavailable, match="closed the connection while the position list"):
             await waiting
+        assert not market.is_of_use
         for ask in (market.positions(), market.portfolio(DU1), market.server_time()):
             with pytest.raises(GatewayUnavailable) as caught:
                 await ask
@@ -171,6 +172,7 @@ async def test_trap_8_a_lost_link_stops_reading_until_it_is_back(
         with pytest.raises(GatewayUnavailable) as caught:
             await contract(market)
         assert caught.value.code == "LINK_DOWN"
+        assert market.is_of_use, "it mends itself"
         sandbox.notice(back)
         await answered(market)
         await read_everything(market)
@@ -386,5 +388,5 @@ async def test_no_reading_ever_sends_an_order(start_sandbox: StartSandbox) -> No
         with suppress(RebalancerError):
             await read_everything(market)
         public = {name for name in dir(market) if not name.startswith("_")}
-    assert public == {"contracts", "managed_accounts", "portfolio", "positions", "quotes", "server_time"}
+    assert public == {"contracts", "is_of_use", "managed_accounts", "portfolio", "positions", "quotes", "server_time"}
     assert not order_messages(sandbox.log)

@@ -28,12 +28,13 @@ from tests.support.notation import NOW, con_id
 from tests.support.venue_market import WoundClock
 
 from ibkr_rebalancer.core.errors import StorageFailed
+from ibkr_rebalancer.core.order_book import Heard
 from ibkr_rebalancer.core.order_state import Executed, OrderStatus, Sent, TrackedOrder
 from ibkr_rebalancer.core.plan import Side
 from ibkr_rebalancer.core.portfolio import AccountId
 from ibkr_rebalancer.edges.journal.journal import Journal
 from ibkr_rebalancer.edges.journal.tables import SCHEMA
-from ibkr_rebalancer.ports import Controls, Heard, Ledger, RunRecord
+from ibkr_rebalancer.ports import Controls, Ledger, RunRecord
 
 OTHER = AccountId("DU2")
 
@@ -55,14 +56,16 @@ def test_a_run_from_its_start_to_its_report(tmp_path: Path) -> None:
     sent = Sent(at=NOW)
     with opened(tmp_path / "state") as journal:
         journal.start_run(start())
-        assert journal.run(RUN) == RunRecord(start=start(), document=None, plan=None, orders=(), report=None)
+        assert journal.run(RUN) == RunRecord(
+            start=start(), document=None, plan=None, orders=(), report=None, failure=None
+        )
 
         journal.keep_plan(RUN, document=DOCUMENT, snapshot=SNAPSHOT, plan=PLAN)
         journal.intend(sell)
         journal.intend(buy)
         journal.observe([Heard(order_ref=sell.order_ref, evidence=sent)])
         orders = (TrackedOrder(intent=sell, evidence=(sent,)), TrackedOrder(intent=buy, evidence=()))
-        unended = RunRecord(start=start(), document=DOCUMENT, plan=PLAN, orders=orders, report=None)
+        unended = RunRecord(start=start(), document=DOCUMENT, plan=PLAN, orders=orders, report=None, failure=None)
         assert journal.run(RUN) == unended
 
         journal.end_run(report())

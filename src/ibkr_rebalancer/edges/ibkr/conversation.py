@@ -23,6 +23,7 @@ from ibkr_rebalancer.edges.ibkr.order_messages import OrderMessage
 from ibkr_rebalancer.edges.ibkr.troubles import (
     CLOSED_BY_US,
     CUT_OFF,
+    LINK_DOWN,
     NOT_ACCEPTED,
     NOT_THE_PROTOCOL,
     SILENT,
@@ -80,9 +81,13 @@ class Conversation(Generic[W_co]):
         Raises:
             OSError: nothing listens there.
         """
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + deadline_s
         connecting = asyncio.ensure_future(self._client.connectAsync(host, port, client_id, timeout=None))
         try:
-            await self._until(connecting, timeout_s=deadline_s)
+            # A link that is lost and back before anybody looks has left a new, unmet trouble behind.
+            while not (connecting.done() or self.link.trouble.done()) and (left_s := ends - loop.time()) > 0:
+                await self._until(connecting, timeout_s=left_s)
             if self.link.trouble.done():
                 return self.link.trouble.result()
             if not connecting.done():
@@ -93,6 +98,17 @@ class Conversation(Generic[W_co]):
         finally:
             connecting.cancel()
             await asyncio.gather(connecting, return_exceptions=True)
+
+    @property
+    def is_of_use(self) -> bool:
+        """Whether another question may yet be answered here.
+
+        A lost link mends itself. A connection that is gone does not; nor does one whose gateway owes an answer, which
+        may never come.
+        """
+        if self.link.trouble.done():
+            return self.link.trouble.result() is LINK_DOWN
+        return not self.answers.owed
 
     async def close(self) -> None:
         """Leave. Requests still under way end with an error."""
@@ -111,6 +127,7 @@ class Conversation(Generic[W_co]):
             GatewayRefused: the gateway says no.
         """
         async with self.turn:
+            self.link.require_sound(f"{question.about} was being read")
             return await self.ask_in_turn(question, deadline_s=deadline_s)
 
     async def ask_in_turn(self, question: Question[W_co], *, deadline_s: float) -> list[object]:
@@ -182,6 +199,7 @@ class Conversation(Generic[W_co]):
             await self._until(waiting, timeout_s=timeout_s)
         finally:
             waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
 
     def whole(self, answer: Answer, *, about: str, deadline_s: float) -> list[object]:
         """The rows of an answer that is complete.
@@ -235,12 +253,10 @@ class Conversation(Generic[W_co]):
 
     async def _room(self, occupation: str) -> None:
         """Wait until the library would not hold a message back."""
-        self.link.require_sound(occupation)
-        trouble = self.link.trouble
+        self.link.require_informed(occupation)
         while (held_s := self._held_back_s()) > 0:
-            await asyncio.wait({trouble}, timeout=held_s)
-            if trouble.done():
-                raise trouble.result().during(occupation)
+            await asyncio.wait({self.link.trouble}, timeout=held_s)
+            self.link.require_informed(occupation)
 
     def _held_back_s(self) -> float:
         """How long the library would hold a message back that is given to it now, or at least the first before it."""

@@ -12,7 +12,10 @@ class Link:
         self.trouble: asyncio.Future[Trouble] = asyncio.get_running_loop().create_future()
         """Done while nothing can be asked; a new one once the link to Interactive Brokers is back."""
         self.failures = 0
-        """How often it has failed, for those who must know of an interruption that is over."""
+        """How often it has failed."""
+        self.told = 0
+        """How many of these failures the desk's caller knows of. What was said meanwhile was missed, and an
+        interruption that is over would else pass unnoticed."""
 
     def fail(self, trouble: Trouble) -> None:
         """Let nothing more begin. The first trouble stays; only a lost link can get worse, or better."""
@@ -34,3 +37,13 @@ class Link:
         """
         if self.trouble.done():
             raise self.trouble.result().during(occupation)
+
+    def require_informed(self, occupation: str) -> None:
+        """Let nobody go on as if nothing had been missed.
+
+        Raises:
+            GatewayUnavailable: it has failed, or has failed and recovered and nobody has been told.
+        """
+        self.require_sound(occupation)
+        if self.failures > self.told:
+            raise LINK_DOWN.during(occupation)

@@ -51,6 +51,11 @@ class GatewayMarket:
         self._answer_s = answer_s
         self._quotes_s = quotes_s
 
+    @property
+    def is_of_use(self) -> bool:
+        """Whether another question may yet be answered here; if not, it takes a new connection."""
+        return self._conversation.is_of_use
+
     async def server_time(self) -> datetime:
         """The gateway's clock, aware UTC, to the second."""
         rows = await self._conversation.ask(TIME, deadline_s=self._answer_s)

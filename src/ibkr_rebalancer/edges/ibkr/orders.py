@@ -22,7 +22,6 @@ from ibkr_rebalancer.edges.ibkr.order_messages import (
     what_if_in,
 )
 from ibkr_rebalancer.edges.ibkr.translate import rows_of
-from ibkr_rebalancer.edges.ibkr.troubles import LINK_DOWN
 from ibkr_rebalancer.edges.ibkr.wire import OrderWire
 from ibkr_rebalancer.ports import WhatIf
 
@@ -55,8 +54,6 @@ class GatewayOrders:
         self._client_id = client_id
         self._answer_s = answer_s
         self._preview_s = preview_s
-        self._failures_told = 0
-        """How many failures of the link our caller knows of; what was said meanwhile was missed."""
 
     @property
     def client_id(self) -> int:
@@ -68,8 +65,9 @@ class GatewayOrders:
 
         What is said of orders while it is read is part of it, and of the news too.
         """
+        link = self._conversation.link
         async with self._conversation.turn:
-            failures = self._conversation.link.failures
+            failures = link.failures
             with self._news.recording() as messages:
                 *_, clock = await together(
                     [
@@ -79,7 +77,7 @@ class GatewayOrders:
                         self._conversation.ask_in_turn(TIME, deadline_s=self._answer_s),
                     ]
                 )
-        self._failures_told = max(self._failures_told, failures)
+        link.told = max(link.told, failures)
         return OrderBook(
             taken_at=rows_of(datetime, clock)[-1],
             open_orders=open_orders_in(messages),
@@ -122,7 +120,6 @@ class GatewayOrders:
             self._news.references.placed(number, intent.order_ref)
             wire.placeOrder(number, traded_contract(intent.con_id), order)
 
-        self._require_informed(f"{about} was to be sent; it was not sent")
         await self._conversation.dispatch(send, about=about, deadline_s=self._answer_s)
 
     async def cancel(self, order_ref: str) -> None:
@@ -156,21 +153,15 @@ class GatewayOrders:
                 also after a failure that is over, as nobody knows what was missed.
         """
         link = self._conversation.link
-        missed = link.failures > self._failures_told
-        await self._conversation.until_news(self._news.arrived, timeout_s=0 if missed else within_s)
+        patience_s = within_s if link.failures == link.told else 0
+        await self._conversation.until_news(self._news.arrived, timeout_s=patience_s)
         unheard = self._news.hear()
         if not unheard:
-            missed, self._failures_told = link.failures > self._failures_told, link.failures
-            link.require_sound(AWAITING)
-            if missed:
-                raise LINK_DOWN.during(AWAITING)
+            try:
+                link.require_informed("news of our orders was awaited")
+            finally:
+                link.told = link.failures
         return unheard
-
-    def _require_informed(self, occupation: str) -> None:
-        """After a failure of the link that is over already, nothing is sent before its caller knows of it."""
-        if self._conversation.link.failures > self._failures_told:
-            self._conversation.link.require_sound(occupation)
-            raise LINK_DOWN.during(occupation)
 
     async def _executions(self, account: AccountId) -> list[object]:
         """Those of the account; each commission is told beside them."""
@@ -181,9 +172,6 @@ class GatewayOrders:
 
         answer = await self._conversation.ask_numbered(send, about=about, deadline_s=self._answer_s)
         return self._conversation.whole(answer, about=about, deadline_s=self._answer_s)
-
-
-AWAITING = "news of our orders was awaited"
 
 
 def _described(intent: OrderIntent) -> str:

@@ -1,0 +1,176 @@
+"""Runs that trade, over the venue and a real journal: what is sent, in which order, and what is told of it."""
+
+import asyncio
+from collections.abc import Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.notation import allocation_body
+from tests.support.trading_scene import TradingScene
+from tests.support.virtual_time import VirtualTimeLoop
+
+from ibkr_rebalancer.core.plan import Plan
+from ibkr_rebalancer.core.policy import Policy
+from ibkr_rebalancer.core.report import Report
+
+PLAIN = Policy(cash_reserve_pct=Decimal(0), min_gain_bp=Decimal(0))
+
+
+def targets(**weights: str) -> bytes:
+    return allocation_body({symbol: Decimal(weight) for symbol, weight in weights.items()})
+
+
+def play(story: Any) -> Any:
+    """Run a story in virtual time."""
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        return runner.run(story)
+
+
+def reported(outcome: Any) -> Report:
+    assert isinstance(outcome, Report), outcome
+    return outcome
+
+
+def test_the_printed_plan_is_what_is_sent_and_what_is_reported(tmp_path: Path) -> None:
+    """Holding 900 AAA and 100 BBB at 100 with 50/50 wanted: another product showed one thing, sent a second and
+    reported a third."""
+
+    async def story() -> None:
+        market = {name: {"bid": "100", "ask": "100", "last": "100", "close": "100"} for name in ("AAA", "BBB")}
+        holdings = {"DU1": {"cash": "10", "positions": {"AAA": 900, "BBB": 100}}}
+        scene = TradingScene(tmp_path, accounts=holdings, market=market)
+        shown: list[Plan] = []
+
+        async def yes(plans: Sequence[Plan]) -> bool:
+            shown.extend(plans)
+            return True
+
+        report = reported(await scene.rebalance(targets(AAA="0.5", BBB="0.5"), policy=PLAIN, confirm=yes))
+        printed = [f"{t.side.value} {t.quantity} {t.symbol}" for t in shown[0].trades]
+        told = [f"{o.side.value} {o.filled} {o.symbol}" for o in report.orders]
+        assert printed == scene.orders == told == ["SELL 400 AAA", "BUY 400 BBB"]
+        assert scene.held() == {"AAA": 500, "BBB": 500}
+        assert scene.cash() == Decimal(6)
+        assert (report.outcome, report.exit_code) == ("done", 0)
+
+    play(story())
+
+
+def on_the_way(tmp_path: Path, **overlay: Any) -> TradingScene:
+    """10,000 in cash and 100 AAA at about 100: half of it is to become BBB at about 50."""
+    return TradingScene(tmp_path, **overlay)
+
+
+HALVES = targets(AAA="0.5", BBB="0.5")
+SWITCH = targets(BBB="1")
+
+
+def test_orders_that_fill_a_little_at_a_time_end_filled(tmp_path: Path) -> None:
+    async def story() -> None:
+        scene = on_the_way(tmp_path, fills={"delay_ms": 700, "slices": 3})
+        report = reported(await scene.rebalance(SWITCH))
+        assert scene.orders == ["SELL 100 AAA", "BUY 398 BBB"]
+        assert [(order.filled, order.status) for order in report.orders] == [(100, "filled"), (398, "filled")]
+        assert report.outcome == "done"
+
+    play(story())
+
+
+def test_a_second_run_has_nothing_to_do(tmp_path: Path) -> None:
+    async def story() -> None:
+        scene = on_the_way(tmp_path)
+        reported(await scene.rebalance(SWITCH))
+        sent = len(scene.orders)
+        again = reported(await scene.rebalance(SWITCH))
+        assert (again.outcome, again.exit_code, len(scene.orders)) == ("nothing-to-do", 0, sent)
+
+    play(story())
+
+
+def test_what_never_fills_is_cancelled_and_proven(tmp_path: Path) -> None:
+    async def story() -> None:
+        stuck = {"when": {"order": {"symbol": "AAA"}}, "what": {"partial": {"shares": 30}}}
+        scene = on_the_way(tmp_path, faults=[stuck])
+        report = reported(await scene.rebalance(SWITCH))
+        sale, purchase = report.orders
+        assert (sale.filled, sale.status) == (30, "cancelled")
+        assert (purchase.side.value, purchase.status) == ("BUY", "filled")
+        assert (report.outcome, report.exit_code) == ("partial", 12)
+        assert not scene.venue.open_orders
+        assert scene.cash() > 0
+
+    play(story())
+
+
+def test_an_order_sent_into_a_line_that_breaks_is_looked_for_and_not_sent_again(tmp_path: Path) -> None:
+    async def story() -> None:
+        scene = on_the_way(tmp_path)
+
+        def cut(_: object) -> None:
+            scene.gateway.line.after_send = lambda _: None
+            scene.gateway.line.cut()
+
+        scene.gateway.line.after_send = cut
+        report = reported(await scene.rebalance(SWITCH))
+        assert scene.orders == ["SELL 100 AAA", "BUY 398 BBB"]
+        assert (report.outcome, report.exit_code) == ("done", 0)
+
+    play(story())
+
+
+def test_an_order_that_a_broken_line_swallowed_is_proven_absent(tmp_path: Path) -> None:
+    async def story() -> None:
+        scene = on_the_way(tmp_path)
+
+        def cut(_: object) -> None:
+            scene.gateway.line.before_send = lambda _: None
+            scene.gateway.line.cut()
+
+        scene.gateway.line.before_send = cut
+        report = reported(await scene.rebalance(SWITCH))
+        (sale, purchase) = report.orders
+        assert (sale.status, sale.filled) == ("absent", 0)
+        assert scene.orders == ["BUY 199 BBB"]
+        assert purchase.status == "filled"
+        assert (report.outcome, report.exit_code) == ("partial", 12)
+
+    play(story())
+
+
+def test_a_gateway_that_stays_away_leaves_the_outcome_unknown_and_the_account_latched(tmp_path: Path) -> None:
+    async def story() -> None:
+        scene = on_the_way(tmp_path)
+
+        def cut(_: object) -> None:
+            scene.gateway.back_after_s = None
+            scene.gateway.line.cut()
+
+        scene.gateway.line.after_send = cut
+        report = reported(await scene.rebalance(SWITCH))
+        assert (report.outcome, report.exit_code) == ("unknown", 13)
+        assert scene.orders == ["SELL 100 AAA"]
+        scene.gateway.back_after_s, scene.gateway.line.after_send = 0.0, lambda _: None
+        again = reported(await scene.rebalance(SWITCH))
+        assert again.outcome == "done"
+        assert scene.orders == ["SELL 100 AAA", "BUY 398 BBB"]
+
+    play(story())
+
+
+@pytest.mark.parametrize("seconds", [0.1, 1.0, 5.0])
+def test_a_run_that_is_interrupted_cancels_its_orders_and_says_so(tmp_path: Path, seconds: float) -> None:
+    async def story() -> None:
+        scene = on_the_way(tmp_path, fills={"delay_ms": 2000, "slices": 3})
+        running = asyncio.ensure_future(scene.rebalance(SWITCH))
+        await asyncio.sleep(seconds)
+        running.cancel()
+        report = reported(await running)
+        assert (report.outcome, report.exit_code) == ("interrupted", 12)
+        assert not scene.venue.open_orders
+        (sale,) = report.orders
+        assert sale.status == "cancelled"
+        assert Decimal(100 - sale.filled) == scene.held().get("AAA", Decimal(0))
+
+    play(story())
