@@ -5,8 +5,21 @@ every kind of colour vision). Nothing here rounds anything that is used again.
 """
 
 from ibkr_rebalancer.cli.tables.accounts import accounts_view, shown_url
+from ibkr_rebalancer.cli.tables.history import RunsView, run_view, summary
+from ibkr_rebalancer.cli.tables.orders import order_view
 from ibkr_rebalancer.cli.tables.plans import plans_view
 from ibkr_rebalancer.cli.tables.portfolios import balances_view, portfolios_view
 from ibkr_rebalancer.cli.tables.runs import runs_view
 
-__all__ = ["accounts_view", "balances_view", "plans_view", "portfolios_view", "runs_view", "shown_url"]
+__all__ = [
+    "RunsView",
+    "accounts_view",
+    "balances_view",
+    "order_view",
+    "plans_view",
+    "portfolios_view",
+    "run_view",
+    "runs_view",
+    "shown_url",
+    "summary",
+]

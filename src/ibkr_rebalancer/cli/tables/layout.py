@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from ibkr_rebalancer.core.plan import Side
+from ibkr_rebalancer.core.portfolio import AccountId, TradingMode, belongs_to
 
 WIDE = 110
 """Columns from which the reasons stand in the table itself."""
@@ -45,3 +46,9 @@ def shown_count(quantity: Decimal) -> str:
 def shown_price(price: Decimal) -> str:
     """A price with two decimals, or up to four where it has them."""
     return f"{price:,.2f}" if round(price, 2) == price else f"{round(price, 4).normalize():,f}"
+
+
+def shown_account(account: AccountId) -> str:
+    """An account with the kind of money in it."""
+    kind = TradingMode.PAPER if belongs_to(TradingMode.PAPER, account) else TradingMode.LIVE
+    return f"{kind.value} account {account}"

@@ -7,7 +7,7 @@ from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from ibkr_rebalancer.cli.tables.layout import SIDE_STYLE, WIDE, blocks, new_table, shown_count, shown_price, uncut
+from ibkr_rebalancer.cli.tables.layout import SIDE_STYLE, WIDE, blocks, new_table, shown_account, shown_count, shown_price, uncut
 from ibkr_rebalancer.core.money import BASIS_POINT
 from ibkr_rebalancer.core.plan import Plan, Skip, Trade
 
@@ -50,7 +50,7 @@ def _plan_title(plan: Plan) -> Text:
     strategy = plan.strategy.strategy_long_name or plan.strategy.name
     dated = f" of {plan.strategy.as_of}" if plan.strategy.as_of else ""
     return Text.assemble(
-        (f"Plan for {plan.account}", "bold"),
+        (f"Plan for {shown_account(plan.account)}", "bold"),
         f"  {strategy}{dated}" if strategy else "",
         (f"\n{plan.as_of:%Y-%m-%d %H:%M} UTC  net liquidation ", "dim"),
         f"{plan.net_liquidation:,.2f} {plan.currency}",
