@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
 
-from ibkr_rebalancer.core.errors import GatewayUnavailable, RebalancerError
+from ibkr_rebalancer.core.errors import GatewayUnavailable, RebalancerError, Refused
 from ibkr_rebalancer.core.funds import agrees, cash_disagrees
 from ibkr_rebalancer.core.limits import require_few_rejects
 from ibkr_rebalancer.core.notices import Notice, Severity
@@ -18,7 +18,14 @@ from ibkr_rebalancer.core.order_state import lacks_commission, order_state
 from ibkr_rebalancer.core.orders import OrderIntent, order_intents
 from ibkr_rebalancer.core.plan import Side, Trade
 from ibkr_rebalancer.core.portfolio import Snapshot
-from ibkr_rebalancer.core.purchases import Adjustment, cash_after_fills, lacked_funds, plan_purchases, shrunk
+from ibkr_rebalancer.core.purchases import (
+    Adjustment,
+    cash_after_fills,
+    lacked_funds,
+    plan_purchases,
+    shrunk,
+    speaks_of_funds,
+)
 from ibkr_rebalancer.core.report import Report, execution_report
 from ibkr_rebalancer.core.runs import RunStart
 from ibkr_rebalancer.flows.docket import Docket
@@ -118,7 +125,11 @@ class Execution:
         if new:
             self._step("orders.preview", f"Asking what the broker would say to {len(new)} new purchases")
         for intent in self._intents(new, self._planned.snapshot):
-            await self._gate.preview(intent)
+            try:
+                await self._gate.preview(intent)
+            except Refused as refusal:
+                if not speaks_of_funds(refusal.message):  # before the sales there may be none
+                    raise
 
     async def _send(self, intents: Sequence[OrderIntent]) -> None:
         """Send orders and bring them to their end, also when the connection breaks among them."""
