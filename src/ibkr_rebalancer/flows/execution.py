@@ -124,12 +124,11 @@ class Execution:
         new = [trade for trade in purchases if (trade.con_id, Side.BUY) not in known]
         if new:
             self._step("orders.preview", f"Asking what the broker would say to {len(new)} new purchases")
-        for intent in self._intents(new, self._planned.snapshot):
-            try:
-                await self._gate.preview(intent)
-            except Refused as refusal:
-                if not speaks_of_funds(refusal.message):  # before the sales there may be none
-                    raise
+        previews = [self._gate.preview(intent) for intent in self._intents(new, self._planned.snapshot)]
+        for answer in await asyncio.gather(*previews, return_exceptions=True):
+            lacks_only_money = isinstance(answer, Refused) and speaks_of_funds(answer.message)
+            if isinstance(answer, BaseException) and not lacks_only_money:  # the money comes from the sales
+                raise answer
 
     async def _send(self, intents: Sequence[OrderIntent]) -> None:
         """Send orders and bring them to their end, also when the connection breaks among them."""
