@@ -48,7 +48,8 @@ def test_the_three_lines_of_the_description(here: Here) -> None:
     assert not order_messages(here.sandbox.log)
 
 
-def test_the_plan_that_was_looked_at_is_the_one_that_is_sent(here: Here) -> None:
+@pytest.mark.usefixtures("here")
+def test_the_plan_that_was_looked_at_is_the_one_that_is_sent() -> None:
     async def trade() -> tuple[Plan, Report]:
         async with Rebalancer.open() as rebalancer:
             plan = await rebalancer.plan(SECOND)

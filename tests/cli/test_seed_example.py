@@ -1,4 +1,4 @@
-"""The seed's own example from end to end: the worked account of `tests/core/test_planner.py`, read over real sockets."""
+"""The seed's own example from end to end: the account worked out in `tests/core/test_planner.py`, over sockets."""
 
 import json
 from decimal import Decimal

@@ -19,7 +19,8 @@ from ibkr_rebalancer.core.orders import OrderIntent
 from ibkr_rebalancer.core.plan import Plan, Side
 from ibkr_rebalancer.core.portfolio import Snapshot
 from ibkr_rebalancer.core.report import Report
-from ibkr_rebalancer.ports import Halt, RunStart
+from ibkr_rebalancer.core.runs import RunFailure, RunStart
+from ibkr_rebalancer.ports import Halt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +77,7 @@ def test_equal_values_have_one_digest_and_others_another() -> None:
     assert len(one) == 12
 
 
-KEPT = (RunStart, Snapshot, Plan, OrderIntent, OrderState, Report, Halt)
+KEPT = (RunStart, RunFailure, Snapshot, Plan, OrderIntent, OrderState, Report, Halt)
 """What the journal keeps beside evidence."""
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import event
 from tests.support.notation import NOW, allocation, allocation_body, con_id, snapshot
 
-from ibkr_rebalancer.core.errors import EXIT_DONE
+from ibkr_rebalancer.core.errors import EXIT_DONE, Refused
 from ibkr_rebalancer.core.notices import Notice
 from ibkr_rebalancer.core.order_book import Heard
 from ibkr_rebalancer.core.order_state import OrderState, OrderStatus, StatusTold
@@ -24,7 +24,7 @@ from ibkr_rebalancer.core.planner import plan_rebalance
 from ibkr_rebalancer.core.policy import Policy
 from ibkr_rebalancer.core.portfolio import AccountId, TradingMode
 from ibkr_rebalancer.core.report import OrderReport, Report, RunMode
-from ibkr_rebalancer.core.runs import RunStart
+from ibkr_rebalancer.core.runs import RunStart, run_failure
 from ibkr_rebalancer.edges.journal.journal import Journal
 from ibkr_rebalancer.edges.journal.opening import open_journal
 from ibkr_rebalancer.ports import Clock, Halt, Observer
@@ -168,6 +168,8 @@ def fill(journal: Journal) -> None:
     journal.settle(intent(2).order_ref, replace(FILLED, status=OrderStatus.CANCELLED, filled=0, average_price=None))
     journal.end_run(report())
     journal.start_run(start("20261123T160000Z-b"))
+    journal.start_run(failed := start("20261123T170000Z-c"))
+    journal.fail_run(run_failure(failed, Refused("PLAN_STALE", "It is stale.", hint="Look again."), ended=NOW))
     journal.adopt(ACCOUNT, [con_id("AAA"), con_id("BBB")])
     journal.pin({"AAA": con_id("AAA"), "BBB": con_id("BBB")})
     journal.halt(HALT)

@@ -14,7 +14,7 @@ from tests.support.venue_market import VenueMarket
 
 from ibkr_rebalancer.core.errors import GatewayUnavailable, Refused
 from ibkr_rebalancer.core.instruments import ConId
-from ibkr_rebalancer.core.order_book import Heard, OpenOrder, OrderBook
+from ibkr_rebalancer.core.order_book import Heard, OrderBook
 from ibkr_rebalancer.core.order_state import (
     Commissioned,
     Completed,
@@ -22,7 +22,7 @@ from ibkr_rebalancer.core.order_state import (
     Executed,
     StatusTold,
 )
-from ibkr_rebalancer.core.orders import OrderIntent, is_ours
+from ibkr_rebalancer.core.orders import OpenOrder, OrderIntent, is_ours
 from ibkr_rebalancer.core.plan import Side
 from ibkr_rebalancer.core.portfolio import AccountId
 from ibkr_rebalancer.ports import Clock, GatewaySession, WhatIf

@@ -106,7 +106,12 @@ def cash_after_fills(cash: Decimal, orders: Iterable[tuple[TrackedOrder, OrderSt
 
 def lacked_funds(state: OrderState) -> bool:
     """Whether the order was rejected for want of money, by the broker's own words."""
-    return state.status is OrderStatus.REJECTED and any(word in state.reason.lower() for word in FUNDS_WORDS)
+    return state.status is OrderStatus.REJECTED and speaks_of_funds(state.reason)
+
+
+def speaks_of_funds(text: str) -> bool:
+    """Whether the broker's reason for a refusal is want of money, rather than of a permission."""
+    return any(word in text.lower() for word in FUNDS_WORDS)
 
 
 def shrunk(intent: OrderIntent) -> OrderIntent | None:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
 
-from ibkr_rebalancer.core.errors import GatewayUnavailable, RebalancerError
+from ibkr_rebalancer.core.errors import GatewayUnavailable, RebalancerError, Refused
 from ibkr_rebalancer.core.funds import agrees, cash_disagrees
 from ibkr_rebalancer.core.limits import require_few_rejects
 from ibkr_rebalancer.core.notices import Notice, Severity
@@ -18,7 +18,14 @@ from ibkr_rebalancer.core.order_state import lacks_commission, order_state
 from ibkr_rebalancer.core.orders import OrderIntent, order_intents
 from ibkr_rebalancer.core.plan import Side, Trade
 from ibkr_rebalancer.core.portfolio import Snapshot
-from ibkr_rebalancer.core.purchases import Adjustment, cash_after_fills, lacked_funds, plan_purchases, shrunk
+from ibkr_rebalancer.core.purchases import (
+    Adjustment,
+    cash_after_fills,
+    lacked_funds,
+    plan_purchases,
+    shrunk,
+    speaks_of_funds,
+)
 from ibkr_rebalancer.core.report import Report, execution_report
 from ibkr_rebalancer.core.runs import RunStart
 from ibkr_rebalancer.flows.docket import Docket
@@ -117,8 +124,11 @@ class Execution:
         new = [trade for trade in purchases if (trade.con_id, Side.BUY) not in known]
         if new:
             self._step("orders.preview", f"Asking what the broker would say to {len(new)} new purchases")
-        for intent in self._intents(new, self._planned.snapshot):
-            await self._gate.preview(intent)
+        previews = [self._gate.preview(intent) for intent in self._intents(new, self._planned.snapshot)]
+        for answer in await asyncio.gather(*previews, return_exceptions=True):
+            lacks_only_money = isinstance(answer, Refused) and speaks_of_funds(answer.message)
+            if isinstance(answer, BaseException) and not lacks_only_money:  # the money comes from the sales
+                raise answer
 
     async def _send(self, intents: Sequence[OrderIntent]) -> None:
         """Send orders and bring them to their end, also when the connection breaks among them."""
