@@ -10,6 +10,7 @@ from ibkr_rebalancer.core.errors import UsageError
 
 def execute(
     accounts: Accounts = None,
+    *,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the orders and send none, whatever else.")] = False,
     yes: Yes = False,
     adopt: Annotated[

@@ -11,6 +11,7 @@ from ibkr_rebalancer.core.errors import EXIT_DONE, UsageError
 
 def resolve(
     order_ref: Annotated[str, typer.Argument(metavar="ORDER_REF", help="The reference, as errors and `runs` tell it.")],
+    *,
     filled: Annotated[int, typer.Option("--filled", metavar="N", min=0, help="How many shares it has filled.")],
     note: Annotated[str, typer.Option("--note", metavar="TEXT", help="Where you have seen it; it is kept.")],
     yes: Yes = False,

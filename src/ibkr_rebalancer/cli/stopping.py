@@ -59,7 +59,7 @@ class AtStake:
 
 
 def run_stoppable(work: Coroutine[Any, Any, T], *, on_stop: Callable[[], None]) -> T:
-    """Run it. The first SIGINT, SIGTERM or SIGHUP cancels it once, and it may come to its end; the second does not wait.
+    """Run it: the first SIGINT, SIGTERM or SIGHUP cancels it, and it may come to its end; the second does not wait.
 
     A terminal that hangs up may say so more than once: SIGHUP is never the second. Ignored signals stay ignored.
 

@@ -71,7 +71,7 @@ def _asking(progress: Progress, mode: TradingMode) -> Confirm:
 
 def _question(plans: Sequence[Plan], mode: TradingMode) -> str:
     orders = sum(len(plan.trades) for plan in plans)
-    worth = {currency: ZERO for currency in (plan.currency for plan in plans)}
+    worth = dict.fromkeys((plan.currency for plan in plans), ZERO)
     for plan in plans:
         worth[plan.currency] += sum((trade.notional for trade in plan.trades), ZERO)
     money = " and ".join(f"{amount:,.0f} {currency}" for currency, amount in worth.items())

@@ -1,6 +1,6 @@
 """Runs as the journal knows them: many in a list, or one told from beginning to end."""
 
-import os.path
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -82,13 +82,12 @@ class RunsView:
 
 
 def _shortest_names(run_ids: Sequence[str]) -> dict[str, str]:
-    """How few of the first characters name each run among all of these."""
-    ordered = sorted(run_ids)
-    shared = [len(os.path.commonprefix([one, other])) for one, other in zip(ordered, ordered[1:], strict=False)]
-    return {
-        run_id: run_id[: max(SHORTEST_ID, 1 + max([*shared[max(0, place - 1) : place + 1]], default=0))]
-        for place, run_id in enumerate(ordered)
-    }
+    """How few of its first characters name each run among all of these."""
+    names: dict[str, str] = {}
+    for length in range(max(map(len, run_ids)), SHORTEST_ID - 1, -1):
+        begun = Counter(run_id[:length] for run_id in run_ids)
+        names |= {run_id: run_id[:length] for run_id in run_ids if begun[run_id[:length]] == 1}
+    return names
 
 
 def _exit(run: RunSummary) -> str:
@@ -163,7 +162,9 @@ def _no_end(next_run: RunRecord | None) -> str:
 
 def _found_later(record: RunRecord) -> list[str]:
     """Of which orders more is known now than when the run reported, and which nobody knows yet."""
-    reported = {order.order_ref: (order.status, order.filled) for order in record.report.orders} if record.report else {}
+    reported = (
+        {order.order_ref: (order.status, order.filled) for order in record.report.orders} if record.report else {}
+    )
     states = {order.intent.order_ref: order_state(order) for order in record.orders}
     lines = []
     for order in record.orders:

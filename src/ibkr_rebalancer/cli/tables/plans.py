@@ -7,7 +7,16 @@ from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from ibkr_rebalancer.cli.tables.layout import SIDE_STYLE, WIDE, blocks, new_table, shown_account, shown_count, shown_price, uncut
+from ibkr_rebalancer.cli.tables.layout import (
+    SIDE_STYLE,
+    WIDE,
+    blocks,
+    new_table,
+    shown_account,
+    shown_count,
+    shown_price,
+    uncut,
+)
 from ibkr_rebalancer.core.money import BASIS_POINT
 from ibkr_rebalancer.core.plan import Plan, Skip, Trade
 
