@@ -12,6 +12,7 @@ from rich.text import Text
 from ibkr_rebalancer.cli.tables.layout import WIDE, blocks, new_table, shown_account, uncut
 from ibkr_rebalancer.cli.tables.orders import Moment, order_view, outcome
 from ibkr_rebalancer.cli.tables.plans import PlanView
+from ibkr_rebalancer.cli.tables.runs import Traded
 from ibkr_rebalancer.core.allocation import parse_allocation
 from ibkr_rebalancer.core.errors import AllocationRejected
 from ibkr_rebalancer.core.order_state import TrackedOrder, order_state
@@ -140,17 +141,21 @@ def _targets(document: bytes | None) -> str:
 
 
 def _end(record: RunRecord, next_run: RunRecord | None) -> RenderableType:
+    """How it ended, and what is known since then."""
+    lines: list[RenderableType] = []
     match record.report or record.failure:
         case Report() as report:
-            lines = [f"Ended {report.ended:%Y-%m-%d %H:%M:%S} UTC: {report.outcome}, exit code {report.exit_code}."]
+            ended = f"{report.ended:%Y-%m-%d %H:%M:%S} UTC"
+            lines.append(Text(f"Ended {ended}: {report.outcome}, exit code {report.exit_code}."))
+            if report.plan and report.plan.trades:
+                lines.append(Traded(report, report.plan))
         case RunFailure() as failure:
-            lines = [
-                f"Ended {failure.ended:%Y-%m-%d %H:%M:%S} UTC, before anything was sent: {failure.message}",
-                f"{failure.code}, exit code {failure.exit_code}. Hint: {failure.hint}",
-            ]
+            ended = f"{failure.ended:%Y-%m-%d %H:%M:%S} UTC"
+            lines.append(Text(f"Ended {ended} before anything was sent, exit code {failure.exit_code}."))
+            lines.append(Text(f"{failure.code}: {failure.message}\nHint: {failure.hint}"))
         case None:
-            lines = [_no_end(next_run)]
-    return Text("\n".join([*lines, *_found_later(record)]))
+            lines.append(Text(_no_end(next_run)))
+    return Group(*lines, *map(Text, _found_later(record)))
 
 
 def _no_end(next_run: RunRecord | None) -> str:

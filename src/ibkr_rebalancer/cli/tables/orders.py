@@ -1,16 +1,18 @@
 """An order's life in plain words: what was heard of it, in the order of time, and what that proves."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import assert_never
+from itertools import takewhile
+from typing import TypeGuard, assert_never
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from ibkr_rebalancer.cli.tables.layout import SIDE_STYLE, shown_count, shown_price
+from ibkr_rebalancer.core.money import ZERO
 from ibkr_rebalancer.core.order_state import (
     Commissioned,
     Completed,
@@ -39,6 +41,10 @@ STATUSES = {
     "Inactive": "it is inactive: rejected, or held back",
 }
 """The broker's words for how an order is, in ours."""
+Timed = Sent | Withheld | StatusTold | Executed | ErrorTold | Completed | Missing | Resolved
+"""What is heard of an order, but for what a print cost, which has no time of its own."""
+
+SENT = "sent to the gateway"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,42 +84,51 @@ def outcome(state: OrderState, intent: OrderIntent) -> str:
 
 
 def told(order: TrackedOrder, marks: Sequence[Moment] = ()) -> list[Moment]:
-    """What was heard of the order, in the order of time; what only repeats the line before is left out."""
-    charges = {e.exec_id: e.commission for e in order.evidence if isinstance(e, Commissioned)}
-    heard = [
-        Moment(at=evidence.at, text=_words(evidence, order.intent, charges))
-        for evidence in order.evidence
-        if not isinstance(evidence, Commissioned)
-    ]
-    return _unrepeated(sorted([*heard, *marks], key=lambda moment: moment.at))
+    """What was heard of the order in the order of time, without what says nothing new.
+
+    The broker tells to the second when shares traded; within a second, what left us is told first and the rest as it
+    arrived. A mark with nothing before or after it marks nothing.
+    """
+    heard = order.evidence
+    news = [evidence for place, evidence in enumerate(heard) if _is_news(evidence, heard[:place])]
+    moments = [Moment(at=evidence.at, text=_words(evidence, order)) for evidence in news]
+    story = sorted(moments, key=lambda moment: (moment.at.replace(microsecond=0), moment.text != SENT))
+    for mark in marks:
+        later = next((place for place, moment in enumerate(story) if moment.at > mark.at), None)
+        if later:
+            story.insert(later, mark)
+    return story
 
 
-def _unrepeated(moments: Iterable[Moment]) -> list[Moment]:
-    kept: list[Moment] = []
-    for moment in moments:
-        if not kept or kept[-1].text != moment.text:
-            kept.append(moment)
-    return kept
+def _is_news(evidence: Evidence, before: Sequence[Evidence]) -> TypeGuard[Timed]:
+    """Whether it says more than what a print cost, or how an order is that was known to be so."""
+    match evidence:
+        case Commissioned():
+            return False
+        case StatusTold(status=status, filled=filled):
+            statuses = [earlier for earlier in before if isinstance(earlier, StatusTold)]
+            counted = [earlier.filled for earlier in statuses if earlier.filled]
+            traded = sum((earlier.shares for earlier in before if isinstance(earlier, Executed)), ZERO)
+            known = {"Filled", *(earlier.status for earlier in statuses[-1:])}
+            return status not in known or (filled or ZERO) > max([traded, *counted])
+    return True
 
 
 def _kind(intent: OrderIntent) -> str:
     return "market order" if intent.limit_price is None else f"limit order at {shown_price(intent.limit_price)}"
 
 
-def _words(evidence: Evidence, intent: OrderIntent, charges: dict[str, Decimal]) -> str:
+def _words(evidence: Timed, order: TrackedOrder) -> str:
+    intent = order.intent
     match evidence:
         case Sent():
-            return "sent to the gateway"
+            return SENT
         case Withheld():
             return "not sent: the run stopped before its turn"
         case StatusTold():
             return _status_words(evidence, intent)
-        case Executed(shares=shares, price=price):
-            charge = charges.get(evidence.exec_id)
-            paid = "" if charge is None else f", commission {charge:,.2f}"
-            return f"{shown_count(shares)} filled at {shown_price(price)}{paid} (execution {evidence.exec_id})"
-        case Commissioned():
-            return f"commission {evidence.commission:,.2f}"
+        case Executed():
+            return _print_words(evidence, order)
         case ErrorTold(code=code, text=text):
             return f"the gateway says: {text} ({code})"
         case Completed(status=status, filled=filled, completed_status=sentence):
@@ -124,6 +139,17 @@ def _words(evidence: Evidence, intent: OrderIntent, charges: dict[str, Decimal])
         case Resolved(filled=filled, note=note):
             return f"resolved by hand, {_of(filled, intent)} filled: {note}"
     assert_never(evidence)
+
+
+def _print_words(execution: Executed, order: TrackedOrder) -> str:
+    """A print with what it cost; a later version of one before its last dot corrects it."""
+    print_id = execution.exec_id.rpartition(".")[0]
+    before = takewhile(lambda evidence: evidence is not execution, order.evidence)
+    corrects = any(isinstance(e, Executed) and e.exec_id.rpartition(".")[0] == print_id for e in before)
+    charges = [e for e in order.evidence if isinstance(e, Commissioned) and e.exec_id == execution.exec_id]
+    paid = f", commission {charges[-1].commission:,.2f}" if charges else ""
+    filled = f"{shown_count(execution.shares)} filled at {shown_price(execution.price)}{paid}"
+    return f"corrected: {filled}" if corrects else filled
 
 
 def _status_words(told: StatusTold, intent: OrderIntent) -> str:

@@ -62,7 +62,8 @@ class RunReport:
                 yield _dry_run_line(report)
             case Plan() as plan if plan.trades:
                 yield _title(report)
-                yield from _trades(report, plan, wide=options.max_width >= WIDE)
+                yield Traded(report, plan)
+                yield from _next_step(report)
             case Plan() as plan:
                 yield PlanView(plan)
             case None:
@@ -83,15 +84,23 @@ def _title(report: Report) -> Text:
     )
 
 
-def _trades(report: Report, plan: Plan, *, wide: bool) -> Iterator[RenderableType]:
-    lines = [line for trade in plan.trades for line in _lines(trade, report.orders)]
-    yield _table(lines, wide=wide)
-    reasons = [] if wide else [line for line in lines if line.order and line.order.reason]
-    if reasons:
-        yield _reasons(reasons)
-    yield _totals(report, plan)
-    yield Text(_sentence(report, plan), "bold")
-    yield from _next_step(report)
+class Traded:
+    """What became of each trade of a plan, and what that comes to, laid out for the width it is given."""
+
+    def __init__(self, report: Report, plan: Plan) -> None:
+        self._report = report
+        self._plan = plan
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        report, plan, wide = self._report, self._plan, options.max_width >= WIDE
+        lines = [line for trade in plan.trades for line in _lines(trade, report.orders)]
+        yield _table(lines, wide=wide)
+        reasons = [] if wide else [line for line in lines if line.order and line.order.reason]
+        if reasons:
+            yield _reasons(reasons)
+            yield ""
+        yield _totals(report, plan)
+        yield Text(_sentence(report, plan), "bold")
 
 
 def _lines(trade: Trade, orders: Sequence[OrderReport]) -> list[_Line]:
