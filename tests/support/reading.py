@@ -12,6 +12,7 @@ from ibkr_rebalancer.core.notices import Notice
 from ibkr_rebalancer.core.portfolio import AccountId
 from ibkr_rebalancer.edges.ibkr.connection import Deadlines, open_gateway
 from ibkr_rebalancer.edges.ibkr.market import GatewayMarket
+from ibkr_rebalancer.ports import MarketView
 
 NOW = datetime(2026, 11, 23, 15, 30, 1, tzinfo=UTC)
 """This machine's time in the tests, one second after the sandbox's."""
@@ -69,7 +70,7 @@ async def reading(
         yield market
 
 
-async def read_everything(market: GatewayMarket, symbols: Sequence[str] = ("AAA", "BBB")) -> list[object]:
+async def read_everything(market: MarketView, symbols: Sequence[str] = ("AAA", "BBB")) -> list[object]:
     """One of each question, in the order of a snapshot."""
     clock = await market.server_time()
     positions = await market.positions()

@@ -1,21 +1,23 @@
 """The product's desk, connected to a sandbox: what the tests of orders begin with."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 from tests.support.reading import CLIENT_ID, DU1, Notices, StoppedClock
 from tests.support.sandbox import LOOPBACK
 
 from ibkr_rebalancer.core.instruments import ConId
-from ibkr_rebalancer.core.order_state import Evidence, Executed, StatusTold
+from ibkr_rebalancer.core.order_state import Commissioned, Evidence, Executed, StatusTold
 from ibkr_rebalancer.core.orders import OrderIntent, OrderType
 from ibkr_rebalancer.core.plan import Side
 from ibkr_rebalancer.edges.ibkr.connection import Deadlines, TradingGateway, open_desk
 from ibkr_rebalancer.ports import Heard, OrderBook, OrderDesk
+from ibkr_rebalancer.sandbox.venue.document import Document
 
 DESK_ID = CLIENT_ID + 1
 """The client id of `execute`."""
@@ -24,9 +26,10 @@ PATIENCE_S = 10.0
 """For news that only a broken test waits for in vain."""
 
 
-def intent(number: int = 1, **changes: object) -> OrderIntent:
+def intent(number: int = 1, **changes: Any) -> OrderIntent:
     """An order to buy 5 AAA at market; its reference ends in its number."""
-    return replace(MARKET_BUY, **{"order_ref": f"rb1-test-{number}", **changes})
+    given: dict[str, Any] = {"order_ref": f"rb1-test-{number}", **changes}
+    return replace(MARKET_BUY, **given)
 
 
 MARKET_BUY = OrderIntent(
@@ -46,7 +49,7 @@ MARKET_BUY = OrderIntent(
 )
 
 
-def resting(number: int = 1, **changes: object) -> OrderIntent:
+def resting(number: int = 1, **changes: Any) -> OrderIntent:
     """An order that the market of the base scenario does not fill."""
     return intent(number, **{"order_type": OrderType.LIMIT, "limit_price": Decimal("90.05"), **changes})
 
@@ -72,7 +75,7 @@ async def trading(
         yield gateway
 
 
-async def heard_until(desk: OrderDesk, enough: Callable[[list[Heard]], bool]) -> list[Heard]:
+async def heard_until(desk: OrderDesk, enough: Callable[[list[Heard]], object]) -> list[Heard]:
     """All news until it is enough."""
     heard: list[Heard] = []
     async with asyncio.timeout(PATIENCE_S):
@@ -99,3 +102,12 @@ def filled(order_ref: str, heard: OrderBook | list[Heard]) -> Decimal:
 
 def has_status(order_ref: str, status: str) -> Callable[[list[Heard]], bool]:
     return lambda heard: status in statuses(order_ref, heard)
+
+
+def is_charged(order_ref: str) -> Callable[[list[Heard]], bool]:
+    return lambda heard: any(isinstance(each, Commissioned) for each in evidence_of(order_ref, heard))
+
+
+def order_fault(action: str, **parameters: object) -> Document:
+    """A fault of the market that every order meets."""
+    return {"when": "order", "what": {action: parameters}}
