@@ -144,8 +144,9 @@ class Dialogue:
         self._waiting.clear()
         return answers
 
-    def send_fields(self, fields: list[str]) -> None:
-        self._take(self.session.receive(frame(join_fields(fields)), self.now))
+    def send_fields(self, *messages: list[str]) -> None:
+        """All in one piece."""
+        self._take(self.session.receive(b"".join(frame(join_fields(fields)) for fields in messages), self.now))
 
     def _take(self, outputs: Iterable[Output], session: Session | None = None) -> None:
         session = session or self.session

@@ -1,9 +1,24 @@
-"""The script of `observation`, run by ib_async."""
+"""The scripts of `observation`, run by ib_async."""
 
 import asyncio
+from collections.abc import Callable, Iterable
 
-from ib_async import IB, Contract, Option, RequestError, Stock, Ticker
-from tests.sandbox.observation import CLIENT_ID, Facts, Observation, contract_facts, details_facts
+from ib_async import IB, Contract, Fill, Option, Order, RequestError, Stock, Ticker, Trade
+from tests.sandbox.observation import (
+    CANCELLED,
+    CLIENT_ID,
+    LEFT_OPEN,
+    PREVIEWED,
+    REFUSED,
+    SWEPT,
+    TWO_PARTS,
+    Facts,
+    Observation,
+    Trading,
+    Wanted,
+    contract_facts,
+    details_facts,
+)
 from tests.support.sandbox import LOOPBACK
 
 DEADLINE_S = 5
@@ -83,3 +98,107 @@ def quote_facts(ticker: Ticker) -> Facts:
         "last": (ticker.last, ticker.lastSize),
         "close": ticker.close,
     }
+
+
+async def observe_trading(port: int) -> Trading:
+    async with asyncio.timeout(DEADLINE_S):
+        ib = await connected(port)
+        errors: list[tuple[int, int, str]] = []
+        ib.errorEvent += lambda number, code, text, _: errors.append((number, code, text))
+        trades = await _trade(ib)
+        preview = await ib.whatIfOrderAsync(contract_of(PREVIEWED), order_of(PREVIEWED))
+        trades.append(ib.placeOrder(contract_of(LEFT_OPEN), order_of(LEFT_OPEN)))
+        await until(ib, lambda: trades[-1].orderStatus.status == "Submitted")
+        ib.disconnect()
+        again = await connected(port)
+        try:
+            completed = await again.reqCompletedOrdersAsync(apiOnly=False)
+            still_open = await again.reqOpenOrdersAsync()
+            executions = again.fills()  # asked for at the start; asking again returns them without their commissions
+        finally:
+            again.disconnect()
+    refs = {trade.order.orderId: trade.order.orderRef for trade in trades}
+    return Trading(
+        ended={trade.order.orderRef: ending(trade) for trade in trades},
+        fills=fill_facts(fill for trade in trades for fill in trade.fills),
+        commissions=commission_facts(fill for trade in trades for fill in trade.fills),
+        errors=[(refs[number], code, text) for number, code, text in errors if number in refs],
+        preview=(
+            *(float(preview.initMarginChange), float(preview.initMarginAfter), float(preview.equityWithLoanChange)),
+            *(preview.commission, preview.commissionCurrency, preview.warningText),
+        ),
+        perm_ids={trade.order.orderRef: trade.orderStatus.permId for trade in trades},
+        fills_again=fill_facts(executions),
+        commissions_again=commission_facts(executions),
+        completed={
+            order.orderRef: (trade.orderStatus.status, float(order.totalQuantity), float(order.filledQuantity))
+            for trade, order in ((trade, trade.order) for trade in completed)
+        },
+        open={
+            order.orderRef: (status.status, float(order.totalQuantity), status.remaining, order.lmtPrice)
+            for order, status in ((trade.order, trade.orderStatus) for trade in still_open)
+        },
+        perm_ids_again={trade.order.orderRef: trade.order.permId for trade in (*completed, *still_open)},
+    )
+
+
+async def connected(port: int) -> IB:
+    ib = IB()
+    ib.RaiseRequestErrors = True
+    await ib.connectAsync(LOOPBACK, port, CLIENT_ID, account="DU1", raiseSyncErrors=True)
+    return ib
+
+
+async def _trade(ib: IB) -> list[Trade]:
+    """All but the last order, each to its end."""
+    two = ib.placeOrder(contract_of(TWO_PARTS), order_of(TWO_PARTS))
+    await until(ib, lambda: len(two.fills) == 2 and all(fill.commissionReport.execId for fill in two.fills))
+    cancelled = ib.placeOrder(contract_of(CANCELLED), order_of(CANCELLED))
+    await until(ib, lambda: cancelled.orderStatus.status == "Submitted")
+    ib.cancelOrder(cancelled.order)
+    await until(ib, cancelled.isDone)
+    swept = [ib.placeOrder(contract_of(wanted), order_of(wanted)) for wanted in SWEPT]
+    await until(ib, lambda: all(trade.orderStatus.status == "Submitted" for trade in swept))
+    ib.reqGlobalCancel()  # type: ignore[no-untyped-call]  # of the library
+    await until(ib, lambda: all(trade.isDone() for trade in swept))
+    refused = ib.placeOrder(contract_of(REFUSED), order_of(REFUSED))
+    await until(ib, lambda: refused.orderStatus.status == "Inactive")
+    return [two, cancelled, *swept, refused]
+
+
+async def until(ib: IB, holds: Callable[[], bool]) -> None:
+    while not holds():
+        await ib.updateEvent
+
+
+def contract_of(wanted: Wanted) -> Contract:
+    return Contract(secType="STK", conId=wanted.con_id, exchange="SMART")
+
+
+def order_of(wanted: Wanted) -> Order:
+    order = Order(action="BUY", totalQuantity=wanted.quantity, orderType="MKT", tif="DAY")
+    order.account, order.orderRef = "DU1", wanted.ref
+    if wanted.limit is not None:
+        order.orderType, order.lmtPrice = "LMT", wanted.limit
+    return order
+
+
+def ending(trade: Trade) -> tuple[object, ...]:
+    status = trade.orderStatus
+    return status.status, float(status.filled), float(status.remaining), status.avgFillPrice
+
+
+def fill_facts(fills: Iterable[Fill]) -> Facts:
+    facts: Facts = {}
+    for done in (fill.execution for fill in fills):
+        part = (done.side, float(done.shares), done.price, float(done.cumQty), done.avgPrice)
+        facts.setdefault(done.orderRef, []).append(part)
+    return facts
+
+
+def commission_facts(fills: Iterable[Fill]) -> Facts:
+    facts: Facts = {}
+    for fill in fills:
+        report = fill.commissionReport
+        facts.setdefault(fill.execution.orderRef, []).append((report.commission, report.currency))
+    return facts

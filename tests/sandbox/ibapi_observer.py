@@ -1,15 +1,35 @@
-"""The script of `observation`, run by the broker's own client: callbacks on a thread of its own."""
+"""The scripts of `observation`, run by the broker's own client: callbacks on a thread of its own."""
 
+import inspect
 import queue
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from decimal import Decimal
+from itertools import count
 from typing import Any
 
 from ibapi.client import EClient
 from ibapi.contract import Contract
+from ibapi.execution import ExecutionFilter
+from ibapi.order import Order
+from ibapi.order_cancel import OrderCancel
 from ibapi.wrapper import EWrapper
-from tests.sandbox.observation import CLIENT_ID, Facts, Observation, contract_facts, details_facts
+from tests.sandbox.observation import (
+    CANCELLED,
+    CLIENT_ID,
+    LEFT_OPEN,
+    PREVIEWED,
+    REFUSED,
+    SWEPT,
+    TWO_PARTS,
+    Facts,
+    Observation,
+    Trading,
+    Wanted,
+    contract_facts,
+    details_facts,
+)
 from tests.support.sandbox import LOOPBACK
 
 DEADLINE_S = 5
@@ -20,15 +40,23 @@ CALLBACKS = (
     "accountSummaryEnd",
     "accountUpdateMulti",
     "accountUpdateMultiEnd",
+    "commissionAndFeesReport",
+    "completedOrder",
+    "completedOrdersEnd",
     "contractDetails",
     "contractDetailsEnd",
     "currentTime",
     "error",
+    "execDetails",
+    "execDetailsEnd",
     "historicalData",
     "historicalDataEnd",
     "managedAccounts",
     "marketDataType",
     "nextValidId",
+    "openOrder",
+    "openOrderEnd",
+    "orderStatus",
     "pnl",
     "pnlSingle",
     "position",
@@ -63,6 +91,7 @@ class Client:
         self.ib = Recorder()
         EClient.__init__(self.ib, wrapper=self.ib)
         self.ib.answers = queue.Queue()
+        self.order_ids = count(1)
 
     def until(self, *ends: str) -> list[Answer]:
         """All answers up to the first of these, itself included."""
@@ -71,11 +100,24 @@ class Client:
             answers.append(self.ib.answers.get(timeout=DEADLINE_S))
         return answers
 
+    def until_said(self, name: str, *, times: int = 1, **said: Any) -> list[Answer]:
+        """All answers up to so many of this name that say this, by the order of its arguments."""
+        answers: list[Answer] = []
+        while times:
+            answers.append(self.ib.answers.get(timeout=DEADLINE_S))
+            times -= answers[-1][0] == name and said.items() <= named(*answers[-1]).items()
+        return answers
+
     def until_error(self, request: int) -> tuple[int, str]:
         while True:
             _, (number, _, code, text, *_) = self.until("error")[-1]
             if number == request:
                 return code, text
+
+
+def named(name: str, arguments: tuple[Any, ...]) -> dict[str, Any]:
+    """The arguments of a callback by their names."""
+    return dict(zip(list(inspect.signature(getattr(EWrapper, name)).parameters)[1:], arguments, strict=True))
 
 
 @contextmanager
@@ -218,3 +260,105 @@ def quote_facts(answers: list[Answer], *, sizes: dict[int, str], close: int, **p
         "close": priced[close],
         **{side: (priced[number], sized[side]) for side, number in prices.items()},
     }
+
+
+def observe_trading(port: int, *, leave: Callable[[], None]) -> Trading:
+    """Blocks: call it on a thread."""
+    with connected(port, leave=leave) as client:
+        refs, told = _trade(client)
+        preview = _preview(client)
+        _place(client, LEFT_OPEN, refs)
+        told += client.until_said("orderStatus", status="Submitted")
+    with connected(port, leave=leave) as client:
+        client.until("nextValidId")
+        client.ib.reqCompletedOrders(False)
+        completed = every(client.until("completedOrdersEnd"), "completedOrder")
+        client.ib.reqOpenOrders()
+        still_open = client.until("openOrderEnd")
+        client.ib.reqExecutions(77, ExecutionFilter())
+        executions = client.until("execDetailsEnd")
+    statuses = [(refs[number], status) for number, *status in every(told, "orderStatus")]
+    left = {number: status for number, *status in every(still_open, "orderStatus")}
+    opened = every(still_open, "openOrder")
+    return Trading(
+        ended={ref: (status, float(filled), float(rest), price) for ref, (status, filled, rest, price, *_) in statuses},
+        fills=fill_facts(told),
+        commissions=commission_facts(told),
+        errors=[(refs[about], code, text) for about, _, code, text, *_ in every(told, "error") if about in refs],
+        preview=preview,
+        perm_ids={ref: status[4] for ref, status in statuses},
+        fills_again=fill_facts(executions),
+        commissions_again=commission_facts(executions),
+        completed={
+            order.orderRef: (state.status, float(order.totalQuantity), float(order.filledQuantity))
+            for _, order, state in completed
+        },
+        open={
+            order.orderRef: (state.status, float(order.totalQuantity), float(left[number][2]), order.lmtPrice)
+            for number, _, order, state in opened
+        },
+        perm_ids_again={order.orderRef: order.permId for _, order, *_ in (*completed, *(row[1:] for row in opened))},
+    )
+
+
+def _trade(client: Client) -> tuple[dict[int, str], list[Answer]]:
+    """All but the last order, each to its end; the references by number, and what was told."""
+    refs: dict[int, str] = {}
+    ((first,),) = every(client.until("nextValidId"), "nextValidId")
+    client.order_ids = count(first)
+    _place(client, TWO_PARTS, refs)
+    told = client.until_said("commissionAndFeesReport", times=2)
+    _place(client, CANCELLED, refs)
+    told += client.until_said("orderStatus", status="Submitted")
+    client.ib.cancelOrder(max(refs), OrderCancel())
+    told += client.until_said("error", errorCode=202)
+    for wanted in SWEPT:
+        _place(client, wanted, refs)
+        told += client.until_said("orderStatus", status="Submitted")
+    client.ib.reqGlobalCancel(OrderCancel())
+    told += client.until_said("error", errorCode=202, times=2)
+    _place(client, REFUSED, refs)
+    return refs, [*told, *client.until_said("orderStatus", status="Inactive")]
+
+
+def _place(client: Client, wanted: Wanted, refs: dict[int, str]) -> None:
+    number = next(client.order_ids)
+    refs[number] = wanted.ref
+    client.ib.placeOrder(number, contract("", con_id=wanted.con_id), order_of(wanted))
+
+
+def _preview(client: Client) -> tuple[Any, ...]:
+    asked = order_of(PREVIEWED)
+    asked.whatIf = True
+    client.ib.placeOrder(next(client.order_ids), contract("", con_id=PREVIEWED.con_id), asked)
+    ((_, _, _, state),) = every(client.until("openOrder"), "openOrder")
+    return (
+        *(float(state.initMarginChange), float(state.initMarginAfter), float(state.equityWithLoanChange)),
+        *(state.commissionAndFees, state.commissionAndFeesCurrency, state.warningText),
+    )
+
+
+def order_of(wanted: Wanted) -> Any:
+    order = Order()
+    order.action, order.totalQuantity, order.tif = "BUY", Decimal(wanted.quantity), "DAY"
+    order.account, order.orderRef = "DU1", wanted.ref
+    order.orderType = "MKT" if wanted.limit is None else "LMT"
+    if wanted.limit is not None:
+        order.lmtPrice = wanted.limit
+    return order
+
+
+def fill_facts(answers: list[Answer]) -> Facts:
+    facts: Facts = {}
+    for done in (execution for _, _, execution in every(answers, "execDetails")):
+        part = (done.side, float(done.shares), done.price, float(done.cumQty), done.avgPrice)
+        facts.setdefault(done.orderRef, []).append(part)
+    return facts
+
+
+def commission_facts(answers: list[Answer]) -> Facts:
+    refs = {execution.execId: execution.orderRef for _, _, execution in every(answers, "execDetails")}
+    facts: Facts = {}
+    for (report,) in every(answers, "commissionAndFeesReport"):
+        facts.setdefault(refs[report.execId], []).append((report.commissionAndFees, report.currency))
+    return facts

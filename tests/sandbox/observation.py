@@ -3,6 +3,10 @@
 The script: connect as client 5, read managed accounts, positions, account values, portfolio and summary, look up a
 contract and its option, an unknown and an ambiguous one, take a live quote, a delayed one without and with asking for
 it, five daily bars, profit of the account and of a position, and the time.
+
+The script of `Trading`, each order under its reference: buy at market and get it in two parts; cancel an order that
+rests; sweep away two more; have one refused; ask what one would do; leave one open, go, come back, and read executions,
+completed and open orders.
 """
 
 from dataclasses import dataclass, field
@@ -105,6 +109,56 @@ class Observation:
     profit: tuple[float, float, float]
     profit_of_position: tuple[float, ...]
     current_time: float = field(compare=False)
+
+
+TRADING_SCENARIO: Document = {
+    "accounts": {"DU1": {"cash": "100000"}},
+    "fills": {"slices": 2},
+    "faults": [{"when": {"order": {"order_ref": "refused"}}, "what": {"reject": {"text": "No trading permissions."}}}],
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """An order of the script."""
+
+    ref: str
+    con_id: int
+    quantity: int
+    limit: float | None = None
+
+
+TWO_PARTS = Wanted(ref="two-parts", con_id=101, quantity=21)
+CANCELLED = Wanted(ref="cancelled", con_id=102, quantity=5, limit=40)
+SWEPT = (
+    Wanted(ref="swept-1", con_id=102, quantity=6, limit=40.5),
+    Wanted(ref="swept-2", con_id=103, quantity=7, limit=15),
+)
+REFUSED = Wanted(ref="refused", con_id=101, quantity=8)
+PREVIEWED = Wanted(ref="previewed", con_id=101, quantity=9)
+LEFT_OPEN = Wanted(ref="left-open", con_id=103, quantity=10, limit=16.25)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trading:
+    ended: Facts
+    """reference -> (status, filled, remaining, average price), as last told"""
+    fills: Facts
+    """reference -> (side, shares, price, cumulative, average price) of each part"""
+    commissions: Facts
+    """reference -> (commission, currency) of each part"""
+    errors: list[tuple[str, int, str]]
+    """(reference, code, text)"""
+    preview: tuple[Any, ...]
+    """initial margin change and after, change of equity, commission, its currency, warning"""
+    perm_ids: Facts
+    fills_again: Facts
+    commissions_again: Facts
+    completed: Facts
+    """reference -> (status, total, filled)"""
+    open: Facts
+    """reference -> (status, total, remaining, limit)"""
+    perm_ids_again: Facts
 
 
 def contract_facts(contract: Any) -> tuple[Any, ...]:

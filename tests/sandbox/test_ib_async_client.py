@@ -4,13 +4,14 @@ import asyncio
 
 import pytest
 from ib_async import IB, StartupFetch, StartupFetchALL, StartupFetchNONE
-from tests.sandbox.ib_async_observer import observe
-from tests.sandbox.observation import SCENARIO
-from tests.support.sandbox import LOOPBACK, StartSandbox, fault, order_messages, received
+from tests.sandbox.ib_async_observer import observe, observe_trading
+from tests.sandbox.observation import SCENARIO, TRADING_SCENARIO, Trading
+from tests.support.sandbox import LOOPBACK, StartSandbox, events, fault, order_messages, received
 
 OPTION = (105, "AAA", "OPT", "20261218", "C", "USD", "AAA   261218C00110000", "AAA", 110.0, 100.0)
 AAA = (101, "AAA", "STK", "", "", "USD", "AAA", "NMS", 0.0, 0.0)
 BBB = (102, "BBB", "STK", "", "", "USD", "BBB", "BBB", 0.0, 0.0)
+REFS = ["two-parts", "cancelled", "swept-1", "swept-2", "refused", "left-open"]
 SOC = (104, "SOC", "STK", "", "", "EUR", "SOC", "SOC", 0.0, 0.0)
 
 
@@ -40,6 +41,47 @@ async def test_it_sees_what_the_scenario_says(start_sandbox: StartSandbox) -> No
     assert seen.profit_of_position == (100, 150, 975, 0, 10000)
     assert abs(seen.current_time - 1795447800) < 5
     assert not order_messages(sandbox.log)
+
+
+async def test_it_trades_as_the_scenario_says(start_sandbox: StartSandbox) -> None:
+    sandbox = await start_sandbox(**TRADING_SCENARIO)
+    seen = await observe_trading(sandbox.gateway_port)
+    parts = [("BOT", 11, 100.01, 11, 100.01), ("BOT", 10, 100.01, 21, 100.01)]
+    canceled = "Order Canceled - reason:"
+    assert seen == Trading(
+        ended={
+            "two-parts": ("Filled", 21, 0, 100.01),
+            "cancelled": ("Cancelled", 0, 5, 0),
+            "swept-1": ("Cancelled", 0, 6, 0),
+            "swept-2": ("Cancelled", 0, 7, 0),
+            "refused": ("Inactive", 0, 8, 0),
+            "left-open": ("Submitted", 0, 10, 0),
+        },
+        fills={"two-parts": parts},
+        commissions={"two-parts": [(1, "USD"), (0, "USD")]},
+        errors=[
+            ("cancelled", 202, canceled),
+            ("swept-1", 202, canceled),
+            ("swept-2", 202, canceled),
+            ("refused", 201, "No trading permissions."),
+        ],
+        preview=(225, 3250, -1.09, 1, "USD", ""),
+        perm_ids={ref: 1_100_000_001 + age for age, ref in enumerate(REFS)},
+        fills_again={"two-parts": parts},
+        commissions_again={"two-parts": [(1, "USD"), (0, "USD")]},
+        completed={
+            "two-parts": ("Filled", 0, 21),
+            "cancelled": ("Cancelled", 5, 0),
+            "swept-1": ("Cancelled", 6, 0),
+            "swept-2": ("Cancelled", 7, 0),
+            "refused": ("Inactive", 8, 0),
+        },
+        open={"left-open": ("Submitted", 10, 10, 16.25)},
+        perm_ids_again=seen.perm_ids,
+    )
+    assert len(order_messages(sandbox.log)) == 9
+    traded = [(row["order_ref"], row["quantity"], row["price"]) for row in events(sandbox.log, "execution")]
+    assert traded == [("two-parts", "11", "100.01"), ("two-parts", "10", "100.01")]
 
 
 FETCHES = [StartupFetchALL, StartupFetchNONE, *StartupFetch]

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable
 
 from tests.sandbox import ib_async_observer, ibapi_observer
-from tests.sandbox.observation import CLIENT_ID, SCENARIO
+from tests.sandbox.observation import CLIENT_ID, SCENARIO, TRADING_SCENARIO
 from tests.support.sandbox import StartSandbox, order_messages
 
 from ibkr_rebalancer.sandbox.run import Sandbox
@@ -30,6 +30,12 @@ async def test_both_clients_see_the_same(start_sandbox: StartSandbox) -> None:
     assert theirs == ours
     assert abs(theirs.current_time - ours.current_time) < 5
     assert not order_messages(sandbox.log)
+
+
+async def test_both_clients_trade_the_same(start_sandbox: StartSandbox) -> None:
+    ours, theirs = await start_sandbox(**TRADING_SCENARIO), await start_sandbox(**TRADING_SCENARIO)
+    seen_by_theirs = await asyncio.to_thread(ibapi_observer.observe_trading, theirs.gateway_port, leave=leaving(theirs))
+    assert seen_by_theirs == await ib_async_observer.observe_trading(ours.gateway_port)
 
 
 async def test_requests_for_one_account_say_what_those_for_all_say(start_sandbox: StartSandbox) -> None:

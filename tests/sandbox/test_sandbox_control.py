@@ -7,7 +7,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from ib_async import IB, Stock
+from ib_async import IB, LimitOrder, Stock
 from tests.support.sandbox import LOOPBACK, StartSandbox, events, fault, sent
 
 from ibkr_rebalancer.sandbox import control
@@ -90,6 +90,37 @@ async def test_a_notice_reaches_every_client(start_sandbox: StartSandbox) -> Non
     assert errors == [(-1, 2103, "gone")]
 
 
+async def test_an_order_of_somebody_else_moves_the_account_and_can_be_corrected(start_sandbox: StartSandbox) -> None:
+    sandbox = await start_sandbox(fills={"delay_ms": 0})
+    ib = await connected(sandbox)
+    told = asyncio.gather(ib.positionEvent)
+    status, _ = await call(sandbox, "POST", "/order", {"contract": "AAA", "side": "SELL", "quantity": 30})
+    await told
+    assert status == 200
+    assert [position.position for position in ib.positions()] == [70]
+    assert ib.openTrades() == []
+    (execution,) = events(sandbox.log, "execution")
+    assert (execution["client_id"], execution["side"], execution["quantity"]) == (99, "SELL", "30")
+    correction = {"exec_id": execution["exec_id"], "price": "99.98"}
+    status, _ = await call(sandbox, "POST", "/correct", correction)
+    ib.disconnect()
+    assert status == 200
+    assert [row["price"] for row in events(sandbox.log, "execution")] == ["99.99", "99.98"]
+
+
+async def test_a_change_of_prices_fills_what_rests(start_sandbox: StartSandbox) -> None:
+    sandbox = await start_sandbox()
+    ib = await connected(sandbox)
+    trade = ib.placeOrder(Stock("AAA", "SMART", "USD", conId=101), LimitOrder("BUY", 10, 95, tif="DAY", account="DU1"))
+    while trade.orderStatus.status != "Submitted":
+        await ib.updateEvent
+    await call(sandbox, "PATCH", body={"market": {"AAA": {"bid": "94.90", "ask": "94.91", "last": "94.90"}}})
+    while not trade.isDone():
+        await ib.updateEvent
+    ib.disconnect()
+    assert trade.orderStatus.avgFillPrice == 94.91
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body", "problem"),
     [
@@ -99,6 +130,11 @@ async def test_a_notice_reaches_every_client(start_sandbox: StartSandbox) -> Non
         ("POST", "/kick", {"klient": 1}, "unknown key 'klient'; known are client"),
         ("POST", "/kick", {"client": "7"}, "client must be a whole number, was '7'"),
         ("POST", "/notice", {}, "code must be a whole number, was None"),
+        ("POST", "/order", {"contract": "NOPE"}, "order.contract: 0 contracts fit"),
+        ("POST", "/order", {"contract": "AAA", "price": 5}, "order: unknown key 'price'"),
+        ("POST", "/correct", {"exec_id": "x", "price": "1"}, "exec_id: there is no execution 'x'"),
+        ("POST", "/correct", {"exec_id": "x"}, "price: expected a number, was None"),
+        ("PATCH", "", {"read_only": "yes"}, "scenario.read_only: expected true or false, was 'yes'"),
     ],
 )
 async def test_what_is_wrong_is_said_and_changes_nothing(
@@ -124,7 +160,7 @@ EXAMPLES = re.findall(r"curl(?: -X (\w+))? \$URL(/\w+)?(?: -d '(.*)')?", control
 
 
 def test_the_documentation_has_examples() -> None:
-    assert len(EXAMPLES) == 7
+    assert len(EXAMPLES) == 11
 
 
 @pytest.mark.parametrize(("method", "path", "body"), EXAMPLES)

@@ -309,6 +309,36 @@ def test_frozen_data_shows_its_prices_to_those_who_ask() -> None:
     """)
 
 
+def test_live_data_of_a_closed_market_is_frozen() -> None:
+    """As real gateways have it: the last bid and ask to those who ask for frozen data, none to the others."""
+    play = Dialogue(market={"AAA": {"hours": "09:30-10:00 US/Eastern"}})
+    for asked, shown, bid in (("1", "1", "-1"), ("2", "2", "99.99"), ("3", "1", "-1"), ("4", "2", "99.99")):
+        play(f"""
+            >> reqMarketDataType type={asked}
+            >> reqMktData reqId=3 conId=101 snapshot=1
+            << marketDataType reqId=3 type={shown}
+            << tickReqParams reqId=3
+            << tickPrice tickType=1 price={bid}
+            << tickPrice tickType=2
+            << tickPrice tickType=4 price=100
+            << ...
+        """)
+
+
+def test_a_stream_loses_its_bid_and_ask_when_the_market_closes() -> None:
+    play = Dialogue()
+    play("""
+        >> reqMktData reqId=3 conId=101 snapshot=0
+        << marketDataType type=1
+        << ...
+    """)
+    play.change({"market": {"AAA": {"hours": "closed"}}})
+    play("""
+        << tickPrice reqId=3 tickType=1 price=-1
+        << tickPrice reqId=3 tickType=2 price=-1
+    """)
+
+
 @pytest.mark.parametrize("asked", "1234")
 def test_without_a_subscription_there_is_no_data_of_any_type(asked: str) -> None:
     Dialogue(market={"AAA": {"data": "none"}})(f"""

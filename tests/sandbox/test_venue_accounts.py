@@ -1,5 +1,6 @@
 """The figures of an account agree with each other and with what it holds."""
 
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -8,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.sandbox import scenario_with
 
-from ibkr_rebalancer.sandbox.venue.accounts import Account, account_values, portfolio
-from ibkr_rebalancer.sandbox.venue.market import Market
+from ibkr_rebalancer.sandbox.venue.accounts import Account, account_values, corrected, portfolio, traded
+from ibkr_rebalancer.sandbox.venue.market import Market, data_at
 
 CENTS = st.decimals(-100_000, 100_000, places=2).map(str)
 QUANTITIES = st.integers(-500, 500)
@@ -114,3 +115,61 @@ def test_rates_are_found_by_pair_inverse_or_through_the_dollar() -> None:
     assert market.rate("EUR", "USD") == Decimal("1.25")
     assert market.rate("USD", "EUR") == Decimal("0.8")
     assert market.rate("EUR", "JPY") == Decimal("187.5")
+
+
+@pytest.mark.parametrize(
+    ("held", "shares", "quantity", "average_cost"),
+    [
+        (None, 10, 10, "100"),  # opened
+        (10, 30, 40, "97.5"),  # 10 at 90 and 30 at 100
+        (40, -10, 30, "90"),  # less keeps its cost
+        (10, -10, 0, "100"),  # closed today
+        (10, -15, -5, "100"),  # through zero starts anew
+        (-10, -10, -20, "95"),  # a short grows
+        (-10, 4, -6, "90"),
+        (-10, 10, 0, "100"),
+        (0, 5, 5, "100"),
+    ],
+)
+def test_a_trade_moves_position_cost_and_cash(held: int | None, shares: int, quantity: int, average_cost: str) -> None:
+    positions = {} if held is None else {"BBB": {"quantity": held, "average_cost": "90"}}
+    account, market = account_with({"cash": "5000", "positions": positions})
+    after = traded(account, market.listings[102], Decimal(shares), Decimal(100), Decimal("1.50"))
+    assert after.positions[102].quantity == quantity
+    assert after.positions[102].average_cost == Decimal(average_cost)
+    assert after.cash["USD"] == 5000 - 100 * shares - Decimal("1.50")
+    assert after.positions[101] == account.positions[101]
+
+
+def test_a_trade_is_paid_in_the_contracts_currency_and_by_its_multiplier() -> None:
+    option = {"OPTION": {"con_id": 105, "currency": "EUR", "sec_type": "OPT", "multiplier": 100, "last": "2"}}
+    account, market = account_with({"cash": "5000"}, option)
+    after = traded(account, market.listings[105], Decimal(3), Decimal("2.5"), Decimal(2))
+    assert after.cash == {"USD": 5000, "EUR": -752}
+    assert after.positions[105].average_cost == 250
+
+
+@pytest.mark.parametrize(
+    ("held", "shares", "cost"), [(40, 10, "90.5"), (40, -10, "90"), (-40, -10, "90.5"), (0, 10, "90")]
+)
+def test_a_corrected_price_moves_cash_and_the_cost_of_what_is_held(held: int, shares: int, cost: str) -> None:
+    account, market = account_with({"cash": "5000", "positions": {"BBB": {"quantity": held, "average_cost": "90"}}})
+    after = corrected(account, market.listings[102], Decimal(shares), Decimal(2))
+    assert after.cash["USD"] == 5000 - 2 * shares
+    assert after.positions[102].quantity == held
+    assert after.positions[102].average_cost == Decimal(cost)
+
+
+@pytest.mark.parametrize(
+    ("data", "hours", "shown"),
+    [
+        ("live", "always", "live"),
+        ("live", "closed", "frozen"),
+        ("delayed", "closed", "delayed"),
+        ("frozen", "always", "frozen"),
+        ("none", "closed", "none"),
+    ],
+)
+def test_live_data_is_frozen_while_the_market_is_closed(data: str, hours: str, shown: str) -> None:
+    _, market = account_with({}, {"BBB": {"data": data, "hours": hours}})
+    assert data_at(market.listings[102], datetime(2026, 11, 23, 15, 30, tzinfo=UTC)) == shown

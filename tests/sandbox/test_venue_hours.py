@@ -4,7 +4,15 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ibkr_rebalancer.sandbox.venue.hours import describe_hours, liquid_hours, parse_hours, trading_hours
+from ibkr_rebalancer.sandbox.venue.hours import (
+    describe_hours,
+    is_open,
+    liquid_hours,
+    next_open,
+    parse_hours,
+    session_end,
+    trading_hours,
+)
 
 FRIDAY = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)
 
@@ -58,3 +66,35 @@ def test_hours_are_described_as_they_are_read(text: str, days: dict[str, str]) -
 def test_what_is_no_hours_says_how_to_write_them(text: str) -> None:
     with pytest.raises(ValueError, match='is no hours; write "09:30-16:00 US/Eastern", "always" or "closed"'):
         parse_hours(text)
+
+
+NIGHT = "18:00-17:00 US/Central"
+
+
+def utc(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("hours", "now", "opened", "opens", "ends"),
+    [
+        ("09:30-16:00 US/Eastern", "2026-11-20 14:29:59", False, "2026-11-20 14:30", "2026-11-20 21:00"),
+        ("09:30-16:00 US/Eastern", "2026-11-20 14:30:00", True, "2026-11-23 14:30", "2026-11-20 21:00"),
+        ("09:30-16:00 US/Eastern", "2026-11-20 20:59:59", True, "2026-11-23 14:30", "2026-11-20 21:00"),
+        ("09:30-16:00 US/Eastern", "2026-11-20 21:00:00", False, "2026-11-23 14:30", "2026-11-23 18:00"),
+        ("09:30-16:00 US/Eastern", "2026-11-25 22:00:00", False, "2026-11-27 14:30", "2026-11-27 21:00"),
+        ("09:30-16:00 US/Eastern", "2026-07-20 13:30:00", True, "2026-07-21 13:30", "2026-07-20 20:00"),
+        (NIGHT, "2026-11-20 06:00:00", True, "2026-11-21 00:00", "2026-11-20 23:00"),
+        (NIGHT, "2026-11-20 23:30:00", False, "2026-11-21 00:00", "2026-11-21 23:00"),
+        ("always", "2026-11-22 05:00:00", True, "2026-11-23 05:00", "2026-11-29 05:00"),
+        ("closed", "2026-11-20 15:00:00", False, None, None),
+    ],
+)
+def test_sessions(hours: str, now: str, opened: bool, opens: str | None, ends: str | None) -> None:
+    """In winter New York is five hours behind, in summer four; Monday 23 closes early, Thursday 26 is closed."""
+    eastern = hours.endswith("Eastern")
+    days = {"2026-11-26": "closed", "2026-11-23": "09:30-13:00"} if eastern else {}
+    known, moment = parse_hours(hours, days), utc(now)
+    assert is_open(known, moment) is opened
+    assert next_open(known, moment) == (None if opens is None else utc(opens))
+    assert session_end(known, moment) == (None if ends is None else utc(ends))

@@ -1,5 +1,6 @@
 """Scenarios are read strictly, written back whole, and changed in part."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -11,7 +12,8 @@ from tests.support.sandbox import BASE, fault, scenario_with
 from ibkr_rebalancer.sandbox.run import load_scenario
 from ibkr_rebalancer.sandbox.venue.answers import Answer
 from ibkr_rebalancer.sandbox.venue.document import ScenarioError, merged
-from ibkr_rebalancer.sandbox.venue.faults import Fault
+from ibkr_rebalancer.sandbox.venue.faults import Fault, OrderFault
+from ibkr_rebalancer.sandbox.venue.fills import Fills
 from ibkr_rebalancer.sandbox.venue.hours import ALWAYS, NEW_YORK
 from ibkr_rebalancer.sandbox.venue.scenario import read_scenario, write_scenario
 from ibkr_rebalancer.sandbox.venue.venue import Venue
@@ -21,21 +23,35 @@ clock: 2026-11-23T15:30:00Z
 latency_ms: 3
 accounts:
   DU123456: {type: MARGIN, currency: USD, cash: "25000.00", positions: {QQQ: 120, TLT: 300}}
-  DU2: {type: CASH, currency: EUR, cash: {USD: "10", EUR: 5}, positions: {202: -3, OPT: {quantity: 1, average_cost: 9}}}
+  DU2:
+    type: CASH
+    market_cushion_pct: 5
+    currency: EUR
+    cash: {USD: "10", EUR: 5}
+    positions: {202: -3, OPT: {quantity: 1, average_cost: 9}}
 market:
   QQQ: {con_id: 320227571, bid: "499.95", ask: "500.05", last: "500.00", close: "498.10", primary_exchange: NASDAQ}
-  TLT: {bid: 90.1, average_cost: "101.5", data: delayed, hours: "09:30-16:00 America/New_York"}
+  TLT:
+    bid: 90.1
+    average_cost: "101.5"
+    data: delayed
+    hours: "09:30-16:00 America/New_York"
+    fills: {slices: 3, commission: "0.0035"}
   DUP:
     - {con_id: 201, hours: {regular: closed, days: {2026-11-27: "09:30-13:00"}}}
     - {con_id: 202, currency: EUR, halted: true}
   OPT: {symbol: QQQ, sec_type: OPT, last_trade_date: "20261218", strike: "500", right: C, multiplier: 100}
 rates: {EURUSD: "1.08"}
+fills: {delay_ms: 7, slippage_bp: 2.5, commission: none}
 allocations:
   primary: {status: success, data: {allocations: [{symbol: QQQ, allocation: 0.6}]}}
   broken: {http: {status: 500, delay_ms: 5, body: "<html>"}}
 faults:
   - {when: positionEnd, what: drop}
   - {when: {message: reqMktData, where: {conId: 201}, client: 7, after: 1, count: 2}, what: {error: {code: 354}}}
+  - {when: {order: {symbol: TLT, side: BUY}, client: 7, after: 1, count: 2}, what: {correct: {price: "1.5", ms: 9}}}
+  - {when: {preview: {con_id: 201}}, what: reject}
+  - {when: order, what: duplicate_perm}
 """
 
 
@@ -54,6 +70,10 @@ def test_the_written_form_is_read() -> None:
     assert first.cash == {"USD": 25000}
     assert other.cash == {"USD": 10, "EUR": 5}
     assert other.positions[second.contract.con_id].quantity == -3
+    assert (first.market_cushion_pct, other.market_cushion_pct) == (Decimal(0), Decimal(5))
+    assert scenario.fills == Fills(delay_ms=7, slices=1, slippage_bp=Decimal("2.5"), commission="none")
+    assert scenario.fills_of(qqq) == scenario.fills
+    assert scenario.fills_of(tlt) == replace(scenario.fills, slices=3, commission=Decimal("0.0035"))
     assert scenario.allocations["broken"] == Answer(status=500, delay_ms=5, body="<html>")
     assert scenario.faults[1] == Fault(
         message="reqMktData",
@@ -63,6 +83,19 @@ def test_the_written_form_is_read() -> None:
         count=2,
         action="error",
         parameters={"code": 354},
+    )
+    assert scenario.order_faults == (
+        OrderFault(
+            message="order",
+            where={"symbol": "TLT", "side": "BUY"},
+            client=7,
+            after=1,
+            count=2,
+            action="correct",
+            parameters={"price": Decimal("1.5"), "ms": 9},
+        ),
+        OrderFault(message="preview", where={"con_id": "201"}, action="reject"),
+        OrderFault(message="order", action="duplicate_perm"),
     )
 
 
@@ -142,6 +175,34 @@ def test_the_default_scenario_is_the_seed_from_other_holdings() -> None:
         ({"faults": [fault("reqIds", "delay")]}, r"faults\[0\].what.delay: needs 'ms'"),
         ({"faults": [fault("reqIds", "garbage", parameters={"hex": "xy"})]}, "expected hexadecimal digits, was 'xy'"),
         ({"faults": [fault("reqIds", "drop", times=2)]}, r"faults\[0\].when: unknown key 'times'"),
+        ({"faults": ["drop"]}, r"faults\[0\]: expected a mapping, was 'drop'"),
+        ({"faults": [{"when": "reqIds", "what": "reject"}]}, r"faults\[0\].what: 'reject' is none of error, notice"),
+        ({"faults": [{"when": "order", "what": "drop"}]}, r"faults\[0\].what: 'drop' is none of reject, warn, hold"),
+        (
+            {"faults": [{"when": {"order": {"price": 1}}, "what": "hold"}]},
+            r"faults\[0\].when.order: unknown key 'price'",
+        ),
+        ({"faults": [{"when": {"order": {}, "where": {}}, "what": "hold"}]}, r"faults\[0\].when: unknown key 'where'"),
+        ({"faults": [{"when": {"order": {}, "preview": {}}, "what": "hold"}]}, r"when: unknown key 'preview'"),
+        ({"faults": [{"when": {"order": "AAA"}, "what": "hold"}]}, r"faults\[0\].when.order: expected a mapping"),
+        ({"faults": [{"when": "preview", "what": "hold"}]}, "a preview knows reject and warn only, was 'hold'"),
+        ({"faults": [{"when": "order", "what": "partial"}]}, r"faults\[0\].what.partial: needs 'shares'"),
+        (
+            {"faults": [{"when": "order", "what": {"partial": {"shares": "x"}}}]},
+            "partial.shares: expected a whole number",
+        ),
+        (
+            {"faults": [{"when": "order", "what": {"hold": {"status": "Filled"}}}]},
+            "'Filled' is none of PreSubmitted, Ina",
+        ),
+        ({"faults": [{"when": "order"}]}, r"faults\[0\].what: None is none of reject"),
+        ({"faults": [{"when": "order", "what": {}}]}, "a fault waits for one message and does one thing"),
+        ({"fills": {"slices": 0}}, "fills.slices: expected at least 1, was 0"),
+        ({"fills": {"slippage_bp": -1}}, "fills.slippage_bp: expected a number that is not negative, was -1"),
+        ({"fills": {"commission": "free"}}, "fills.commission: expected a number, was 'free'"),
+        ({"fills": {"commission": ["fixed"]}}, "fills.commission: expected a number"),
+        ({"fills": [1]}, "fills: expected a mapping"),
+        ({"market": {"AAA": {"fills": {"delay": 1}}}}, "market.AAA.fills: unknown key 'delay'; known are commission"),
     ],
 )
 def test_what_is_no_scenario_names_the_place(overlay: dict[str, Any], problem: str | None) -> None:

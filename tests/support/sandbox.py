@@ -79,6 +79,13 @@ def fault(message: str, action: str, /, *, parameters: Document | None = None, *
     return {"when": {"message": message, **when}, "what": {action: parameters or {}}}
 
 
+def order_fault(
+    action: str, /, *, parameters: Document | None = None, order: Document | None = None, **when: Any
+) -> Document:
+    """A fault of the market: `order_fault("partial", parameters={"shares": 3}, order={"symbol": "AAA"}, count=1)`."""
+    return {"when": {"order": order or {}, **when}, "what": {action: parameters or {}}}
+
+
 def received(log: list[Record], message: str | None = None) -> list[Record]:
     """The frames that clients have sent, of one kind or all."""
     return [record for record in log if record.get("dir") == "in" and message in {None, record["message"]}]

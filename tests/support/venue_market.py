@@ -17,7 +17,7 @@ from ibkr_rebalancer.core.quotes import DataKind, Quote
 from ibkr_rebalancer.ports import Clock
 from ibkr_rebalancer.sandbox.venue.accounts import PortfolioRow, account_values, portfolio
 from ibkr_rebalancer.sandbox.venue.hours import liquid_hours
-from ibkr_rebalancer.sandbox.venue.market import Listing
+from ibkr_rebalancer.sandbox.venue.market import Listing, data_at
 from ibkr_rebalancer.sandbox.venue.scenario import Scenario
 from ibkr_rebalancer.sandbox.venue.venue import Venue
 
@@ -119,7 +119,7 @@ class VenueMarket:
         bid, ask, last, close = map(_price, (given.bid, given.ask, given.last, given.close))
         if listing.data == "none" or not (bid or ask or last or close):
             return None
-        data = DATA_KINDS[listing.data]
+        data = DATA_KINDS[data_at(listing, self._time)]
         return Quote(bid=bid, ask=ask, last=last, close=close, data=data, received_at=self._clock.now())
 
 

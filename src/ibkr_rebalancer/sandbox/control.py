@@ -12,21 +12,36 @@ of the allocation API and faults, which are replaced as a list. All of it takes 
     curl -X PATCH $URL -d '{"market": {"QQQ": {"hours": "closed"}}, "clock": "2026-11-23T21:30:00Z"}'
     curl -X PATCH $URL -d '{"faults": [{"when": {"message": "positionEnd", "count": 1}, "what": "drop"}]}'
 
+A gateway that takes no orders, faults that orders meet, and whatever else `venue.faults` knows:
+
+    curl -X PATCH $URL -d '{"read_only": true}'
+    curl -X PATCH $URL -d '{"faults": [{"when": {"order": {"symbol": "QQQ"}}, "what": {"partial": {"shares": 3}}}]}'
+    curl -X PATCH $URL -d '{"faults": [{"when": {"message": "openOrder", "count": 1}, "what": "disconnect"}]}'
+
+`POST /control/order` places an order of somebody else, at market unless it states a limit:
+
+    curl -X POST $URL/order -d '{"contract": "QQQ", "side": "SELL", "quantity": 5, "client": 99}'
+
+`POST /control/correct` corrects the price of an execution, named as in `{"exec_id": "0000e0d5.6789abcd.01.01",
+"price": "499.90"}`.
+
 `POST /control/kick` cuts one client's connection, or without a client all of them:
 
     curl -X POST $URL/kick -d '{"client": 7}'
 
-`POST /control/notice` sends every client a system message, in the usual words unless told others:
+`POST /control/notice` sends every client a system message, in the usual words unless told others; 1100 says
+that the link to the broker is lost, 1101 and 1102 that it is back:
 
     curl -X POST $URL/notice -d '{"code": 1100}'
 """
 
 import json
+from decimal import Decimal
 from typing import Any, Protocol
 
 from aiohttp import web
 
-from ibkr_rebalancer.sandbox.venue.document import Document, ScenarioError
+from ibkr_rebalancer.sandbox.venue.document import Document, ScenarioError, number
 
 
 class Controlled(Protocol):
@@ -34,6 +49,8 @@ class Controlled(Protocol):
     def change(self, change: Document) -> None: ...
     def kick(self, client: int | None = None) -> None: ...
     def notice(self, code: int, text: str = "") -> None: ...
+    def order(self, body: Document) -> None: ...
+    def correct(self, exec_id: str, price: Decimal) -> None: ...
 
 
 def add_control(app: web.Application, sandbox: Controlled) -> None:
@@ -57,10 +74,27 @@ def add_control(app: web.Application, sandbox: Controlled) -> None:
         sandbox.notice(_number(body, "code"), str(body.get("text", "")))
         return web.json_response(sandbox.state())
 
+    async def order(request: web.Request) -> web.Response:
+        try:
+            sandbox.order(await _body(request))
+        except ScenarioError as exc:
+            raise _bad_request(str(exc)) from exc
+        return web.json_response(sandbox.state())
+
+    async def correct(request: web.Request) -> web.Response:
+        body = await _body(request, "exec_id", "price")
+        try:
+            sandbox.correct(str(body.get("exec_id")), number("price", body.get("price")))
+        except ScenarioError as exc:
+            raise _bad_request(str(exc)) from exc
+        return web.json_response(sandbox.state())
+
     app.router.add_get("/control", show)
     app.router.add_patch("/control", change)
     app.router.add_post("/control/kick", kick)
     app.router.add_post("/control/notice", notice)
+    app.router.add_post("/control/order", order)
+    app.router.add_post("/control/correct", correct)
 
 
 async def _body(request: web.Request, *known: str) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """Start the sandbox: one venue, its gateway socket and its HTTP port, all on loopback, until the block is left."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from ibkr_rebalancer.sandbox.log import Log, Record
 from ibkr_rebalancer.sandbox.tws.server import LOOPBACK, Gateway
 from ibkr_rebalancer.sandbox.tws.session import check_faults
 from ibkr_rebalancer.sandbox.venue.document import Document, ScenarioError
+from ibkr_rebalancer.sandbox.venue.orders import Event
 from ibkr_rebalancer.sandbox.venue.scenario import Scenario, read_scenario, write_scenario
 from ibkr_rebalancer.sandbox.venue.venue import Venue
 
@@ -140,6 +142,22 @@ class Sandbox:
         self._write({"event": "notice", "code": code})
         self._gateway.notice(code, text)
 
+    def order(self, body: Document) -> None:
+        """Place an order of somebody else.
+
+        Raises:
+            ScenarioError: when it is none.
+        """
+        self._happened(self._venue.place_stated(body, self._clock.now()))
+
+    def correct(self, exec_id: str, price: Decimal) -> None:
+        """Correct the price of an execution.
+
+        Raises:
+            ScenarioError: when there is none with this id.
+        """
+        self._happened(self._venue.correct(exec_id, price, self._clock.now()))
+
     async def start(self, gateway_port: int, allocations_port: int) -> None:
         self.gateway_port = await self._gateway.start(gateway_port)
         await self._runner.setup()
@@ -151,6 +169,10 @@ class Sandbox:
         await self._gateway.stop()
         await self._runner.cleanup()
         self._log.close()
+
+    def _happened(self, events: Sequence[Event]) -> None:
+        self._gateway.happened(events)
+        self._gateway.drive()
 
     def _write(self, record: dict[str, Any]) -> None:
         self._log.write(self._clock.now(), record)

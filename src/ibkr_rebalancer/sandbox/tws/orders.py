@@ -216,10 +216,11 @@ def listed(orders: Iterable[Order], market: Market) -> list[Message]:
     return [message for order in orders for message in (open_order(order, market), order_status(order))]
 
 
-def reported(executions: Sequence[Execution], market: Market, *, request: str) -> list[Message]:
-    """Executions and what they cost, as the answer to a request: first all of one kind, then all of the other."""
-    details = [exec_details(execution, market, request=request) for execution in executions]
-    return [*details, *(commission_report(execution) for execution in executions)]
+def reported(executions: Sequence[Execution], venue: Venue, *, request: str) -> list[Message]:
+    """Executions and what they cost, as far as that is known: first all of one kind, then all of the other."""
+    details = [exec_details(execution, venue.scenario.market, request=request) for execution in executions]
+    charged = [execution for execution in executions if execution.exec_id not in venue.untold]
+    return [*details, *(commission_report(execution) for execution in charged)]
 
 
 def _is_told_whole(order: Order) -> bool:

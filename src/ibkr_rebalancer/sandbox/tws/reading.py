@@ -253,7 +253,7 @@ class Reader:
         number = request["reqId"]
         executions = wanted(self._venue.executions, request, self._market)
         end = TO_CLIENT["execDetailsEnd"].message(reqId=number)
-        return [*reported(executions, self._market, request=number), end]
+        return [*reported(executions, self._venue, request=number), end]
 
     _ANSWERS: ClassVar[dict[str, Answer]] = {
         "reqMktData": _market_data,

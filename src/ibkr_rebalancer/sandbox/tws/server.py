@@ -10,9 +10,10 @@ from datetime import datetime
 from itertools import count
 from typing import cast
 
-from ibkr_rebalancer.sandbox.log import Log, order_record
+from ibkr_rebalancer.sandbox.log import Log
 from ibkr_rebalancer.sandbox.tws.session import Close, Happened, Output, Received, Send, SendBytes, Session, Traded
 from ibkr_rebalancer.sandbox.tws.wire import frame, join_fields
+from ibkr_rebalancer.sandbox.venue.oracle import row
 from ibkr_rebalancer.sandbox.venue.orders import Event, Printed
 from ibkr_rebalancer.sandbox.venue.venue import Venue
 
@@ -40,13 +41,12 @@ class Gateway:
         return int(self._server.sockets[0].getsockname()[1])
 
     async def stop(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
         if self._server is not None:
             self._server.close()
             self.kick()
             await asyncio.gather(*(connection.gone.wait() for connection in self.connections))
             await self._server.wait_closed()
+        self._wait(None)
 
     def refresh(self) -> None:
         """After a change of the venue: let every session tell its client."""
@@ -69,11 +69,12 @@ class Gateway:
         """Log what happened to orders, and tell every client but this one, which knows."""
         for event in events:
             self._traded |= isinstance(event, Printed)
-            self.log.write(self.clock(), order_record(event, self.venue.scenario.market))
+            self.log.write(self.clock(), row(event, self.venue.scenario.market))
         for connection in self.connections - {to}:
             connection.perform(connection.session.tell(events))
 
     def drive_soon(self) -> None:
+        """Once those who act now have been told what comes of it."""
         self._wait(0)
 
     def _wait(self, seconds: float | None) -> None:
@@ -123,9 +124,9 @@ class Connection(asyncio.Protocol):
         for output in outputs:
             match output:
                 case Send(message=message, delay_ms=delay_ms):
-                    payload = frame(join_fields(message.fields))
-                    self._note({"dir": "out", "message": message.layout.name, "fields": message.fields})
-                    self._later(delay_ms, payload)
+                    fields = message.fields
+                    self._note({"dir": "out", "message": message.layout.name, "fields": fields})
+                    self._later(delay_ms, frame(join_fields(fields)))
                 case SendBytes(payload=payload):
                     self._note({"dir": "out", "message": "garbage", "fields": [payload.hex()]})
                     self._later(0, payload)

@@ -8,6 +8,7 @@ import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from functools import cache
 from typing import Any
 
 GREETING = b"API\0"
@@ -245,11 +246,10 @@ def _written(fields: Iterable[Field], values: Mapping[str, Any]) -> Iterator[str
                 yield from _written(below, values)
 
 
-def _texts(name: str, fields: Iterable[Field], values: Mapping[str, Any]) -> dict[str, Any]:
+def _texts(name: str, fields: tuple[Field, ...], values: Mapping[str, Any]) -> dict[str, Any]:
     """The values as texts, those of a group row by row."""
-    needed = {_name(field) for field in fields if not isinstance(field, Part)}
-    known = {_name(field): field for field in _flat(fields)}
-    wrong = (set(values) - set(known)) | (needed - set(values))
+    known, needed = _shape(fields)
+    wrong = (values.keys() - known.keys()) | (needed - values.keys())
     if wrong:
         raise TypeError(f"{name} is given other fields than its own: {sorted(wrong)}")
     texts: dict[str, Any] = {}
@@ -257,6 +257,13 @@ def _texts(name: str, fields: Iterable[Field], values: Mapping[str, Any]) -> dic
         field = known[key]
         texts[key] = tuple(_texts(key, field.fields, row) for row in value) if isinstance(field, Group) else text(value)
     return texts
+
+
+@cache
+def _shape(fields: tuple[Field, ...]) -> tuple[dict[str, str | Group], set[str]]:
+    """All fields by name, and the names of those outside of parts."""
+    needed = {_name(field) for field in fields if not isinstance(field, Part)}
+    return {_name(field): field for field in _flat(fields)}, needed
 
 
 def _flat(fields: Iterable[Field]) -> Iterator[str | Group]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
-from ibkr_rebalancer.sandbox.venue.accounts import Account, account_values
+from ibkr_rebalancer.sandbox.venue.accounts import MARGIN_RATE, Account, account_values
 from ibkr_rebalancer.sandbox.venue.faults import OrderFault, of
 from ibkr_rebalancer.sandbox.venue.fills import commission
 from ibkr_rebalancer.sandbox.venue.market import Listing
@@ -91,41 +91,44 @@ def _uncovered(ticket: Ticket, scenario: Scenario, working: Iterable[Order]) -> 
 
 
 def _unfunded(ticket: Ticket, scenario: Scenario, working: Iterable[Order]) -> str:
+    """In the words of the gateway, to which a cash account's margin is all that it costs."""
     account = scenario.accounts[ticket.account]
     ours = [order for order in working if order.ticket.account == ticket.account]
-    if account.type == "CASH":
-        return _beyond_cash(ticket, account, scenario, ours)
-    return _beyond_buying_power(ticket, account, scenario, ours)
-
-
-def _beyond_cash(ticket: Ticket, account: Account, scenario: Scenario, ours: list[Order]) -> str:
-    """A purchase is paid from cash in its own currency, after those that are under way."""
-    if ticket.side == "SELL":
+    currency, equity, margin = (
+        _of_cash(ticket, account, scenario, ours)
+        if account.type == "CASH"
+        else _of_margin(ticket, account, scenario, ours)
+    )
+    if margin <= equity:
         return ""
+    return (
+        "YOUR ORDER IS NOT ACCEPTED. IN ORDER TO OBTAIN THE DESIRED POSITION YOUR EQUITY WITH LOAN VALUE "
+        f"[{equity:.2f} {currency}] MUST EXCEED THE INITIAL MARGIN [{margin:.2f} {currency}]"
+    )
+
+
+def _of_cash(ticket: Ticket, account: Account, scenario: Scenario, ours: list[Order]) -> tuple[str, Decimal, Decimal]:
+    """Cash in the currency of a purchase, and what it costs after those that are under way; a sale costs nothing."""
     currency = _currency(ticket, scenario)
+    cash = account.cash.get(currency, Decimal(0))
+    if ticket.side == "SELL":
+        return currency, cash, cash
     alike = [order for order in ours if _currency(order.ticket, scenario) == currency and order.ticket.side == "BUY"]
     reserved = sum((_cost(order.ticket, order.remaining, scenario) for order in alike), Decimal(0))
-    needed = _cost(ticket, ticket.quantity, scenario)
-    cash = account.cash.get(currency, Decimal(0))
-    if needed + reserved <= cash:
-        return ""
-    return (
-        "YOUR ORDER IS NOT ACCEPTED. IN ORDER TO OBTAIN THE DESIRED POSITION YOUR AVAILABLE FUNDS MUST BE AT LEAST "
-        f"[{needed + reserved:.2f} {currency}]. THEY ARE [{cash:.2f} {currency}]."
-    )
+    return currency, cash, reserved + _cost(ticket, ticket.quantity, scenario)
 
 
-def _beyond_buying_power(ticket: Ticket, account: Account, scenario: Scenario, ours: list[Order]) -> str:
-    """What opens or adds to a position, long or short, takes buying power."""
-    power = next(row.value for row in account_values(account, scenario.market) if row.key == "BuyingPower")
+def _of_margin(ticket: Ticket, account: Account, scenario: Scenario, ours: list[Order]) -> tuple[str, Decimal, Decimal]:
+    """Equity, and the margin once all is filled that opens or adds to a position; what only closes is free."""
+    values = {
+        row.key: row.value for row in account_values(account, scenario.market) if row.currency == account.currency
+    }
+    equity, available = Decimal(values["EquityWithLoanValue"]), Decimal(values["AvailableFunds"])
+    opened = _opened(ticket, ticket.quantity, account, scenario)
+    if not opened:
+        return account.currency, equity, equity
     reserved = sum((_opened(order.ticket, order.remaining, account, scenario) for order in ours), Decimal(0))
-    needed = _opened(ticket, ticket.quantity, account, scenario)
-    if not needed or needed + reserved <= Decimal(power):
-        return ""
-    return (
-        f"YOUR ORDER IS NOT ACCEPTED. THE ORDER NEEDS BUYING POWER OF [{needed + reserved:.2f} {account.currency}], "
-        f"YOU HAVE [{power} {account.currency}]."
-    )
+    return account.currency, equity, equity - available + (opened + reserved) * MARGIN_RATE
 
 
 def _cost(ticket: Ticket, shares: Decimal, scenario: Scenario) -> Decimal:

@@ -82,7 +82,7 @@ class Book:
         return order
 
     def end(self, order: Order, status: Status, sentence: str, at: datetime) -> Order:
-        return self.keep(replace(order, status=status, completed_at=at, completed_status=sentence))
+        return self.keep(replace(order, status=status, completed_at=at, completed_status=sentence, why_held=""))
 
     def fill(self, order: Order, shares: Decimal, price: Decimal, at: datetime) -> Execution:
         """Execute a part: order, position and cash change as one. A late one finds its order ended already."""

@@ -95,12 +95,12 @@ class Exchange:
         if order is None:
             text = f"OrderId {order_id} that needs to be cancelled is not found."
             return [*events, Complained(client_id=client_id, order_id=order_id, code=10147, text=text)]
-        return events + (self._cancel(order, now) if order.working else [_too_late(order)])
+        return events + self._asked_to_cancel(order, now)
 
     def cancel_all(self, now: datetime) -> list[Event]:
         events = self.advance(now)
         for order in self.book.open_orders:
-            events += self._cancel(order, now)
+            events += self._asked_to_cancel(order, now)
         return events
 
     def correct(self, exec_id: str, price: Decimal, now: datetime) -> list[Event]:
@@ -203,7 +203,17 @@ class Exchange:
         right = self.book.correct(exec_id, price)
         return [Printed(execution=right), Charged(execution=right)]
 
-    def _cancel(self, order: Order, at: datetime) -> list[Event]:
+    def _asked_to_cancel(self, order: Order, at: datetime) -> list[Event]:
+        for fault in self._met(order, "cancel_late"):
+            if "ms" in fault.parameters:
+                self._put_off(fault, at, partial(self._cancel, order.perm_id))
+            return []
+        return self._cancel(order.perm_id, at)
+
+    def _cancel(self, perm_id: int, at: datetime) -> list[Event]:
+        order = self.book.orders[perm_id]
+        if not order.working:
+            return [_too_late(order)]
         events: list[Event] = []
         for fault in self._met(order, "fill_on_cancel"):
             events += self._force(order.perm_id, fault, at)

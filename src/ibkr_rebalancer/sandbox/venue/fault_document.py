@@ -42,6 +42,7 @@ PARAMETER_KEYS: Mapping[str, Keys] = {
     "hold": {"why": text, "status": choice("PreSubmitted", "Inactive")},
     "partial": {"shares": whole},
     "cancelled": {"ms": whole, "text": text},
+    "cancel_late": {"ms": whole},
     "fill_on_cancel": {"shares": whole},
     "late_fill": {"ms": whole, "shares": whole},
     "correct": {"price": number, "ms": whole},

@@ -42,6 +42,7 @@ OrderAction = Literal[
     "hold",
     "partial",
     "cancelled",
+    "cancel_late",
     "fill_on_cancel",
     "late_fill",
     "correct",
@@ -57,6 +58,7 @@ ORDER_ACTIONS: tuple[OrderAction, ...] = get_args(OrderAction)
 - `hold {why, status}`: it never fills; the status is PreSubmitted or Inactive
 - `partial {shares}`: no more than these fill
 - `cancelled {ms, text}`: the broker cancels it so long after it was placed
+- `cancel_late {ms}`: a cancel of it does nothing until so long after, or at all; it may fill meanwhile
 - `fill_on_cancel {shares}`: it doesn't fill until it is cancelled, and then it fills: all, or these shares
 - `late_fill {ms, shares}`: it doesn't fill until it is cancelled, and fills so long after that was told
 - `correct {price, ms}`: each of its executions is corrected to this price so long after

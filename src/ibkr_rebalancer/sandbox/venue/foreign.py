@@ -4,7 +4,17 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
-from ibkr_rebalancer.sandbox.venue.document import Document, Keys, check_keys, choice, given, number, text, whole
+from ibkr_rebalancer.sandbox.venue.document import (
+    Document,
+    Keys,
+    ScenarioError,
+    check_keys,
+    choice,
+    given,
+    number,
+    text,
+    whole,
+)
 from ibkr_rebalancer.sandbox.venue.faults import OrderFault
 from ibkr_rebalancer.sandbox.venue.orders import Ticket
 from ibkr_rebalancer.sandbox.venue.scenario import Scenario, find_contract
@@ -26,20 +36,23 @@ KEYS: Keys = {
 def read_ticket(body: Document, scenario: Scenario, *, order_id: int) -> Ticket:
     """`{contract: AAA, side: SELL, quantity: 5}`: of the first account and client 99, at market, unless stated.
 
-    The contract is named by its key in the market or its con_id.
+    The contract is named by its key in the market or its con_id; with a `limit_price` it is a limit order.
 
     Raises:
         ScenarioError: for anything it doesn't know, naming the place.
     """
     check_keys("order", body, set(KEYS))
-    stated = {"contract": "", **given("order", body, KEYS)}
+    stated = given("order", body, KEYS)
+    con_id = find_contract("order.contract", stated.get("contract", ""), scenario.market)
+    if not {"side", "quantity"} <= stated.keys():
+        raise ScenarioError("order", "needs a side and a quantity")
     return Ticket(
         client_id=stated.get("client", FOREIGN_CLIENT),
         order_id=order_id,
-        con_id=find_contract("order.contract", stated["contract"], scenario.market),
+        con_id=con_id,
         account=stated.get("account", next(iter(scenario.accounts))),
-        side=stated.get("side", "BUY"),
-        quantity=stated.get("quantity", Decimal(1)),
+        side=stated["side"],
+        quantity=stated["quantity"],
         order_type="MKT" if "limit_price" not in stated else "LMT",
         limit_price=stated.get("limit_price"),
         tif=stated.get("tif", "DAY"),

@@ -23,7 +23,9 @@ class Ticket:
     """MKT and LMT are matched, others are rejected."""
     limit_price: Decimal | None
     tif: str
+    """DAY or GTC; nothing is DAY by preset, and error 10349 says so."""
     outside_rth: bool
+    """Makes no difference here: nothing trades outside its hours."""
     order_ref: str
 
     def signed(self, shares: Decimal) -> Decimal:
