@@ -29,7 +29,7 @@ from tests.support.desk import (
 
 from ibkr_rebalancer.core.errors import GatewayRefused, GatewayUnavailable
 from ibkr_rebalancer.core.order_state import Completed, ErrorTold, Evidence, Executed
-from ibkr_rebalancer.ports import Heard, OrderBook
+from ibkr_rebalancer.core.order_book import Heard, OrderBook
 
 ALIVE = [399, 404, 2109, 2137, 2161, 10349]
 """Errors that name an order which lives on."""
