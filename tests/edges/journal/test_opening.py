@@ -412,9 +412,7 @@ def test_a_file_where_the_folder_should_be(tmp_path: Path) -> None:
     error = refusal(tmp_path / "state")
 
     assert error.code == "STORAGE_UNWRITABLE"
-    assert error.message == (
-        f"{tmp_path}/state/journal.db cannot be opened for writing (Not a directory). Nothing was sent."
-    )
+    assert error.message == (f"{tmp_path}/state cannot be opened for writing (Not a directory). Nothing was sent.")
     assert error.hint == (
         "Check that the state folder belongs to the user running this command and is not mounted read-only, "
         "or name another one with --state or REBALANCER_STATE."
