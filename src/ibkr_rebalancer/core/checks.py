@@ -12,7 +12,7 @@ from ibkr_rebalancer.core.orders import OURS, OpenOrder
 from ibkr_rebalancer.core.plan import Plan, Side, Skip, Trade
 from ibkr_rebalancer.core.policy import OrderType, Policy
 from ibkr_rebalancer.core.portfolio import Snapshot, TradingMode, belongs_to
-from ibkr_rebalancer.core.quotes import DataKind, Quote, prices_of
+from ibkr_rebalancer.core.quotes import DataKind, Prices, Quote, prices_of
 
 CASH_TOLERANCE = Decimal("0.001")
 """Of net liquidation: how far cash may move between a plan and its confirmation."""
@@ -24,34 +24,33 @@ def require_tradable_prices(trades: Sequence[Trade], *, snapshot: Snapshot, poli
     """Check that every trade has a price that real orders may be sent at, all or none.
 
     Raises:
-        Refused: one has not; the code is that of the first (see `price_refusal`).
+        Refused: one has not; the code is that of the first (see `tradable_prices`).
     """
-    refusals = [refusal for trade in trades if (refusal := price_refusal(trade, snapshot=snapshot, policy=policy))]
+    outcomes = [tradable_prices(trade, snapshot=snapshot, policy=policy) for trade in trades]
+    refusals = [outcome for outcome in outcomes if isinstance(outcome, Refused)]
     if refusals:
         sentences = " ".join(refusal.message for refusal in refusals)
         none_sent = f"None of the {len(trades)} orders was sent."
         raise Refused(refusals[0].code, f"{sentences} {none_sent}", hint=refusals[0].hint)
 
 
-def price_refusal(trade: Trade, *, snapshot: Snapshot, policy: Policy) -> Refused | None:
-    """Why a trade may not be sent at its present quote, or None.
+def tradable_prices(trade: Trade, *, snapshot: Snapshot, policy: Policy) -> Prices | Refused:
+    """The present prices of a trade, or why it may not be sent at them.
 
     Real money needs a bid and ask that make a market, and live ones unless the owner allows delayed ones for limit
     orders; a paper account needs any price. What leaves something in the account also keeps the limits on prices.
     The codes are `PRICE_MISSING`, `PRICE_CROSSED`, `PRICE_NOT_LIVE` and those of the limits.
     """
     quote = snapshot.quotes.get(trade.con_id)
-    if prices_of(quote) is None or quote is None:
+    prices = prices_of(quote)
+    if quote is None or prices is None:
         return _missing(trade, "no price")
-    if not belongs_to(TradingMode.PAPER, snapshot.portfolio.account):
-        refusal = _unfit_for_real_money(trade, quote, policy)
-        if refusal is not None:
-            return refusal
-    breach = next(iter(price_breaches(trade, snapshot=snapshot, policy=policy)), None)
-    if breach is None:
-        return None
-    hint = f"Run the command again later; if this is how it trades, raise limits.{breach.limit} in accounts.yaml."
-    return Refused(breach.code, breach.sentence, hint=hint)
+    is_real = not belongs_to(TradingMode.PAPER, snapshot.portfolio.account)
+    return (
+        (_unfit_for_real_money(trade, quote, policy) if is_real else None)
+        or _outside_limits(trade, snapshot, policy)
+        or prices
+    )
 
 
 def require_adopted(
@@ -117,7 +116,7 @@ def _managed(plan: Plan) -> tuple[Trade | Skip, ...]:
 
 
 def _unfit_for_real_money(trade: Trade, quote: Quote, policy: Policy) -> Refused | None:
-    if not quote.bid or not quote.ask or min(quote.bid, quote.ask) < 0:
+    if quote.bid is None or quote.ask is None or min(quote.bid, quote.ask) <= 0:
         return _missing(trade, "no bid and ask")
     if quote.bid > quote.ask:
         return Refused(
@@ -136,6 +135,14 @@ def _unfit_for_real_money(trade: Trade, quote: Quote, policy: Policy) -> Refused
     if not quote.close and not trade.is_exit:
         return _missing(trade, "no previous close to compare its price with")
     return None
+
+
+def _outside_limits(trade: Trade, snapshot: Snapshot, policy: Policy) -> Refused | None:
+    breach = next(iter(price_breaches(trade, snapshot=snapshot, policy=policy)), None)
+    if breach is None:
+        return None
+    hint = f"Run the command again later; if this is how it trades, raise limits.{breach.limit} in accounts.yaml."
+    return Refused(breach.code, breach.sentence, hint=hint)
 
 
 def _missing(trade: Trade, what: str) -> Refused:
