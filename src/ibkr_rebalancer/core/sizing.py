@@ -106,6 +106,27 @@ def size_positions(names: Sequence[Managed], *, funds: Funds, nearest: bool) -> 
     )
 
 
+def size_purchases(
+    names: Sequence[Managed], *, goals: Quantities, budget: Decimal, net_liquidation: Decimal
+) -> Quantities:
+    """Decide how many whole shares to end with when there is not money for all of `goals`, which are purchases only.
+
+    All are cut to one common level of their goal, and what is left over buys single shares; nothing goes beyond its
+    goal, nothing is sold, and all together cost, commissions paid, at most `budget`, which is not negative.
+    """
+    return _whole_shares(
+        names,
+        Ideal(values={n.con_id: (goals[n.con_id] + n.fraction) * n.prices.value for n in names}, cash=ZERO),
+        Funds(net_liquidation=net_liquidation, cash=budget, spendable=budget, reserve_rate=ZERO),
+        nearest=False,
+    )
+
+
+def outlay(names: Sequence[Managed], shares: Quantities) -> Decimal:
+    """The cash that it takes to go to `shares`, commissions paid."""
+    return -_cash_after(names, shares, ZERO)
+
+
 def trade_price(name: Managed, shares: int) -> Decimal:
     """The price at which cash moves when the holding goes to `shares`: the ask for more, the bid for fewer."""
     return name.prices.ask if shares > name.whole else name.prices.bid
@@ -276,7 +297,7 @@ def _above(name: Managed, floor: int, ideal: Ideal, budget: Decimal, *, nearest:
     """Shares beyond the floor: whole ones that the level cut off, and the one that is wanted in part."""
     wanted = ideal.shares(name)
     price = name.prices.ask if wanted > name.whole else name.prices.bid
-    reachable = max(0, _down(budget / price))
+    reachable = max(1, _down(budget / price))
     top = min(_down(wanted), floor + reachable)
     yield from _bundles(name, floor, top)
     part = wanted - _down(wanted)

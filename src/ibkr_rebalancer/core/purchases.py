@@ -1,0 +1,163 @@
+"""What is bought once the sales are done: the printed purchases, or less where the cash has become less. Pure.
+
+The cash is a ledger of our own: what the snapshot told, and what has provably been filled since. The broker's figure
+lags, and is only a cap. Of the reserve that a plan keeps, one half is there for sales that fill below their bid, the
+other for purchases that fill above their ask; so purchases are cut only when the first half has been used up.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from ibkr_rebalancer.core.checks import tradable_prices
+from ibkr_rebalancer.core.commissions import commission
+from ibkr_rebalancer.core.errors import Refused
+from ibkr_rebalancer.core.instruments import ConId
+from ibkr_rebalancer.core.managed import Managed
+from ibkr_rebalancer.core.money import ZERO, share_of, to_cents
+from ibkr_rebalancer.core.order_state import OrderState, OrderStatus, TrackedOrder, prints
+from ibkr_rebalancer.core.orders import OrderIntent, limit_price, order_ref
+from ibkr_rebalancer.core.plan import Plan, Side, Trade, order_of_sending
+from ibkr_rebalancer.core.policy import OrderType, Policy
+from ibkr_rebalancer.core.portfolio import Snapshot
+from ibkr_rebalancer.core.quotes import Prices
+from ibkr_rebalancer.core.sizing import Quantities, outlay, size_purchases
+
+SLIPPAGE_OF_SALES = Decimal("0.5")
+"""The part of the reserve that sales may use up before purchases are cut."""
+SHRUNK = Decimal("0.95")
+"""What is left of an order that lacked funds when it is tried again."""
+FUNDS_WORDS = ("insufficient", "funds", "margin", "equity with loan", "buying power", "cash available")
+"""How the broker's sentence about a rejected order (code 201) speaks of money."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adjustment:
+    """A planned trade of which less is sent than was printed."""
+
+    symbol: str
+    con_id: ConId
+    planned: int
+    sent: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Purchases:
+    """What is bought, the largest first, and what is not."""
+
+    trades: tuple[Trade, ...]
+    adjustments: tuple[Adjustment, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Offer:
+    """A printed purchase at its present prices."""
+
+    trade: Trade
+    name: Managed
+    """Its ask is the most that a share may cost."""
+    prices: Prices
+
+
+def plan_purchases(
+    plan: Plan, *, cash: Decimal, available_funds: Decimal, snapshot: Snapshot, policy: Policy
+) -> Purchases:
+    """The purchases of the plan at the fresh quotes of `snapshot`, none larger than printed.
+
+    `cash` is that of the ledger, in the account's currency. Costs are counted at the ask, or for limit orders at the
+    limit, which is the worst case. They leave half the reserve, and never exceed what the broker lets us spend.
+    Without need nothing is cut; else all are cut to one level of what they should reach.
+    """
+    printed = [trade for trade in plan.trades if trade.side is Side.BUY]
+    outcomes = [(trade, tradable_prices(trade, snapshot=snapshot, policy=policy)) for trade in printed]
+    dropped = [_adjustment(trade, 0, why.message) for trade, why in outcomes if isinstance(why, Refused)]
+    offers = [_offer(t, prices, snapshot, policy) for t, prices in outcomes if not isinstance(prices, Refused)]
+    budget = min(cash - max(ZERO, plan.cash_reserve * SLIPPAGE_OF_SALES), available_funds)
+    names = [offer.name for offer in offers]
+    goals = {offer.name.con_id: offer.name.whole + offer.trade.quantity for offer in offers}
+    shares = _affordable(names, goals, budget, plan)
+    lack = f"{to_cents(budget)} can be spent, and all purchases would cost {to_cents(outlay(names, goals))}"
+    bought = [(offer, shares[offer.name.con_id] - offer.name.whole) for offer in offers]
+    cut = [_adjustment(offer.trade, count, lack) for offer, count in bought if count < offer.trade.quantity]
+    trades = [_bought(offer, count, plan) for offer, count in bought if count]
+    return Purchases(trades=tuple(sorted(trades, key=order_of_sending)), adjustments=(*dropped, *cut))
+
+
+def cash_after_fills(cash: Decimal, orders: Iterable[tuple[TrackedOrder, OrderState]]) -> Decimal | None:
+    """The ledger: the snapshot's cash and what these orders have provably moved since, commissions paid.
+
+    A commission that has not been told is estimated. None when an order has filled shares whose price nobody has told
+    yet: then there is no saying how much cash there is.
+    """
+    for tracked, state in orders:
+        counted = prints(tracked.evidence)
+        shares = sum((each.shares for each in counted), ZERO)
+        if shares != state.filled:
+            return None
+        worth = sum((each.shares * each.price for each in counted), ZERO)
+        charges = [each.commission for each in counted if each.commission is not None]
+        paid = sum(charges, ZERO)
+        if len(charges) < len(counted):
+            paid = max(paid, commission(state.filled, worth / shares if shares else ZERO))
+        cash += (worth if tracked.intent.side is Side.SELL else -worth) - paid
+    return cash
+
+
+def lacked_funds(state: OrderState) -> bool:
+    """Whether the order was rejected for want of money, by the broker's own words."""
+    return state.status is OrderStatus.REJECTED and any(word in state.reason.lower() for word in FUNDS_WORDS)
+
+
+def shrunk(intent: OrderIntent) -> OrderIntent | None:
+    """The one second attempt at a purchase that lacked funds, smaller by a twentieth, once the first is proven dead.
+
+    None when there is none: a single share was wanted, or this has been the second attempt.
+    """
+    first, second = (
+        order_ref(intent.account, intent.plan_id, intent.con_id, intent.side, attempt=attempt) for attempt in (1, 2)
+    )
+    quantity = int(intent.quantity * SHRUNK)
+    return replace(intent, order_ref=second, quantity=quantity) if intent.order_ref == first and quantity else None
+
+
+def _affordable(names: Sequence[Managed], goals: Quantities, budget: Decimal, plan: Plan) -> Quantities:
+    if outlay(names, goals) <= budget:
+        return goals
+    if budget <= 0:
+        return {name.con_id: name.whole for name in names}
+    return size_purchases(names, goals=goals, budget=budget, net_liquidation=plan.net_liquidation)
+
+
+def _offer(trade: Trade, prices: Prices, snapshot: Snapshot, policy: Policy) -> _Offer:
+    dearest = prices.ask
+    if policy.order_type is OrderType.LIMIT:
+        tick_size = snapshot.contracts[trade.con_id].tick_size
+        dearest = limit_price(trade.side, prices=prices, tick_size=tick_size, offset_bp=policy.limit_offset_bp)
+    name = Managed(
+        symbol=trade.symbol,
+        con_id=trade.con_id,
+        weight=Decimal(1),
+        listed=True,
+        held=trade.held,
+        prices=replace(prices, ask=dearest),
+    )
+    return _Offer(trade=trade, name=name, prices=prices)
+
+
+def _bought(offer: _Offer, count: int, plan: Plan) -> Trade:
+    """The purchase of so many shares, at the present ask."""
+    after = offer.trade.held + count
+    return replace(
+        offer.trade,
+        quantity=count,
+        price=offer.prices.ask,
+        notional=count * offer.prices.ask,
+        commission=commission(count, offer.prices.ask),
+        target_quantity=after,
+        weight_after=share_of(after * offer.prices.value, plan.net_liquidation),
+    )
+
+
+def _adjustment(trade: Trade, sent: int, reason: str) -> Adjustment:
+    return Adjustment(symbol=trade.symbol, con_id=trade.con_id, planned=trade.quantity, sent=sent, reason=reason)
