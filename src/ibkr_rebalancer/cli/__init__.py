@@ -16,8 +16,12 @@ from typer.exceptions import TyperException
 from ibkr_rebalancer.cli.accounts import accounts
 from ibkr_rebalancer.cli.demo import demo
 from ibkr_rebalancer.cli.execute import execute
+from ibkr_rebalancer.cli.halt import halt
 from ibkr_rebalancer.cli.plan import plan
 from ibkr_rebalancer.cli.positions import positions
+from ibkr_rebalancer.cli.resolve import resolve
+from ibkr_rebalancer.cli.resume import resume
+from ibkr_rebalancer.cli.runs import runs
 from ibkr_rebalancer.cli.sandbox import sandbox
 from ibkr_rebalancer.cli.streams import READER_GONE, let_go, make_encodable
 from ibkr_rebalancer.core.errors import EXIT_BUG, EXIT_DONE, RebalancerError, UsageError
@@ -34,7 +38,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (plan, execute, positions, accounts, sandbox, demo):
+for command in (plan, execute, positions, accounts, runs, halt, resume, resolve, sandbox, demo):
     app.command(no_args_is_help=False)(command)
 
 
