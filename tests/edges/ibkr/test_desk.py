@@ -22,7 +22,6 @@ from tests.support.reading import DU1, SOON_S, read_everything, until
 from tests.support.sandbox import StartSandbox, fault, order_messages, received, sent
 
 from ibkr_rebalancer.core.errors import GatewayUnavailable, RebalancerError
-from ibkr_rebalancer.core.order_book import Heard
 from ibkr_rebalancer.core.order_state import Commissioned, Executed
 from ibkr_rebalancer.core.plan import Side
 from ibkr_rebalancer.edges.ibkr.connection import TradingGateway
