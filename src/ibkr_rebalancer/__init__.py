@@ -9,12 +9,12 @@ The names below are the public API; everything else may change between versions.
 first used, so that importing the package costs nothing.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
 from ibkr_rebalancer.version import __version__
 
+TYPE_CHECKING = False  # what type checkers take for true, without the import of typing
 if TYPE_CHECKING:
+    from typing import Any
+
     from ibkr_rebalancer.app import Rebalancer
     from ibkr_rebalancer.config.schema import Settings
     from ibkr_rebalancer.core.errors import (
@@ -56,7 +56,9 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
+    from importlib import import_module
+
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOMES.get(name, 'core.errors')}"), name)

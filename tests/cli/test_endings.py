@@ -56,6 +56,30 @@ def test_ctrl_c_is_a_document_in_json(here: Here) -> None:
     assert ended.document["error"]["exit_code"] == 130
 
 
+LAUNCHERS = pytest.mark.parametrize(
+    "launcher", [[REBALANCER], [sys.executable, "-m", "ibkr_rebalancer"]], ids=["script", "-m"]
+)
+CTRL_C = "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n"
+
+
+@LAUNCHERS
+def test_ctrl_c_while_it_is_still_starting(here: Here, launcher: list[str]) -> None:
+    """In the middle of the imports, which take most of the time until a command begins."""
+    (here.folder / "typer.py").write_text(CTRL_C, encoding="utf-8")
+    ended = _launched(here, [*launcher, "plan"], PYTHONPATH=str(here.folder))
+    assert (ended.exit_code, ended.out, ended.err) == (130, "", "")
+
+
+@LAUNCHERS
+def test_ctrl_c_when_all_is_said_changes_nothing(here: Here, launcher: list[str]) -> None:
+    """The interpreter takes a moment to end."""
+    late = f"import atexit\natexit.register(exec, {CTRL_C!r}, {{}})\n"
+    (here.folder / "sitecustomize.py").write_text(late, encoding="utf-8")
+    ended = _launched(here, [*launcher, "--version"], PYTHONPATH=str(here.folder))
+    assert (ended.exit_code, ended.err) == (0, "")
+    assert ended.out.startswith("rebalancer ")
+
+
 def test_ctrl_c_is_how_one_stops_looking(here: Here) -> None:
     with here.start("positions", SECOND, "--follow", "--every", "1") as process:
         here.sandbox.until(lambda log: received(log, "reqAccountUpdates"))
@@ -178,7 +202,7 @@ def test_without_a_command_there_is_help(here: Here) -> None:
     assert bare.err == ""
 
 
-@pytest.mark.parametrize("launcher", [[REBALANCER], [sys.executable, "-m", "ibkr_rebalancer"]], ids=["script", "-m"])
+@LAUNCHERS
 @pytest.mark.parametrize(
     ("command", "exit_code"),
     [
@@ -191,17 +215,17 @@ def test_without_a_command_there_is_help(here: Here) -> None:
     ],
 )
 def test_both_ways_to_start_it(here: Here, launcher: list[str], command: str, exit_code: int) -> None:
-    ended = subprocess.run(
-        [*launcher, *command.split()],
-        env=here.environment,
-        cwd=here.folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ended.returncode == exit_code
-    assert bool(ended.stdout) == (exit_code == 0)
-    assert "Traceback" not in ended.stderr
+    ended = _launched(here, [*launcher, *command.split()])
+    assert ended.exit_code == exit_code
+    assert bool(ended.out) == (exit_code == 0)
+    assert "Traceback" not in ended.err
+
+
+def _launched(here: Here, command: list[str], **variables: str) -> Ended:
+    """A command line to its end, started as it stands."""
+    env = {**here.environment, **variables}
+    ended = subprocess.run(command, env=env, cwd=here.folder, capture_output=True, text=True, check=False)
+    return Ended(ended.returncode, ended.stdout, ended.stderr)
 
 
 def _interrupted_in_silence(here: Here, *arguments: str) -> Ended:

@@ -194,6 +194,93 @@ def test_a_line_that_is_no_assignment_is_told_and_the_rest_read(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
+    ("text", "line", "name"),
+    [
+        ('IBKR_PORT="44763\n', 1, "IBKR_PORT"),
+        ('A=1\n\nIBKR_PORT="44763\nTRADING_MODE=paper\n', 3, "IBKR_PORT"),
+        ("A=1\nexport TRADING_MODE='live\n", 2, "TRADING_MODE"),
+        ("TRADING_MODE live\n", 1, "TRADING_MODE"),
+        ("TRADING_MODE: live\n", 1, "TRADING_MODE"),
+        ("TRADING_MODE:live\n", 1, "TRADING_MODE"),
+        ("TRADING_MODE\n", 1, "TRADING_MODE"),
+        ('ALLOCATIONS_API_KEY_FILE="/run/key" there\n', 1, "ALLOCATIONS_API_KEY_FILE"),
+        ('OTHERS="x\nTRADING_MODE=live\nMORE="y"\n', 2, "TRADING_MODE"),
+        ('OTHERS="x\n  TRADING_MODE=live\n"\n', 2, "TRADING_MODE"),
+        ('IBKR_HOST="x\nTRADING_MODE=live\n"\n', 2, "TRADING_MODE"),
+    ],
+)
+def test_a_line_that_begins_with_a_name_of_ours_and_does_not_set_it(
+    tmp_path: Path, text: str, line: int, name: str
+) -> None:
+    """Its default would stand in for what the owner has written there."""
+    with pytest.raises(ConfigError) as caught:
+        dotenv(tmp_path, text)
+
+    error = caught.value
+    assert (error.code, error.exit_code) == ("CONFIG_SYNTAX", 78)
+    assert error.message == f"{tmp_path}/.env:{line}: This line begins with {name}, but does not set it."
+    assert error.hint == f"Write it as {name}=value, and close every quote, also those of the lines before."
+
+
+def test_a_line_that_only_looks_like_one_of_ours_is_not_refused(tmp_path: Path) -> None:
+    read = dotenv(tmp_path, "# TRADING_MODE live\nTRADING_MODES live\nMY_TRADING_MODE 'live\n")
+
+    assert [warning.removeprefix(f"{read.path}:") for warning in read.warnings] == [
+        "2: This line is not NAME=value and is passed over.",
+        "3: This line is not NAME=value and is passed over.",
+    ]
+
+
+@pytest.mark.parametrize(
+    "second", ["TRADING_MODE=paper", "TRADING_MODE=live", "TRADING_MODE=", "export TRADING_MODE=x"]
+)
+def test_a_name_of_ours_that_stands_twice(tmp_path: Path, second: str) -> None:
+    """Whichever counts, the owner may have meant the other, and one of them may move real money."""
+    with pytest.raises(ConfigError) as caught:
+        dotenv(tmp_path, f"A=1\nTRADING_MODE=live\n\nA=2\n{second}\n")
+
+    error = caught.value
+    assert (error.code, error.exit_code) == ("CONFIG_DUPLICATE_KEY", 78)
+    assert error.message == f"{tmp_path}/.env:5: TRADING_MODE stands here again; it is already given in line 2."
+    assert error.hint == "Remove one of the two."
+
+
+def test_a_secret_that_stands_twice_is_not_shown(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        dotenv(
+            tmp_path, "REALTIME_API_KEY_FILE=hunter1\nREALTIME_API_KEY_FILE=hunter2\nREALTIME_API_KEY_FILE=hunter3\n"
+        )
+
+    error = caught.value
+    assert error.message.count("stands here again") == 2
+    assert "hunter" not in error.message
+
+
+@pytest.mark.parametrize("name", sorted(name for name, key in ENVIRONMENT.items() if not key.secret))
+def test_only_secrets_can_be_given_as_a_file(name: str) -> None:
+    error = refusal(**{f"{name}_FILE": "x"})
+
+    assert (error.code, error.exit_code) == ("CONFIG_UNKNOWN_KEY", 78)
+    assert error.message == f"the environment: {name}_FILE is not read: only secrets can be given as a file."
+    assert error.hint == f"Remove it, and set {name} itself."
+    assert values(**{f"{name}_FILE": ""}) == values()
+
+
+def test_a_file_of_no_secret_is_told_with_its_line(tmp_path: Path) -> None:
+    read = dotenv(tmp_path, "\nIBKR_PORT_FILE=x\n")
+
+    with pytest.raises(ConfigError, match=rf"^{tmp_path}/\.env:2: IBKR_PORT_FILE is not read"):
+        read_variables(merged({}, [read]), cwd=HERE)
+
+
+def test_a_secret_from_a_file_at_home(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("secret", encoding="utf-8")
+    given = merged({"REALTIME_API_KEY_FILE": "~/key", "HOME": str(tmp_path)}, [])
+
+    assert read_variables(given, cwd=HERE)["REALTIME_API_KEY"] == "secret"
+
+
+@pytest.mark.parametrize(
     ("name", "meant"),
     [
         ("ALLOCATION_API_KEY", "ALLOCATIONS_API_KEY"),

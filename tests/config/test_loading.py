@@ -129,6 +129,35 @@ def test_where_the_state_is_kept(cwd: Path, tmp_path: Path) -> None:
     assert state_path() == Path("/var/lib/ibkr-rebalancer")
 
 
+@pytest.mark.parametrize("by", ["path", "environment", "dotenv"])
+def test_the_file_may_be_named_from_home(cwd: Path, tmp_path: Path, by: str) -> None:
+    """A shell expands ~ only where it stands at the beginning of a word of its own."""
+    path = put(tmp_path / "home" / "conf")
+    named = "~/conf/accounts.yaml"
+    environ = {"HOME": str(tmp_path / "home")}
+    if by == "environment":
+        environ["REBALANCER_CONFIG"] = named
+    if by == "dotenv":
+        put_dotenv(cwd, f"REBALANCER_CONFIG={named}\n")
+
+    assert load(cwd, Path(named) if by == "path" else None, **environ).config_path == path
+
+
+@pytest.mark.parametrize("name", ["~x/accounts.yaml", "~/accounts.yaml"])
+def test_a_tilde_that_leads_nowhere_is_a_name_like_any_other(cwd: Path, name: str) -> None:
+    path = put(cwd / Path(name).parent)
+
+    assert load(cwd, REBALANCER_CONFIG=name).config_path == path
+
+
+@pytest.mark.parametrize("mode", ["paper", "live"])
+def test_two_modes_in_one_dotenv_are_refused_in_either(cwd: Path, mode: str) -> None:
+    put(cwd)
+    put_dotenv(cwd, f"TRADING_MODE=live\nTRADING_MODE={mode}\n")
+
+    assert refusal(cwd).code == refusal(cwd, TRADING_MODE="paper").code == "CONFIG_DUPLICATE_KEY"
+
+
 def test_nothing_found_lists_where_it_was_looked_for(cwd: Path, system_folder: Path) -> None:
     error = refusal(cwd, HOME="/home/me")
 

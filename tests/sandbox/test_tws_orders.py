@@ -1,6 +1,8 @@
 """Orders over the wire, as dialogues: what is told of each, to whom, in which order, and what is served afterwards."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.sandbox.dialogue import Dialogue, request
 from tests.support.sandbox import fault
 
@@ -176,6 +178,23 @@ def test_an_order_must_name_one_of_several_accounts() -> None:
         << openOrder account=DU2
         << ...
     """)
+
+
+def test_the_only_account_need_not_be_named() -> None:
+    play_with()(f"""
+        >> {MARKET} orderId=12 account=
+        << openOrder account=DU1
+        << ...
+    """)
+
+
+def test_an_order_with_conditions_is_not_taken() -> None:
+    play = play_with()
+    conditions = [{"type": "3", "conjunction": "a", "isMore": "1", "time": "20261123 16:00:00 UTC"}]
+    layout = FROM_CLIENT[3]
+    fields = {**dict.fromkeys(layout.names, ""), **PLAIN, "orderId": "12", "conditions": conditions}
+    play.send_fields(layout.message(**fields).fields)
+    play("<< error id=12 code=321")
 
 
 def test_an_order_outside_hours_is_queued_with_a_warning() -> None:
@@ -660,6 +679,25 @@ def test_an_order_is_read_with_its_parts_and_with_nothing_left_over(values: Docu
     for wrong in (fields[:-1], [*fields, ""]):
         with pytest.raises(MalformedError, match=f"placeOrder has {len(wrong)} fields, not {count}"):
             layout.read(wrong)
+
+
+TEXTS = ["", "0", "1", "-1", "101", "BUY", "LMT", "DU1", "1e18", "1e-999", "nan", "Infinity", "é²", "9" * 40, UNSET]
+
+
+NAMES = [field for field in FROM_CLIENT[3].fields if isinstance(field, str)]
+
+
+@given(changes=st.dictionaries(st.sampled_from(NAMES), st.sampled_from(TEXTS), max_size=4))
+def test_no_order_whatever_its_fields_breaks_the_session(changes: dict[str, str]) -> None:
+    """One that is taken is told, and one that isn't is an error."""
+    play = play_with()
+    play.send_fields(request("placeOrder", **{**PLAIN, "orderId": "12", **changes}))
+    play.wait(5)
+    assert {"error", "openOrder"} & set(play.drain())
+    play("""
+        >> reqCurrentTime
+        << currentTime
+    """)
 
 
 @pytest.mark.parametrize("count", ["x", "-1", "1000000000"])

@@ -12,6 +12,7 @@ from ibkr_rebalancer.sandbox.tws.wire import (
     Deframer,
     MalformedError,
     frame,
+    is_unset,
     join_fields,
     split_fields,
     text,
@@ -69,6 +70,22 @@ def test_a_huge_frame_is_refused_before_it_arrives() -> None:
 )
 def test_values_are_written_as_the_gateway_writes_them(value: object, expected: str) -> None:
     assert text(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("field", "expected"),
+    [
+        ("", True),
+        ("2147483647", True),
+        ("1.7976931348623157E308", True),
+        ("1.7976931348623157e+308", True),
+        ("0", False),
+        ("214748364", False),
+        ("1.7976931348623157E307", False),
+    ],
+)
+def test_a_number_left_open_is_known_in_every_spelling(field: str, expected: bool) -> None:
+    assert is_unset(field) == expected
 
 
 @pytest.mark.parametrize("fields", [["9", "8", "1"], ["9", "8", *"x" * 18]])

@@ -13,11 +13,12 @@ from tests.support.sandbox import LOOPBACK
 
 from ibkr_rebalancer.core.instruments import ConId
 from ibkr_rebalancer.core.order_book import Heard, OrderBook
-from ibkr_rebalancer.core.order_state import Evidence, Executed, StatusTold
+from ibkr_rebalancer.core.order_state import Commissioned, Evidence, Executed, StatusTold
 from ibkr_rebalancer.core.orders import OrderIntent, OrderType
 from ibkr_rebalancer.core.plan import Side
 from ibkr_rebalancer.edges.ibkr.connection import Deadlines, TradingGateway, open_desk
 from ibkr_rebalancer.ports import OrderDesk
+from ibkr_rebalancer.sandbox.venue.document import Document
 
 DESK_ID = CLIENT_ID + 1
 """The client id of `execute`."""
@@ -28,7 +29,8 @@ PATIENCE_S = 10.0
 
 def intent(number: int = 1, **changes: Any) -> OrderIntent:
     """An order to buy 5 AAA at market; its reference ends in its number."""
-    return replace(MARKET_BUY, **{"order_ref": f"rb1-test-{number}", **changes})
+    given: dict[str, Any] = {"order_ref": f"rb1-test-{number}", **changes}
+    return replace(MARKET_BUY, **given)
 
 
 MARKET_BUY = OrderIntent(
@@ -61,6 +63,7 @@ async def trading(
     connect_s: float = 10,
     answer_s: float = 10,
     preview_s: float = 10,
+    figures_s: float = 10,
 ) -> AsyncIterator[TradingGateway]:
     """A desk at the gateway, with deadlines that only a broken test meets unless they are given."""
     async with open_desk(
@@ -69,12 +72,14 @@ async def trading(
         client_id=client_id,
         clock=StoppedClock(),
         observer=Notices(),
-        deadlines=Deadlines(connect_s=connect_s, answer_s=answer_s, quotes_s=10, preview_s=preview_s),
+        deadlines=Deadlines(
+            connect_s=connect_s, answer_s=answer_s, quotes_s=10, preview_s=preview_s, figures_s=figures_s
+        ),
     ) as gateway:
         yield gateway
 
 
-async def heard_until(desk: OrderDesk, enough: Callable[[list[Heard]], bool]) -> list[Heard]:
+async def heard_until(desk: OrderDesk, enough: Callable[[list[Heard]], object]) -> list[Heard]:
     """All news until it is enough."""
     heard: list[Heard] = []
     async with asyncio.timeout(PATIENCE_S):
@@ -101,3 +106,12 @@ def filled(order_ref: str, heard: OrderBook | list[Heard]) -> Decimal:
 
 def has_status(order_ref: str, status: str) -> Callable[[list[Heard]], bool]:
     return lambda heard: status in statuses(order_ref, heard)
+
+
+def is_charged(order_ref: str) -> Callable[[list[Heard]], bool]:
+    return lambda heard: any(isinstance(each, Commissioned) for each in evidence_of(order_ref, heard))
+
+
+def order_fault(action: str, **parameters: object) -> Document:
+    """A fault of the market that every order meets."""
+    return {"when": "order", "what": {action: parameters}}

@@ -5,6 +5,7 @@ input ends. Both say `ready` first. A RebalancerError is told as its code, and e
 """
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -24,23 +25,42 @@ ROOT = Path(__file__).parents[2]
 class Process:
     """The process, seen from the test."""
 
-    def __init__(self, popen: "subprocess.Popen[str]") -> None:
-        assert popen.stdin
+    def __init__(self, popen: "subprocess.Popen[bytes]") -> None:
         assert popen.stdout
         self.pid = popen.pid
-        self.stdin, self.stdout = popen.stdin, popen.stdout
         self._popen = popen
+        self._stdout = popen.stdout.fileno()
+        self._heard = b""
 
     def lines(self, number: int) -> list[str]:
         """The next lines it says; fewer when it has ended."""
-        return [line.strip() for _, line in zip(range(number), self.stdout, strict=False)]
+        while self._heard.count(b"\n") < number and self._hear():
+            pass
+        return self._take(number)
+
+    def said_meanwhile(self) -> list[str]:
+        """What it has said since, without waiting for more; to be asked while it is frozen."""
+        while select.select([self._stdout], [], [], 0)[0] and self._hear():
+            pass
+        return self._take(self._heard.count(b"\n"))
 
     def end(self, by: int = signal.SIGKILL) -> list[str]:
         """End it by a signal; all that it still had said."""
         self._popen.send_signal(by)
-        rest = self.stdout.read().split()
+        while self._hear():
+            pass
         self._popen.wait()
-        return rest
+        return self._take(self._heard.count(b"\n"))
+
+    def _hear(self) -> bool:
+        heard = os.read(self._stdout, 65536)
+        self._heard += heard
+        return bool(heard)
+
+    def _take(self, number: int) -> list[str]:
+        *lines, rest = self._heard.split(b"\n", number)
+        self._heard = rest
+        return [line.decode() for line in lines]
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
@@ -56,7 +76,7 @@ def process(deed: str, folder: Path, *, under: Sequence[str] = ()) -> Iterator[P
     """The process, ready; `under` is a command that is to start it."""
     command = [*under, sys.executable, "-m", "tests.support.journal_process", deed, str(folder)]
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=ROOT, bufsize=1) as popen:
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, cwd=ROOT, bufsize=0) as popen:
         started = Process(popen)
         try:
             yield started

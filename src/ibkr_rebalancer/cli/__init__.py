@@ -7,6 +7,7 @@ runs, so that `--help` is instant.
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from signal import SIG_IGN, SIGINT, signal
 from typing import Annotated
 
 import typer
@@ -46,6 +47,7 @@ def main() -> None:
     make_encodable()
     exit_code = run(sys.argv[1:])
     let_go()
+    signal(SIGINT, SIG_IGN)  # all is done and said; what is left is the interpreter's own end
     sys.exit(exit_code)
 
 

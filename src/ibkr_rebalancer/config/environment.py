@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any
 
 from dotenv.parser import Binding, parse_stream
 
+from ibkr_rebalancer.config.findings import Unfit, as_error, each, unfit
 from ibkr_rebalancer.config.keys import Key, complaint
 from ibkr_rebalancer.config.schema import ENVIRONMENT
 from ibkr_rebalancer.core.errors import ConfigError
@@ -19,6 +21,12 @@ FILE_SUFFIX = "_FILE"
 
 FILE_NAMES = {f"{name}{FILE_SUFFIX}": name for name, key in ENVIRONMENT.items() if key.secret}
 """Variables that name a file which holds a secret, and the variable each stands for."""
+
+OURS = (*ENVIRONMENT, *FILE_NAMES)
+"""Every name that is read."""
+
+BEGINNING = re.compile(rf"\s*(?:export\s+)?['\"]?({'|'.join(sorted(OURS, key=len, reverse=True))})(?![A-Za-z0-9_])")
+"""Of a line that is meant to set one of ours."""
 
 NEAR = 0.85
 """How alike a foreign name must be to one of ours to look like a slip (1 is the same)."""
@@ -47,7 +55,8 @@ def read_dotenv(path: Path) -> DotEnv:
     """Read a .env file, in python-dotenv's format, without expanding `$NAME` in its values.
 
     Raises:
-        ConfigError: it is there, and cannot be read (`CONFIG_UNREADABLE`).
+        ConfigError: it is there, and cannot be read (`CONFIG_UNREADABLE`), or leaves open what one of our names is:
+            a line does not set it (`CONFIG_SYNTAX`), or two do (`CONFIG_DUPLICATE_KEY`).
     """
     try:
         with path.open("rb") as file:
@@ -57,6 +66,11 @@ def read_dotenv(path: Path) -> DotEnv:
         return DotEnv(path=path, given={}, warnings=(), is_exposed=False)
     except (OSError, UnicodeDecodeError) as error:
         raise unreadable(path, error) from error
+    try:
+        each(_refuse_unset, bindings)
+        _refuse_repeated(bindings)
+    except Unfit as trouble:
+        raise as_error(trouble.findings, path) from trouble
     given = {b.key: Given(b.value, f"{path}:{_line(b)}") for b in bindings if b.key and b.value}
     return DotEnv(
         path=path,
@@ -80,10 +94,17 @@ def read_variables(given: Mapping[str, Given], *, cwd: Path) -> dict[str, Any]:
     Secrets named by `*_FILE` are read from there, relative to `cwd`; one line break at the end is not part of them.
 
     Raises:
-        ConfigError: a value does not fit, or a file with a secret cannot be read.
+        ConfigError: a value does not fit, a file with a secret cannot be read, or one is named for what is no secret.
     """
+    _refuse_files_of_no_secrets(given)
     given = {**given, **_from_files(given, cwd)}
     return {name: _value(name, key, given[name]) if name in given else key.default for name, key in ENVIRONMENT.items()}
+
+
+def located(path: str | Path, given: Mapping[str, Given], *, cwd: Path) -> Path:
+    """Where a path leads that an owner wrote: from `cwd`, or from home if it begins with `~/`, as in a shell."""
+    first, *others = Path(path).parts or ("",)
+    return Path(given["HOME"].text, *others) if first == "~" and "HOME" in given else cwd / path
 
 
 def unreadable(path: Path, error: OSError | UnicodeDecodeError) -> ConfigError:
@@ -119,12 +140,54 @@ def _from_file(name: str, given: Mapping[str, Given], cwd: Path) -> Given:
             f"{name} ({given[name].origin}) and {file_name} ({given[file_name].origin}) are both set.",
             hint="Remove one of the two.",
         )
-    path = cwd / given[file_name].text
+    path = located(given[file_name].text, given, cwd=cwd)
     try:
         text = path.read_bytes().decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise unreadable(path, error) from error
     return Given(text.removesuffix("\n").removesuffix("\r"), str(path))
+
+
+def _refuse_files_of_no_secrets(given: Mapping[str, Given]) -> None:
+    for name in ENVIRONMENT:
+        if (named := given.get(f"{name}{FILE_SUFFIX}")) and not ENVIRONMENT[name].secret:
+            raise ConfigError(
+                "CONFIG_UNKNOWN_KEY",
+                f"{named.origin}: {name}{FILE_SUFFIX} is not read: only secrets can be given as a file.",
+                hint=f"Remove it, and set {name} itself.",
+            )
+
+
+def _refuse_unset(binding: Binding) -> None:
+    """Whatever stands on a line that begins with one of our names, its default must not silently stand in for it."""
+    for line, text in enumerate(binding.original.string.lstrip().split("\n"), start=_line(binding)):
+        begun = BEGINNING.match(text)
+        if begun and (binding.value is None or line > _line(binding)):
+            raise unfit(
+                line,
+                "CONFIG_SYNTAX",
+                f"This line begins with {begun[1]}, but does not set it.",
+                hint=f"Write it as {begun[1]}=value, and close every quote, also those of the lines before.",
+            )
+
+
+def _refuse_repeated(bindings: Sequence[Binding]) -> None:
+    """Nobody can say which of two lines is meant."""
+    first_lines: dict[str, int] = {}
+
+    def check(binding: Binding) -> None:
+        if binding.key not in OURS:
+            return
+        if binding.key in first_lines:
+            raise unfit(
+                _line(binding),
+                "CONFIG_DUPLICATE_KEY",
+                f"{binding.key} stands here again; it is already given in line {first_lines[binding.key]}.",
+                hint="Remove one of the two.",
+            )
+        first_lines[binding.key] = _line(binding)
+
+    each(check, bindings)
 
 
 def _malformed(bindings: Sequence[Binding], path: Path) -> list[str]:
@@ -133,11 +196,10 @@ def _malformed(bindings: Sequence[Binding], path: Path) -> list[str]:
 
 def _near_misses(given: Mapping[str, Given]) -> list[str]:
     """Names that are not ours but look so; a .env may be shared with other programs, so this is no error."""
-    ours = (*ENVIRONMENT, *FILE_NAMES)
     return [
         f"{setting.origin}: {name} is not read. Did you mean {near[0]}?"
         for name, setting in given.items()
-        if name not in ours and (near := get_close_matches(name.upper(), ours, n=1, cutoff=NEAR))
+        if name not in OURS and (near := get_close_matches(name.upper(), OURS, n=1, cutoff=NEAR))
     ]
 
 

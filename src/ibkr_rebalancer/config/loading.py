@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from ibkr_rebalancer.config.accounts import read_accounts
-from ibkr_rebalancer.config.environment import DotEnv, Given, merged, read_dotenv, read_variables, unreadable
+from ibkr_rebalancer.config.environment import DotEnv, Given, located, merged, read_dotenv, read_variables, unreadable
 from ibkr_rebalancer.config.findings import Unfit, as_error
 from ibkr_rebalancer.config.schema import ENVIRONMENT, GATEWAY_PORTS, Gateway, Settings
 from ibkr_rebalancer.config.strict_yaml import parse
@@ -64,9 +64,9 @@ def load_settings(path: Path | None, *, environ: Mapping[str, str], cwd: Path, s
 def _places(path: Path | None, given: Mapping[str, Given], cwd: Path) -> list[Path]:
     """Where to look: the one place that was named, else the usual ones."""
     if path:
-        return [cwd / path]
+        return [located(path, given, cwd=cwd)]
     if "REBALANCER_CONFIG" in given:
-        return [cwd / given["REBALANCER_CONFIG"].text]
+        return [located(given["REBALANCER_CONFIG"].text, given, cwd=cwd)]
     folders = [cwd]
     if "XDG_CONFIG_HOME" in given:
         folders.append(Path(given["XDG_CONFIG_HOME"].text, USER_FOLDER))

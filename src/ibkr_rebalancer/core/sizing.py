@@ -297,7 +297,7 @@ def _above(name: Managed, floor: int, ideal: Ideal, budget: Decimal, *, nearest:
     """Shares beyond the floor: whole ones that the level cut off, and the one that is wanted in part."""
     wanted = ideal.shares(name)
     price = name.prices.ask if wanted > name.whole else name.prices.bid
-    reachable = max(0, _down(budget / price))
+    reachable = max(1, _down(budget / price))
     top = min(_down(wanted), floor + reachable)
     yield from _bundles(name, floor, top)
     part = wanted - _down(wanted)

@@ -17,3 +17,18 @@ def test_a_code_without_a_row_ends_its_request_unless_it_is_a_warning(number: in
     assert explain(number).effect is effect
     assert explain(2199).effect is Effect.NOTE
     assert explain(2200).effect is Effect.ENDS
+
+
+SECTION_10 = [100, 101, 103, 104, 105, 110, 135, 136, 161, 162, 200, 201, 202, 203, 321, 322, 326, 354, 399, 404, 434]
+OF_ORDERS = [2109, 2137, 2161, 10147, 10148, 10241, 10242, 10243, 10311, 10349]
+
+
+@pytest.mark.parametrize("number", [*SECTION_10, *OF_ORDERS])
+def test_every_code_that_concerns_orders_has_a_row(number: int) -> None:
+    assert number in CODES
+
+
+@pytest.mark.parametrize("number", [399, 404, 2109, 2137, 2161, 10349])
+def test_whoever_reads_of_a_remark_is_told_that_the_order_lives(number: int) -> None:
+    assert explain(number).effect is Effect.NOTE
+    assert "lives on" in explain(number).remedy

@@ -13,6 +13,8 @@ from tests.support.desk import (
     has_status,
     heard_until,
     intent,
+    is_charged,
+    order_fault,
     resting,
     trading,
 )
@@ -20,7 +22,6 @@ from tests.support.reading import DU1, SOON_S, read_everything, until
 from tests.support.sandbox import StartSandbox, fault, order_messages, received, sent
 
 from ibkr_rebalancer.core.errors import GatewayUnavailable, RebalancerError
-from ibkr_rebalancer.core.order_book import Heard
 from ibkr_rebalancer.core.order_state import Commissioned, Executed
 from ibkr_rebalancer.core.plan import Side
 from ibkr_rebalancer.edges.ibkr.connection import TradingGateway
@@ -29,11 +30,6 @@ from ibkr_rebalancer.sandbox.tws.messages import FROM_CLIENT
 
 NEVER = fault("order", "hold") | {"when": "order"}
 """No order fills."""
-
-
-def order_fault(action: str, **parameters: object) -> dict[str, object]:
-    """A fault of the market that every order meets."""
-    return {"when": "order", "what": {action: parameters}}
 
 
 def placed(log: list[Record]) -> list[dict[str, str]]:
@@ -50,13 +46,6 @@ async def failure_of(doing: object) -> RebalancerError:
     with pytest.raises(RebalancerError) as caught:
         await doing  # type: ignore[misc]  # whatever can be awaited
     return caught.value
-
-
-def is_charged(order_ref: str) -> object:
-    def charged(heard: list[Heard]) -> bool:
-        return any(isinstance(each, Commissioned) for each in evidence_of(order_ref, heard))
-
-    return charged
 
 
 # Sending
@@ -218,6 +207,15 @@ async def test_nothing_is_sent_while_the_link_is_down(start_sandbox: StartSandbo
     assert not received(sandbox.log, "cancelOrder")
 
 
+async def test_a_link_lost_a_moment_ago_stops_the_next_order(start_sandbox: StartSandbox) -> None:
+    sandbox = await start_sandbox()
+    async with trading(sandbox.gateway_port) as gateway:
+        await gateway.desk.place(intent())
+        sandbox.notice(1100)
+        assert (await failure_of(gateway.desk.place(intent(2)))).code == "LINK_DOWN"
+    assert len(placed(sandbox.log)) == 1
+
+
 async def test_a_link_that_goes_down_stops_orders_that_wait_their_turn(start_sandbox: StartSandbox) -> None:
     sandbox = await start_sandbox(faults=[NEVER])
     async with trading(sandbox.gateway_port) as gateway:
@@ -260,7 +258,7 @@ async def test_a_failure_is_told_after_what_came_before_it(start_sandbox: StartS
         await gateway.desk.place(intent())
         await until(lambda: sent(sandbox.log, "commissionReport"))
         sandbox.kick()
-        heard = await heard_until(gateway.desk, is_charged("rb1-test-1"))  # type: ignore[arg-type]
+        heard = await heard_until(gateway.desk, is_charged("rb1-test-1"))
         assert filled("rb1-test-1", heard) == 5
         error = await failure_of(gateway.desk.heard(within_s=PATIENCE_S))
         assert (error.code, error.exit_code) == ("SNAPSHOT_INCOMPLETE", 20)
@@ -319,3 +317,339 @@ async def test_times_of_executions_are_utc(start_sandbox: StartSandbox, zone: st
         heard = await heard_until(gateway.desk, has_status("rb1-test-1", "Filled"))
     (execution,) = [each for each in evidence_of("rb1-test-1", heard) if isinstance(each, Executed)]
     assert execution.at.isoformat() == "2026-11-23T15:30:07+00:00"
+
+
+# Looking at all orders
+
+BOOK_PARTS = {
+    "reqAllOpenOrders": ("openOrderEnd", "the list of open orders"),
+    "reqExecutions": ("execDetailsEnd", "the executions of DU1"),
+    "reqCompletedOrders": ("completedOrdersEnd", "the list of completed orders"),
+    "reqCurrentTime": ("currentTime", "the gateway's clock"),
+}
+
+
+async def test_a_book_of_nothing(start_sandbox: StartSandbox) -> None:
+    sandbox = await start_sandbox()
+    async with trading(sandbox.gateway_port) as gateway:
+        book = await gateway.desk.order_book(DU1)
+    assert (book.open_orders, book.heard) == ((), ())
+    assert book.taken_at.isoformat() == "2026-11-23T15:30:00+00:00"
+    asked = [record["message"] for record in received(sandbox.log) if record["message"] in BOOK_PARTS]
+    assert asked == list(BOOK_PARTS), "what is open is asked first, so that nothing falls in between"
+
+
+async def test_a_book_shows_everybodys_open_orders(start_sandbox: StartSandbox) -> None:
+    sandbox = await start_sandbox(faults=[order_fault("partial", shares=3)], accounts={"DU2": {"cash": "9999"}})
+    async with trading(sandbox.gateway_port) as ours, trading(sandbox.gateway_port, client_id=77) as theirs:
+        await ours.desk.place(intent(side=Side.SELL))
+        await theirs.desk.place(resting(order_ref="", account="DU2", con_id=ConId(102), client_id=77))
+        await heard_until(ours.desk, lambda heard: filled("rb1-test-1", heard) == 3)
+        book = await ours.desk.order_book(DU1)
+    listed = {order.client_id: order for order in book.open_orders}
+    assert (listed[11].order_ref, listed[11].account, listed[11].symbol, listed[11].con_id) == (
+        "rb1-test-1", "DU1", "AAA", 101,
+    )  # fmt: skip
+    assert (listed[11].side, listed[11].remaining, listed[11].status) == (Side.SELL, Decimal(2), "Submitted")
+    assert (listed[77].order_ref, listed[77].account, listed[77].symbol) == ("", "DU2", "BBB")
+    assert (listed[77].side, listed[77].remaining) == (Side.BUY, Decimal(5))
+    assert {order.perm_id for order in book.open_orders} == {1_100_000_001, 1_100_000_002}
+    assert {heard.order_ref for heard in book.heard} == {"rb1-test-1"}
+    assert filled("rb1-test-1", book) == 3
+
+
+async def test_a_book_tells_what_became_of_todays_orders(start_sandbox: StartSandbox) -> None:
+    """To a desk that has just come and knows nothing of them."""
+    sandbox = await start_sandbox(fills={"slices": 2})
+    async with trading(sandbox.gateway_port) as gateway:
+        await gateway.desk.place(intent(quantity=10))
+        await gateway.desk.place(resting(2))
+        await heard_until(gateway.desk, has_status("rb1-test-2", "Submitted"))
+        await gateway.desk.cancel("rb1-test-2")
+        await heard_until(gateway.desk, has_status("rb1-test-2", "Cancelled"))
+        await heard_until(gateway.desk, is_charged("rb1-test-1"))
+        await until(lambda: len(sent(sandbox.log, "commissionReport")) == 2)
+    async with trading(sandbox.gateway_port) as gateway:
+        book = await gateway.desk.order_book(DU1)
+        news = await gateway.desk.heard(within_s=0)
+    assert all(isinstance(each.evidence, Commissioned) for each in news), "what was asked for is no news"
+    first, second = evidence_of("rb1-test-1", book), evidence_of("rb1-test-2", book)
+    assert filled("rb1-test-1", book) == 10
+    assert sum(each.commission for each in first if isinstance(each, Commissioned)) == 1
+    (filled_order,) = [each for each in first if isinstance(each, Completed)]
+    assert (filled_order.status, filled_order.filled, filled_order.completed_status) == (
+        "Filled",
+        Decimal(10),
+        "Filled Size: 10",
+    )
+    (cancelled,) = second
+    assert isinstance(cancelled, Completed)
+    assert (cancelled.status, cancelled.filled, cancelled.perm_id) == ("Cancelled", Decimal(0), 1_100_000_002)
+    assert cancelled.completed_status == "Cancelled by Trader"
+
+
+async def test_a_completed_order_without_its_reference_is_known_by_its_permanent_id(
+    start_sandbox: StartSandbox,
+) -> None:
+    sandbox = await start_sandbox(faults=[fault("completedOrder", "alter", parameters={"orderRef": ""})])
+    async with trading(sandbox.gateway_port) as gateway:
+        await gateway.desk.place(intent())
+        await heard_until(gateway.desk, has_status("rb1-test-1", "Filled"))
+        book = await gateway.desk.order_book(DU1)
+    assert any(isinstance(each, Completed) for each in evidence_of("rb1-test-1", book))
+
+
+async def test_executions_are_asked_of_the_account(start_sandbox: StartSandbox) -> None:
+    sandbox = await start_sandbox(accounts={"DU2": {"cash": "9999"}})
+    async with trading(sandbox.gateway_port) as gateway:
+        await gateway.desk.place(intent(account="DU2"))
+        await heard_until(gateway.desk, is_charged("rb1-test-1"))
+        assert filled("rb1-test-1", await gateway.desk.order_book(DU1)) == 0
+        assert filled("rb1-test-1", await gateway.desk.order_book("DU2")) == 5  # type: ignore[arg-type]  # plain text
+
+
+@pytest.mark.parametrize("request_name", BOOK_PARTS)
+async def test_a_book_that_lacks_an_end_is_no_book(start_sandbox: StartSandbox, request_name: str) -> None:
+    end, part = BOOK_PARTS[request_name]
+    sandbox = await start_sandbox(faults=[fault(end, "drop")])
+    async with trading(sandbox.gateway_port, answer_s=SOON_S) as gateway:
+        error = await failure_of(gateway.desk.order_book(DU1))
+    assert isinstance(error, GatewayUnavailable)
+    assert (error.code, error.exit_code) == ("SNAPSHOT_INCOMPLETE", 20)
+    assert f"did not deliver {part} to the end within 0.1" in error.message
+
+
+@pytest.mark.parametrize("request_name", BOOK_PARTS)
+async def test_a_book_that_is_refused_in_part_is_no_book(start_sandbox: StartSandbox, request_name: str) -> None:
+    sandbox = await start_sandbox(faults=[fault(request_name, "error", parameters={"code": 322})])
+    async with trading(sandbox.gateway_port, answer_s=60) as gateway, asyncio.timeout(PATIENCE_S):
+        error = await failure_of(gateway.desk.order_book(DU1))
+    assert isinstance(error, GatewayRefused)
+    assert error.code == "GATEWAY_REFUSED"
+
+
+async def test_a_completed_order_without_its_filled_quantity(start_sandbox: StartSandbox) -> None:
+    sandbox = await start_sandbox(faults=[fault("completedOrder", "alter", parameters={"filledQuantity": ""})])
+    async with trading(sandbox.gateway_port) as gateway:
+        await gateway.desk.place(intent())
+        await heard_until(gateway.desk, has_status("rb1-test-1", "Filled"))
+        error = await failure_of(gateway.desk.order_book(DU1))
+    assert error.code == "SNAPSHOT_INCOMPLETE"
+    assert error.message == "The gateway does not give the filled quantity of the completed order rb1-test-1."
+
+
+async def test_a_book_and_a_market_take_turns(start_sandbox: StartSandbox) -> None:
+    sandbox = await start_sandbox(latency_ms=1)
+    async with trading(sandbox.gateway_port) as gateway, asyncio.timeout(PATIENCE_S):
+        await asyncio.gather(
+            *(gateway.desk.order_book(DU1) for _ in range(3)),
+            *(gateway.market.server_time() for _ in range(3)),
+            *(gateway.market.positions() for _ in range(3)),
+        )
+
+
+async def test_news_while_a_book_is_read_is_in_both(start_sandbox: StartSandbox) -> None:
+    sandbox = await start_sandbox(latency_ms=5)
+    async with trading(sandbox.gateway_port) as gateway:
+        await gateway.desk.place(intent())
+        book = await gateway.desk.order_book(DU1)
+        assert "PreSubmitted" in statuses("rb1-test-1", book)
+        assert await heard_until(gateway.desk, is_charged("rb1-test-1"))
+
+
+# Previews
+
+
+async def test_a_preview_tells_costs_and_places_nothing(start_sandbox: StartSandbox) -> None:
+    sandbox = await start_sandbox()
+    async with trading(sandbox.gateway_port) as gateway:
+        preview = await gateway.desk.what_if(intent())
+        book = await gateway.desk.order_book(DU1)
+        assert await gateway.desk.heard(within_s=0) == ()
+    assert (preview.commission, preview.initial_margin_change, preview.warning) == COSTS
+    assert (book.open_orders, book.heard) == ((), ())
+    (asked,) = placed(sandbox.log)
+    assert (asked["whatIf"], asked["orderRef"], asked["tif"]) == ("1", "rb1-test-1", "DAY")
+
+
+async def test_previews_of_many_orders_at_once(start_sandbox: StartSandbox) -> None:
+    sandbox = await start_sandbox(latency_ms=5)
+    async with trading(sandbox.gateway_port) as gateway:
+        previews = await asyncio.gather(*(gateway.desk.what_if(intent(n, quantity=n)) for n in range(1, 20)))
+    assert [preview.initial_margin_change for preview in previews] == [25 * n for n in range(1, 20)]
+
+
+COSTS = (Decimal(1), Decimal(125), "")
+"""Of 5 AAA in the base scenario."""
+FIRST_A_WARNING = fault(
+    "openOrder", "precede", where={"whatIf": "1"},
+    parameters={"initMarginChange": "1.7976931348623157E308", "commission": "", "warningText": "Mind the gap."},
+)  # fmt: skip
+ONLY_A_WARNING = FIRST_A_WARNING | {"what": {"alter": FIRST_A_WARNING["what"]["precede"]}}
+
+
+async def test_a_preview_waits_for_its_figures(start_sandbox: StartSandbox) -> None:
+    sandbox = await start_sandbox(faults=[FIRST_A_WARNING])
+    async with trading(sandbox.gateway_port) as gateway:
+        preview = await gateway.desk.what_if(intent())
+    assert (preview.commission, preview.initial_margin_change, preview.warning) == (*COSTS[:2], "Mind the gap.")
+
+
+async def test_a_preview_that_is_only_a_warning(start_sandbox: StartSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ibkr_rebalancer.edges.ibkr.orders.FIGURES_S", SOON_S)
+    sandbox = await start_sandbox(faults=[ONLY_A_WARNING])
+    async with trading(sandbox.gateway_port) as gateway:
+        preview = await gateway.desk.what_if(intent())
+    assert (preview.commission, preview.initial_margin_change, preview.warning) == (None, None, "Mind the gap.")
+
+
+@pytest.mark.parametrize("code", [110, 200, 201, 203, 434, 10243, 10311, 77777])
+async def test_a_preview_that_would_be_rejected(start_sandbox: StartSandbox, code: int) -> None:
+    refusal = {"when": "preview", "what": {"reject": {"code": code, "text": "No trading permissions."}}}
+    sandbox = await start_sandbox(faults=[refusal])
+    async with trading(sandbox.gateway_port) as gateway:
+        error = await failure_of(gateway.desk.what_if(intent()))
+    assert isinstance(error, Refused)
+    assert (error.code, error.exit_code) == ("ORDER_WOULD_BE_REJECTED", 11)
+    assert "the order to BUY 5 AAA in DU1 (rb1-test-1)" in error.message
+    assert f"(code {code}: No trading permissions.)" in error.message
+    assert error.message.endswith("It was not sent.")
+    assert error.hint
+
+
+async def test_a_preview_at_a_gateway_that_only_reads(start_sandbox: StartSandbox) -> None:
+    sandbox = await start_sandbox(read_only=True)
+    async with trading(sandbox.gateway_port, preview_s=60) as gateway, asyncio.timeout(PATIENCE_S):
+        error = await failure_of(gateway.desk.what_if(intent()))
+    assert isinstance(error, GatewayRefused)
+    assert (error.code, error.exit_code) == ("GATEWAY_READ_ONLY", 21)
+    assert "Read-Only mode" in error.message
+    assert "Read-Only API" in error.hint
+
+
+async def test_an_invalid_preview_at_a_gateway_that_trades(start_sandbox: StartSandbox) -> None:
+    sandbox = await start_sandbox()
+    async with trading(sandbox.gateway_port) as gateway:
+        error = await failure_of(gateway.desk.what_if(intent(account="DU9")))
+    assert error.code == "ORDER_WOULD_BE_REJECTED"
+    assert "Invalid account code" in error.message
+
+
+async def test_a_preview_that_never_comes(start_sandbox: StartSandbox) -> None:
+    sandbox = await start_sandbox(faults=[fault("placeOrder", "drop")])
+    async with trading(sandbox.gateway_port, preview_s=SOON_S) as gateway:
+        error = await failure_of(gateway.desk.what_if(intent()))
+    assert error.code == "SNAPSHOT_INCOMPLETE"
+    assert "the preview of the order to BUY 5 AAA in DU1 (rb1-test-1) to the end within 0.1 s" in error.message
+
+
+# Cancelling
+
+
+async def test_a_cancellation_and_what_comes_of_it(start_sandbox: StartSandbox) -> None:
+    sandbox = await start_sandbox(faults=[order_fault("partial", shares=2)])
+    async with trading(sandbox.gateway_port) as gateway:
+        await gateway.desk.place(intent())
+        await heard_until(gateway.desk, lambda heard: filled("rb1-test-1", heard) == 2)
+        await gateway.desk.cancel("rb1-test-1")
+        heard = await heard_until(gateway.desk, lambda heard: ErrorTold in map(type, evidence_of("rb1-test-1", heard)))
+    assert {"PendingCancel", "Cancelled"} <= set(statuses("rb1-test-1", heard))
+    (said,) = [each for each in evidence_of("rb1-test-1", heard) if isinstance(each, ErrorTold)]
+    assert said.code == 202
+    (cancelled,) = received(sandbox.log, "cancelOrder")
+    assert cancelled["fields"] == ["4", "1", placed(sandbox.log)[0]["orderId"], ""]
+
+
+async def test_cancelling_what_has_filled_is_heard_as_an_error_and_kills_nothing(start_sandbox: StartSandbox) -> None:
+    sandbox = await start_sandbox()
+    async with trading(sandbox.gateway_port) as gateway:
+        await gateway.desk.place(intent())
+        await heard_until(gateway.desk, has_status("rb1-test-1", "Filled"))
+        await gateway.desk.cancel("rb1-test-1")
+        heard = await heard_until(gateway.desk, lambda heard: ErrorTold in map(type, evidence_of("rb1-test-1", heard)))
+    (said,) = [each for each in evidence_of("rb1-test-1", heard) if isinstance(each, ErrorTold)]
+    assert said.code == 10148
+    assert "Cancelled" not in statuses("rb1-test-1", heard)
+
+
+async def test_cancelling_what_fills_in_that_moment(start_sandbox: StartSandbox) -> None:
+    sandbox = await start_sandbox(faults=[order_fault("fill_on_cancel")])
+    async with trading(sandbox.gateway_port) as gateway:
+        await gateway.desk.place(intent())
+        await heard_until(gateway.desk, has_status("rb1-test-1", "PreSubmitted"))
+        await gateway.desk.cancel("rb1-test-1")
+        heard = await heard_until(gateway.desk, has_status("rb1-test-1", "Filled"))
+    assert filled("rb1-test-1", heard) == 5
+
+
+async def test_an_order_of_an_earlier_connection_is_cancelled_once_a_look_has_shown_it(
+    start_sandbox: StartSandbox,
+) -> None:
+    sandbox = await start_sandbox()
+    async with trading(sandbox.gateway_port) as gateway:
+        await gateway.desk.place(resting())
+        await heard_until(gateway.desk, has_status("rb1-test-1", "Submitted"))
+    async with trading(sandbox.gateway_port) as gateway:
+        error = await failure_of(gateway.desk.cancel("rb1-test-1"))
+        assert isinstance(error, GatewayRefused)
+        assert (error.code, error.exit_code) == ("ORDER_NOT_CANCELLABLE", 21)
+        assert "rb1-test-1 is not known to be open under client id 11" in error.message
+        assert not received(sandbox.log, "cancelOrder")
+        await gateway.desk.order_book(DU1)
+        await gateway.desk.cancel("rb1-test-1")
+        await heard_until(gateway.desk, has_status("rb1-test-1", "Cancelled"))
+
+
+async def test_an_order_of_another_client_id_is_not_cancelled_over_this_one(start_sandbox: StartSandbox) -> None:
+    sandbox = await start_sandbox()
+    async with trading(sandbox.gateway_port, client_id=10) as watch, trading(sandbox.gateway_port) as gateway:
+        await watch.desk.place(resting(client_id=10))
+        await heard_until(watch.desk, has_status("rb1-test-1", "Submitted"))
+        book = await gateway.desk.order_book(DU1)
+        assert statuses("rb1-test-1", book) == ["Submitted", "Submitted"]
+        assert (await failure_of(gateway.desk.cancel("rb1-test-1"))).code == "ORDER_NOT_CANCELLABLE"
+    assert not received(sandbox.log, "cancelOrder")
+
+
+# Opening
+
+
+async def test_a_desk_has_one_client_id_and_no_other(start_sandbox: StartSandbox) -> None:
+    sandbox = await start_sandbox()
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(trading(sandbox.gateway_port))
+        error = await failure_of(stack.enter_async_context(trading(sandbox.gateway_port, connect_s=60)))
+    assert isinstance(error, Busy)
+    assert (error.code, error.exit_code) == ("CLIENT_ID_IN_USE", 15)
+    assert error.message == (
+        f"Client id 11 is in use at 127.0.0.1:{sandbox.gateway_port}; another run may be at work there."
+    )
+    assert [record["fields"][2] for record in received(sandbox.log, "startApi")] == ["11", "11"]
+
+
+@pytest.mark.parametrize(
+    ("message", "action", "code"),
+    [
+        ("handshake", "mute", "GATEWAY_NOT_READY"),
+        ("startApi", "disconnect", "GATEWAY_NOT_READY"),
+        ("handshake", "garbage", "GATEWAY_PROTOCOL"),
+    ],
+)
+async def test_a_desk_that_cannot_be_opened(start_sandbox: StartSandbox, message: str, action: str, code: str) -> None:
+    sandbox = await start_sandbox(faults=[fault(message, action)])
+    before = asyncio.all_tasks()
+    async with AsyncExitStack() as stack:
+        error = await failure_of(stack.enter_async_context(trading(sandbox.gateway_port, connect_s=SOON_S)))
+    assert (error.code, error.exit_code) == (code, 20)
+    assert asyncio.all_tasks() == before
+
+
+async def test_leaving_a_desk_frees_its_id_and_leaves_nothing_behind(start_sandbox: StartSandbox) -> None:
+    sandbox = await start_sandbox()
+    before = asyncio.all_tasks()
+    for number in range(3):
+        async with trading(sandbox.gateway_port) as gateway:
+            await gateway.desk.place(intent(number))
+            await heard_until(gateway.desk, has_status(f"rb1-test-{number}", "Filled"))
+        assert asyncio.all_tasks() == before
+        await until(lambda: not sandbox.state()["clients"])

@@ -67,14 +67,6 @@ def test_a_process_does_not_hold_an_account_twice(tmp_path: Path) -> None:
         assert f"(pid {os.getpid()}, since " in refusal(second).message
 
 
-def test_many_processes_ask_and_one_gets_it(tmp_path: Path) -> None:
-    with opened(tmp_path):
-        pass
-    with process("hold", tmp_path) as a, process("hold", tmp_path) as b, process("hold", tmp_path) as c:
-        said = [asked.lines(1)[0] for asked in (a, b, c)]
-    assert sorted(said) == ["ACCOUNT_BUSY", "ACCOUNT_BUSY", "ready"]
-
-
 def test_a_lock_file_that_leads_elsewhere_is_not_followed(tmp_path: Path) -> None:
     target = tmp_path / "target"
     with opened(tmp_path / "state") as journal:

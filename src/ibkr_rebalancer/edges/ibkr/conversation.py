@@ -252,7 +252,9 @@ class Conversation(Generic[W_co]):
         await asyncio.wait(either, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
 
     async def _room(self, occupation: str) -> None:
-        """Wait until the library would not hold a message back."""
+        """Hear what has come in already, and wait until the library would not hold a message back."""
+        await asyncio.sleep(0)  # the event loop looks at the socket,
+        await asyncio.sleep(0)  # and reads it
         self.link.require_informed(occupation)
         while (held_s := self._held_back_s()) > 0:
             await asyncio.wait({self.link.trouble}, timeout=held_s)
@@ -269,7 +271,8 @@ class Conversation(Generic[W_co]):
     async def _see_off(self, occupation: str, deadline_s: float) -> None:
         """Wait until the network has taken everything that was sent."""
         transport = self._client.conn.transport
-        await self.until_news(self._taken, timeout_s=deadline_s)
+        if not self._taken.is_set():
+            await self.until_news(self._taken, timeout_s=deadline_s)
         if transport.is_closing():
             await asyncio.wait({self.link.trouble})
         elif self._taken.is_set():

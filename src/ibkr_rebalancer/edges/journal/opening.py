@@ -33,7 +33,10 @@ NAME = "journal.db"
 PATIENCE_S = 5.0
 """How long a statement waits for other processes, whose transactions take milliseconds."""
 
-SETTINGS = {"foreign_keys": 1, "synchronous": 2, "fullfsync": 1, "trusted_schema": 0}
+SMALLEST = 512
+"""Bytes of the smallest page, and so of the smallest database."""
+
+SETTINGS = {"foreign_keys": 1, "synchronous": 2, "fullfsync": 1}
 """Of every connection. `synchronous` 2 is FULL: in WAL mode, each commit is synced before it returns."""
 
 
@@ -84,6 +87,8 @@ def _made(path: Path, engine: Engine, marker: Marker) -> bool:
             return False
         if not path.exists():
             make_file(path)  # SQLite would let the umask choose who may read it
+        if path.stat().st_size:
+            _require_database(path)
         is_new = _is_blank(engine)
         if is_new:
             _make_tables(engine)
@@ -124,11 +129,7 @@ def _require_whole(path: Path, engine: Engine, *, rows: int) -> int:
     """Check the whole database, and that it has at least so many rows of history; how many it has."""
     if not path.exists():
         raise LOST.at(path, NOTHING_SENT, detail="the file is gone")
-    status = path.lstat()
-    if not stat.S_ISREG(status.st_mode):
-        raise UNWRITABLE.at(path, NOTHING_SENT, detail="it is not a plain file")
-    if not status.st_size:
-        raise CORRUPT.at(path, NOTHING_SENT, detail="it is empty")
+    _require_database(path)
     with engine.connect() as connection:
         _require_ours(connection, path)
         _require_promises(connection, path)
@@ -137,6 +138,15 @@ def _require_whole(path: Path, engine: Engine, *, rows: int) -> int:
     if kept < rows:
         raise LOST.at(path, NOTHING_SENT, detail=f"it has {kept} rows of at least {rows}")
     return kept
+
+
+def _require_database(path: Path) -> None:
+    """A file of a few bytes SQLite would take for an empty database. Opening it ourselves would drop SQLite's locks."""
+    status = path.lstat()
+    if not stat.S_ISREG(status.st_mode):
+        raise UNWRITABLE.at(path, NOTHING_SENT, detail="it is not a plain file")
+    if status.st_size < SMALLEST:
+        raise CORRUPT.at(path, NOTHING_SENT, detail=f"it has only {status.st_size} bytes")
 
 
 def _require_ours(connection: Connection, path: Path) -> None:
@@ -148,11 +158,14 @@ def _require_ours(connection: Connection, path: Path) -> None:
 
 
 def _require_promises(connection: Connection, path: Path) -> None:
-    """A copy made by other tools may have left WAL mode; every other setting belongs to the connection."""
+    """Durable commits, and leave to write at all: a file that is write-protected, SQLite opens without a word."""
     mode = connection.exec_driver_sql("PRAGMA journal_mode = WAL").scalar_one()
     refused = [name for name, value in SETTINGS.items() if _pragma(connection, name) != value]
     if mode != "wal" or refused:
         raise FAULTY.at(path, NOTHING_SENT, detail=f"SQLite refuses {', '.join(refused) or 'write-ahead logging'}")
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    connection.rollback()
 
 
 def _require_sound(connection: Connection, path: Path) -> None:

@@ -96,12 +96,14 @@ _BY_ERRNO = {
 
 
 def storage_failure(error: DBAPIError | OSError | ValueError, path: Path, consequence: str) -> StorageFailed:
-    """Whatever went wrong with the file at `path`, as a person should hear it."""
+    """Whatever went wrong with the journal at `path`, as a person should hear it."""
     if isinstance(error, OSError):
         trouble = _BY_ERRNO.get(error.errno or 0, UNWRITABLE)
-        return trouble.at(path, consequence, detail=error.strerror or type(error).__name__)
+        where = Path(error.filename) if isinstance(error.filename, str | Path) else path
+        return trouble.at(where, consequence, detail=error.strerror or type(error).__name__)
     if isinstance(error, ValueError):
         return CORRUPT.at(path, consequence, detail=str(error))
     code = getattr(error.orig, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)  # none: a text that is not UTF-8
     trouble = _BY_SQLITE_CODE.get(code & 0xFF, FAULTY)
-    return trouble.at(path, consequence, detail=str(error.orig))
+    name = getattr(error.orig, "sqlite_errorname", "")
+    return trouble.at(path, consequence, detail=f"{error.orig}, {name}" if trouble is FAULTY else str(error.orig))

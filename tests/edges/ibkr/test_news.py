@@ -1,0 +1,228 @@
+"""Which order a message is about, whatever it calls it, and what of it is news."""
+
+from datetime import UTC, datetime
+
+import ib_async
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.support.reading import NOW
+
+from ibkr_rebalancer.core.order_state import Commissioned, Executed, StatusTold
+from ibkr_rebalancer.edges.ibkr.news import EARLY, OrderNews, References
+from ibkr_rebalancer.edges.ibkr.order_messages import (
+    LIVE,
+    Charged,
+    Complained,
+    Ended,
+    Opened,
+    OrderMessage,
+    Printed,
+    Stated,
+)
+
+US, THEM = 11, 77
+"""Client ids."""
+OURS, OTHER, FOREIGN = "rb1-ours-1", "rb1-other-1", "somebody"
+"""References."""
+
+
+def opened(order_ref: str, *, client_id: int = US, order_id: int = 5, perm_id: int = 900) -> Opened:
+    order = ib_async.Order(orderRef=order_ref, clientId=client_id, orderId=order_id, permId=perm_id)
+    state = ib_async.OrderState(status="Submitted")
+    return Opened(at=NOW, contract=ib_async.Contract(), order=order, state=state)
+
+
+def stated(*, client_id: int = US, order_id: int = 5, perm_id: int = 900) -> Stated:
+    return Stated(
+        at=NOW,
+        order_id=order_id,
+        client_id=client_id,
+        perm_id=perm_id,
+        status="Submitted",
+        filled=0,
+        remaining=5,
+        why_held="",
+    )
+
+
+def printed(
+    order_ref: str, *, exec_id: str = "a.01", perm_id: int = 900, client_id: int = US, request: int = LIVE
+) -> Printed:
+    execution = ib_async.Execution(
+        execId=exec_id,
+        orderRef=order_ref,
+        permId=perm_id,
+        clientId=client_id,
+        orderId=5,
+        shares=5.0,
+        price=100.01,
+        time=datetime(2026, 11, 23, 15, 30, tzinfo=UTC),
+    )
+    return Printed(request=request, execution=execution)
+
+
+def charged(exec_id: str = "a.01", commission: float = 1.0) -> Charged:
+    return Charged(report=ib_async.CommissionReport(execId=exec_id, commission=commission, currency="USD"))
+
+
+def ended(order_ref: str, *, perm_id: int = 900) -> Ended:
+    order = ib_async.Order(orderRef=order_ref, permId=perm_id, filledQuantity=5.0)
+    return Ended(at=NOW, order=order, state=ib_async.OrderState(status="Filled"))
+
+
+def complained(order_id: int = 5) -> Complained:
+    return Complained(at=NOW, order_id=order_id, code=202, text="")
+
+
+def told(*messages: OrderMessage, placed: dict[int, str] | None = None) -> References:
+    """References that have learnt of these orders of ours and then of these messages."""
+    references = References(US)
+    for order_id, order_ref in (placed or {}).items():
+        references.placed(order_id, order_ref)
+    for message in messages:
+        references.learn(message)
+    return references
+
+
+SENT = {5: OURS}
+
+
+@pytest.mark.parametrize(
+    ("known", "message", "order_ref"),
+    [
+        (told(), opened(OURS), OURS),
+        (told(), opened(FOREIGN), None),
+        (told(), opened(""), None),
+        (told(placed=SENT), opened("", perm_id=0), OURS),
+        (told(placed=SENT), opened(OTHER), OTHER),
+        (told(placed=SENT), stated(), OURS),
+        (told(placed=SENT), stated(client_id=THEM), None),
+        (told(placed=SENT), stated(order_id=6), None),
+        (told(stated(), placed=SENT), stated(client_id=THEM, order_id=0), OURS),
+        (told(opened(OURS, client_id=THEM)), stated(client_id=THEM, perm_id=0), OURS),
+        (told(opened(OURS, client_id=THEM)), stated(perm_id=0), None),
+        (told(opened(OURS, client_id=THEM)), complained(), None),
+        (told(opened(FOREIGN), placed=SENT), stated(perm_id=0), None),
+        (told(opened(FOREIGN), placed=SENT), complained(), None),
+        (told(opened(FOREIGN, client_id=THEM), placed=SENT), complained(), OURS),
+        (told(placed=SENT), complained(), OURS),
+        (told(placed=SENT), complained(6), None),
+        (told(), printed(OURS), OURS),
+        (told(placed=SENT), printed(FOREIGN), None),
+        (told(placed=SENT), printed(""), OURS),
+        (told(placed=SENT), printed("", client_id=THEM), None),
+        (told(printed(OURS, client_id=THEM)), stated(perm_id=0), None),
+        (told(printed(OURS)), charged(), OURS),
+        (told(printed(OURS)), charged("a.02"), None),
+        (told(printed(FOREIGN)), charged(), None),
+        (told(), ended(OURS), OURS),
+        (told(), ended(""), None),
+        (told(printed(OURS)), ended(""), OURS),
+        (told(opened(OURS)), ended(FOREIGN), None),
+    ],
+)
+def test_whose_a_message_is(known: References, message: OrderMessage, order_ref: str | None) -> None:
+    assert known.of(message) == order_ref
+    assert (known.heard(message) is None) is (order_ref is None)
+
+
+@pytest.mark.parametrize(
+    ("known", "order_id"),
+    [
+        (told(), None),
+        (told(placed=SENT), 5),
+        (told(opened(OURS)), 5),
+        (told(opened(OURS, client_id=THEM)), None),
+        (told(opened(OURS, client_id=THEM, order_id=4), opened(OURS)), 5),
+        (told(opened(FOREIGN), placed=SENT), None),
+        (told(opened(OTHER), placed=SENT), None),
+        (told(printed(OURS)), None),
+        (told(stated(), ended(OURS), placed=SENT), 5),
+    ],
+)
+def test_what_can_be_cancelled_over_our_client_id(known: References, order_id: int | None) -> None:
+    assert known.order_id(OURS) == order_id
+
+
+def kinds(news: OrderNews) -> list[type]:
+    return [type(heard.evidence) for heard in news.hear()]
+
+
+def test_news_is_heard_once_and_in_order() -> None:
+    news = OrderNews(US)
+    for message in (opened(OURS), printed(OURS), charged(), opened(FOREIGN, order_id=6), printed(FOREIGN, exec_id="b")):
+        news.take(message)
+    assert news.arrived.is_set()
+    assert kinds(news) == [StatusTold, Executed, Commissioned]
+    assert not news.arrived.is_set()
+    assert kinds(news) == []
+
+
+def test_nothing_of_others_is_news() -> None:
+    news = OrderNews(US)
+    for message in (opened(FOREIGN), stated(perm_id=7), printed(FOREIGN), charged(), complained()):
+        news.take(message)
+    assert not news.arrived.is_set()
+    assert news.hear() == ()
+
+
+def test_a_commission_before_its_execution_waits_for_it() -> None:
+    news = OrderNews(US)
+    news.take(charged())
+    assert not news.arrived.is_set()
+    news.take(printed(OURS))
+    assert kinds(news) == [Executed, Commissioned]
+
+
+def test_commissions_of_others_do_not_pile_up() -> None:
+    news = OrderNews(US)
+    news.take(charged("first"))
+    for number in range(EARLY):
+        news.take(charged(f"theirs.{number}"))
+    news.take(printed(OURS, exec_id="first"))
+    assert kinds(news) == [Executed]
+
+
+def test_what_was_asked_for_is_recorded_and_no_news() -> None:
+    news = OrderNews(US)
+    asked: list[OrderMessage] = [opened(FOREIGN, order_id=6), printed(OURS, request=3), charged(), ended(OURS)]
+    with news.recording() as record:
+        for message in asked:
+            news.take(message)
+    news.take(complained(9))
+    assert record == asked
+    assert kinds(news) == [Commissioned]
+
+
+def test_a_commission_that_is_not_known_yet_is_no_news() -> None:
+    news = OrderNews(US)
+    news.take(printed(OURS))
+    news.hear()
+    news.take(charged(commission=1.7976931348623157e308))
+    assert news.hear() == ()
+
+
+messages = st.lists(
+    st.one_of(
+        st.builds(opened, st.sampled_from(["", OURS, OTHER, FOREIGN]), client_id=st.sampled_from([US, THEM])),
+        st.builds(stated, client_id=st.sampled_from([US, THEM]), perm_id=st.sampled_from([0, 900, 901])),
+        st.builds(printed, st.sampled_from([OURS, OTHER, FOREIGN]), exec_id=st.sampled_from("abc")),
+        st.builds(charged, st.sampled_from("abc")),
+        st.builds(complained),
+    ),
+    max_size=12,
+)
+
+
+@given(messages)
+def test_what_is_said_to_be_somebody_elses_never_becomes_ours(said: list[OrderMessage]) -> None:
+    news = OrderNews(US)
+    for message in said:
+        news.take(message)
+        match message:
+            case Opened(order=ib_async.Order(orderRef=order_ref)) if order_ref:
+                assert news.references.of(message) == (order_ref if order_ref != FOREIGN else None)
+            case Printed(execution=ib_async.Execution(orderRef=order_ref)):
+                assert news.references.of(message) == (order_ref if order_ref != FOREIGN else None)
+    assert {heard.order_ref for heard in news.hear()} <= {OURS, OTHER}

@@ -1,0 +1,130 @@
+-- Dumped from a journal of schema 1, written by version 0.1.0, with what tests.support.journal.fill keeps.
+PRAGMA application_id = 1919052849;
+PRAGMA user_version = 1;
+BEGIN TRANSACTION;
+CREATE TABLE adoptions (
+	id INTEGER NOT NULL, 
+	seal TEXT NOT NULL, 
+	account TEXT NOT NULL, 
+	con_id INTEGER NOT NULL, 
+	PRIMARY KEY (id), 
+	UNIQUE (account, con_id)
+);
+INSERT INTO "adoptions" VALUES(1,'ac721cdd526a','DU1',13330);
+INSERT INTO "adoptions" VALUES(2,'73b00206dfe6','DU1',14663);
+CREATE TABLE evidence (
+	id INTEGER NOT NULL, 
+	seal TEXT NOT NULL, 
+	of_intent INTEGER NOT NULL, 
+	body TEXT NOT NULL, 
+	PRIMARY KEY (id), 
+	UNIQUE (of_intent, seal), 
+	FOREIGN KEY(of_intent) REFERENCES intents (id)
+);
+INSERT INTO "evidence" VALUES(1,'fd9293aa22d0',1,'{"kind":"StatusTold","at":"2026-11-23T15:30:00Z","status":"Submitted","filled":null,"perm_id":7,"why_held":""}');
+INSERT INTO "evidence" VALUES(2,'e21e8ab1d5c0',1,'{"kind":"StatusTold","at":"2026-11-23T15:30:01Z","status":"Filled","filled":null,"perm_id":7,"why_held":""}');
+INSERT INTO "evidence" VALUES(3,'5c11b263d3f9',2,'{"kind":"StatusTold","at":"2026-11-23T15:30:00Z","status":"Submitted","filled":null,"perm_id":7,"why_held":""}');
+INSERT INTO "evidence" VALUES(4,'4e0416b57866',2,'{"kind":"StatusTold","at":"2026-11-23T15:30:01Z","status":"Filled","filled":null,"perm_id":7,"why_held":""}');
+INSERT INTO "evidence" VALUES(5,'bdf6035443d4',3,'{"kind":"StatusTold","at":"2026-11-23T15:30:00Z","status":"Submitted","filled":null,"perm_id":7,"why_held":""}');
+INSERT INTO "evidence" VALUES(6,'4b7e178a6b77',3,'{"kind":"StatusTold","at":"2026-11-23T15:30:01Z","status":"Filled","filled":null,"perm_id":7,"why_held":""}');
+CREATE TABLE halts (
+	id INTEGER NOT NULL, 
+	seal TEXT NOT NULL, 
+	halted BOOLEAN NOT NULL, 
+	body TEXT NOT NULL, 
+	PRIMARY KEY (id)
+);
+INSERT INTO "halts" VALUES(1,'249786ce34b6',1,'{"at":"2026-11-23T15:30:00Z","reason":"the owner is on holiday"}');
+CREATE TABLE intents (
+	id INTEGER NOT NULL, 
+	seal TEXT NOT NULL, 
+	of_plan INTEGER NOT NULL, 
+	order_ref TEXT NOT NULL, 
+	account TEXT NOT NULL, 
+	con_id INTEGER NOT NULL, 
+	side TEXT NOT NULL, 
+	kept_at TEXT NOT NULL, 
+	body TEXT NOT NULL, 
+	PRIMARY KEY (id), 
+	FOREIGN KEY(of_plan) REFERENCES plans (id), 
+	UNIQUE (order_ref)
+);
+INSERT INTO "intents" VALUES(1,'298e95dcc5b6',1,'rb1-0000000000000001-1','DU1',13330,'SELL','2026-11-23T15:30:00.000000+00:00','{"order_ref":"rb1-0000000000000001-1","run_id":"20261123T153000Z-a","plan_id":"b1700532836a","account":"DU1","con_id":13330,"symbol":"AAA","side":"SELL","quantity":10,"order_type":"LMT","limit_price":"99.90","position_before":"900","client_id":52,"expires_at":"2026-11-23T20:30:00Z"}');
+INSERT INTO "intents" VALUES(2,'d6413b7fff99',1,'rb1-0000000000000002-1','DU1',13330,'BUY','2026-11-23T15:30:00.000000+00:00','{"order_ref":"rb1-0000000000000002-1","run_id":"20261123T153000Z-a","plan_id":"b1700532836a","account":"DU1","con_id":13330,"symbol":"AAA","side":"BUY","quantity":10,"order_type":"LMT","limit_price":"99.90","position_before":"900","client_id":52,"expires_at":"2026-11-23T20:30:00Z"}');
+INSERT INTO "intents" VALUES(3,'4309b754df58',1,'rb1-0000000000000003-1','DU1',13330,'SELL','2026-11-23T15:30:00.000000+00:00','{"order_ref":"rb1-0000000000000003-1","run_id":"20261123T153000Z-a","plan_id":"b1700532836a","account":"DU1","con_id":13330,"symbol":"AAA","side":"SELL","quantity":10,"order_type":"LMT","limit_price":"99.90","position_before":"900","client_id":52,"expires_at":"2026-11-23T20:30:00Z"}');
+CREATE TABLE outcomes (
+	id INTEGER NOT NULL, 
+	seal TEXT NOT NULL, 
+	of_intent INTEGER NOT NULL, 
+	body TEXT NOT NULL, 
+	PRIMARY KEY (id), 
+	UNIQUE (of_intent, seal), 
+	FOREIGN KEY(of_intent) REFERENCES intents (id)
+);
+INSERT INTO "outcomes" VALUES(1,'a20d5944e790',1,'{"status":"filled","filled":10,"average_price":"99.95","commission":"1.00","reason":"","perm_ids":[7]}');
+INSERT INTO "outcomes" VALUES(2,'a5caab343104',2,'{"status":"cancelled","filled":0,"average_price":null,"commission":"1.00","reason":"","perm_ids":[7]}');
+CREATE TABLE pins (
+	id INTEGER NOT NULL, 
+	seal TEXT NOT NULL, 
+	symbol TEXT NOT NULL, 
+	con_id INTEGER NOT NULL, 
+	PRIMARY KEY (id)
+);
+INSERT INTO "pins" VALUES(1,'6535380ea2bd','AAA',13330);
+INSERT INTO "pins" VALUES(2,'0e32141402bf','BBB',14663);
+CREATE TABLE plans (
+	id INTEGER NOT NULL, 
+	seal TEXT NOT NULL, 
+	of_run INTEGER NOT NULL, 
+	plan_id TEXT NOT NULL, 
+	document BLOB NOT NULL, 
+	snapshot TEXT NOT NULL, 
+	body TEXT NOT NULL, 
+	PRIMARY KEY (id), 
+	UNIQUE (of_run, plan_id), 
+	FOREIGN KEY(of_run) REFERENCES runs (id)
+);
+INSERT INTO "plans" VALUES(1,'448be6a94930',1,'b1700532836a',X'7B22737461747573223A202273756363657373222C202264617461223A207B22616C6C6F636174696F6E73223A205B7B2273796D626F6C223A2022414141222C2022616C6C6F636174696F6E223A20302E357D2C207B2273796D626F6C223A2022424242222C2022616C6C6F636174696F6E223A20302E357D5D2C20226E616D65223A202264656D6F227D7D','{"portfolio":{"account":"DU1","balances":{"account_type":"MARGIN","currency":"USD","net_liquidation":"101000","total_cash":"1000","settled_cash":null,"available_funds":"1000","cash":{"USD":"1000"}},"holdings":[{"position":{"account":"DU1","con_id":13330,"symbol":"AAA","security_type":"STK","currency":"USD","quantity":"900","average_cost":"100"},"market_price":"100","market_value":"90000","unrealized_pnl":null},{"position":{"account":"DU1","con_id":14663,"symbol":"BBB","security_type":"STK","currency":"USD","quantity":"100","average_cost":"100"},"market_price":"100","market_value":"10000","unrealized_pnl":null}]},"targets":{"AAA":{"con_id":13330,"symbol":"AAA","security_type":"STK","currency":"USD","primary_exchange":"ARCA","name":"AAA TRUST","tick_size":"0.01","sessions":[{"opens":"2026-11-23T14:30:00Z","closes":"2026-11-23T21:00:00Z"}]},"BBB":{"con_id":14663,"symbol":"BBB","security_type":"STK","currency":"USD","primary_exchange":"ARCA","name":"BBB TRUST","tick_size":"0.01","sessions":[{"opens":"2026-11-23T14:30:00Z","closes":"2026-11-23T21:00:00Z"}]}},"quotes":{"13330":{"bid":"100","ask":"100","last":null,"close":null,"data":"live","received_at":"2026-11-23T15:30:00Z"},"14663":{"bid":"100","ask":"100","last":null,"close":null,"data":"live","received_at":"2026-11-23T15:30:00Z"}},"contracts":{"13330":{"con_id":13330,"symbol":"AAA","security_type":"STK","currency":"USD","primary_exchange":"ARCA","name":"AAA TRUST","tick_size":"0.01","sessions":[{"opens":"2026-11-23T14:30:00Z","closes":"2026-11-23T21:00:00Z"}]},"14663":{"con_id":14663,"symbol":"BBB","security_type":"STK","currency":"USD","primary_exchange":"ARCA","name":"BBB TRUST","tick_size":"0.01","sessions":[{"opens":"2026-11-23T14:30:00Z","closes":"2026-11-23T21:00:00Z"}]}},"taken_at":"2026-11-23T15:30:00Z","assembled_at":"2026-11-23T15:30:00Z"}','{"account":"DU1","plan_id":"b1700532836a","as_of":"2026-11-23T15:30:00Z","strategy":{"name":"demo","strategy_long_name":null,"last_rebalance_on":null,"as_of":null},"currency":"USD","net_liquidation":"101000","cash":"1000","cash_after":"296.00","cash_reserve":"252.50","turnover":"0.791089","commission":"4.00","drift_before":"0.399740","drift_after":"0.000710","trades":[{"symbol":"AAA","con_id":13330,"side":"SELL","quantity":396,"price":"100","notional":"39600","commission":"1.98","held":"900","target_quantity":"504","weight_before":"0.891089","weight_target":"0.498730","weight_after":"0.499010","reason":"overweight by 39.24%"},{"symbol":"BBB","con_id":14663,"side":"BUY","quantity":403,"price":"100","notional":"40300","commission":"2.02","held":"100","target_quantity":"503","weight_before":"0.099010","weight_target":"0.498730","weight_after":"0.498020","reason":"underweight by 39.97%"}],"skips":[],"untouched":[],"remarks":[]}');
+CREATE TABLE reports (
+	id INTEGER NOT NULL, 
+	seal TEXT NOT NULL, 
+	of_run INTEGER NOT NULL, 
+	body TEXT NOT NULL, 
+	PRIMARY KEY (id), 
+	UNIQUE (of_run), 
+	FOREIGN KEY(of_run) REFERENCES runs (id)
+);
+INSERT INTO "reports" VALUES(1,'3ebda0d9795e',1,'{"run_id":"20261123T153000Z-a","account":"DU1","plan":{"account":"DU1","plan_id":"b1700532836a","as_of":"2026-11-23T15:30:00Z","strategy":{"name":"demo","strategy_long_name":null,"last_rebalance_on":null,"as_of":null},"currency":"USD","net_liquidation":"101000","cash":"1000","cash_after":"296.00","cash_reserve":"252.50","turnover":"0.791089","commission":"4.00","drift_before":"0.399740","drift_after":"0.000710","trades":[{"symbol":"AAA","con_id":13330,"side":"SELL","quantity":396,"price":"100","notional":"39600","commission":"1.98","held":"900","target_quantity":"504","weight_before":"0.891089","weight_target":"0.498730","weight_after":"0.499010","reason":"overweight by 39.24%"},{"symbol":"BBB","con_id":14663,"side":"BUY","quantity":403,"price":"100","notional":"40300","commission":"2.02","held":"100","target_quantity":"503","weight_before":"0.099010","weight_target":"0.498730","weight_after":"0.498020","reason":"underweight by 39.97%"}],"skips":[],"untouched":[],"remarks":[]},"mode":"rebalance","trigger":"command","outcome":"done","exit_code":0,"started":"2026-11-23T15:30:00Z","ended":"2026-11-23T15:30:02Z","orders":[{"order_ref":"rb1-0000000000000001-1","symbol":"AAA","side":"SELL","quantity":10,"filled":10,"average_price":"99.95","commission":"1.00","status":"filled","reason":""}]}');
+CREATE TABLE runs (
+	id INTEGER NOT NULL, 
+	seal TEXT NOT NULL, 
+	run_id TEXT NOT NULL, 
+	account TEXT NOT NULL, 
+	body TEXT NOT NULL, 
+	PRIMARY KEY (id), 
+	UNIQUE (run_id)
+);
+INSERT INTO "runs" VALUES(1,'f4003f618e12','20261123T153000Z-a','DU1','{"run_id":"20261123T153000Z-a","account":"DU1","mode":"rebalance","trigger":"command","started":"2026-11-23T15:30:00Z","config_digest":"0123456789ab","code_version":"0.1.0"}');
+INSERT INTO "runs" VALUES(2,'f668fb910c80','20261123T160000Z-b','DU1','{"run_id":"20261123T160000Z-b","account":"DU1","mode":"rebalance","trigger":"command","started":"2026-11-23T15:30:00Z","config_digest":"0123456789ab","code_version":"0.1.0"}');
+CREATE TRIGGER runs_no_update BEFORE UPDATE ON runs BEGIN SELECT RAISE(ABORT, 'runs is history: nothing in it is changed or removed'); END;
+CREATE TRIGGER runs_no_delete BEFORE DELETE ON runs BEGIN SELECT RAISE(ABORT, 'runs is history: nothing in it is changed or removed'); END;
+CREATE TRIGGER halts_no_update BEFORE UPDATE ON halts BEGIN SELECT RAISE(ABORT, 'halts is history: nothing in it is changed or removed'); END;
+CREATE TRIGGER halts_no_delete BEFORE DELETE ON halts BEGIN SELECT RAISE(ABORT, 'halts is history: nothing in it is changed or removed'); END;
+CREATE TRIGGER adoptions_no_update BEFORE UPDATE ON adoptions BEGIN SELECT RAISE(ABORT, 'adoptions is history: nothing in it is changed or removed'); END;
+CREATE TRIGGER adoptions_no_delete BEFORE DELETE ON adoptions BEGIN SELECT RAISE(ABORT, 'adoptions is history: nothing in it is changed or removed'); END;
+CREATE TRIGGER pins_no_update BEFORE UPDATE ON pins BEGIN SELECT RAISE(ABORT, 'pins is history: nothing in it is changed or removed'); END;
+CREATE TRIGGER pins_no_delete BEFORE DELETE ON pins BEGIN SELECT RAISE(ABORT, 'pins is history: nothing in it is changed or removed'); END;
+CREATE TRIGGER plans_no_update BEFORE UPDATE ON plans BEGIN SELECT RAISE(ABORT, 'plans is history: nothing in it is changed or removed'); END;
+CREATE TRIGGER plans_no_delete BEFORE DELETE ON plans BEGIN SELECT RAISE(ABORT, 'plans is history: nothing in it is changed or removed'); END;
+CREATE TRIGGER reports_no_update BEFORE UPDATE ON reports BEGIN SELECT RAISE(ABORT, 'reports is history: nothing in it is changed or removed'); END;
+CREATE TRIGGER reports_no_delete BEFORE DELETE ON reports BEGIN SELECT RAISE(ABORT, 'reports is history: nothing in it is changed or removed'); END;
+CREATE INDEX intents_in_time ON intents (account, kept_at);
+CREATE INDEX intents_by_contract ON intents (account, con_id, side);
+CREATE INDEX ix_intents_of_plan ON intents (of_plan);
+CREATE TRIGGER intents_no_update BEFORE UPDATE ON intents BEGIN SELECT RAISE(ABORT, 'intents is history: nothing in it is changed or removed'); END;
+CREATE TRIGGER intents_no_delete BEFORE DELETE ON intents BEGIN SELECT RAISE(ABORT, 'intents is history: nothing in it is changed or removed'); END;
+CREATE TRIGGER evidence_no_update BEFORE UPDATE ON evidence BEGIN SELECT RAISE(ABORT, 'evidence is history: nothing in it is changed or removed'); END;
+CREATE TRIGGER evidence_no_delete BEFORE DELETE ON evidence BEGIN SELECT RAISE(ABORT, 'evidence is history: nothing in it is changed or removed'); END;
+CREATE TRIGGER outcomes_no_update BEFORE UPDATE ON outcomes BEGIN SELECT RAISE(ABORT, 'outcomes is history: nothing in it is changed or removed'); END;
+CREATE TRIGGER outcomes_no_delete BEFORE DELETE ON outcomes BEGIN SELECT RAISE(ABORT, 'outcomes is history: nothing in it is changed or removed'); END;
+COMMIT;
