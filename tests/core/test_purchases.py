@@ -253,7 +253,7 @@ def test_whatever_became_of_cash_and_prices_nothing_is_overspent(
 
 
 def known(order: TrackedOrder) -> tuple[TrackedOrder, OrderState]:
-    return order, order_state(order, now=at(100))
+    return order, order_state(order)
 
 
 def test_the_ledger_is_cash_and_proven_fills_less_commissions() -> None:
