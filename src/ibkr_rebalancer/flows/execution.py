@@ -61,6 +61,8 @@ class Execution:
         self._patience = patience
         self._docket = Docket((), ledger=ledger)
         self._adjustments: tuple[Adjustment, ...] = ()
+        self.was_interrupted = False
+        """Whether somebody wanted it to stop: then nothing else may be begun either."""
 
     async def run(self) -> Report:
         """Send the orders of the plan and bring them to their end.
@@ -69,18 +71,17 @@ class Execution:
             RebalancerError: the run ended before anything was sent.
         """
         trouble: RebalancerError | None = None
-        interrupted = False
         try:
             await self._trade()
         except asyncio.CancelledError:
-            interrupted = True
+            self.was_interrupted = True
             _take_back_cancellation()
             trouble = await self._wind_down()
         except RebalancerError as error:
             if not self._docket.orders:
                 raise
             trouble = await self._wind_down() or error
-        return await self._report(trouble, interrupted=interrupted)
+        return await self._report(trouble)
 
     async def _trade(self) -> None:
         plan = self._planned.plan
@@ -204,7 +205,7 @@ class Execution:
             return error
         return None
 
-    async def _report(self, trouble: RebalancerError | None, *, interrupted: bool) -> Report:
+    async def _report(self, trouble: RebalancerError | None) -> Report:
         """What came of it, by the broker's evidence; the last commissions are waited for, a little."""
         with suppress(RebalancerError):
             await self._hear_commissions()
@@ -214,7 +215,7 @@ class Execution:
             self._docket.orders,
             adjustments=self._adjustments,
             trouble=trouble,
-            interrupted=interrupted,
+            interrupted=self.was_interrupted,
             ended=self._clock.now(),
         )
 

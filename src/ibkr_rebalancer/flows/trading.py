@@ -3,6 +3,7 @@
 Several accounts share one connection and one batch of quotes; the trouble of one is not another's.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -105,6 +106,7 @@ class TradingRun:
         self._occasion = occasion
         self._ports = ports
         self._patience = patience
+        self._interrupted = False
 
     async def rebalance(
         self,
@@ -145,6 +147,10 @@ class TradingRun:
         except RebalancerError as error:
             for run in runs.values():
                 self._keep_end(run, error)
+            raise
+        except asyncio.CancelledError:
+            for run in runs.values():
+                self._keep_end(run, _interruption(run))
             raise
         ended: dict[AccountId, Report | RebalancerError] = {}
         for account, run in runs.items():
@@ -247,6 +253,8 @@ class TradingRun:
         """Send the plan, if it is one that may be sent."""
         if isinstance(planned, RebalancerError):
             raise planned
+        if self._interrupted:
+            raise _interruption(run)
         ports = self._ports
         if planned is None:
             return unsent_report(run.start, outcome="declined", ended=ports.clock.now())
@@ -267,7 +275,10 @@ class TradingRun:
             observer=ports.observer,
             patience=self._patience,
         )
-        return await execution.run()
+        try:
+            return await execution.run()
+        finally:
+            self._interrupted = execution.was_interrupted
 
     def _keep_end(self, run: _Begun, end: Report | RebalancerError) -> None:
         """Journal the end of a run. A journal that fails only now must not hide what was sent."""
@@ -289,6 +300,11 @@ async def _or_error(step: Awaitable[T]) -> T | RebalancerError:
         return await step
     except RebalancerError as error:
         return error
+
+
+def _interruption(run: _Begun) -> Deferred:
+    text = f"Interrupted before anything was sent for {run.account.account_id}."
+    return Deferred("INTERRUPTED", text, hint="Run the command again.")
 
 
 def _raise_what_concerns_all(outcomes: Iterable[object]) -> None:
