@@ -507,7 +507,9 @@ def test_a_failure_has_its_own_sentence_hint_and_exit_code(here: Here, failure: 
     told = here.run(*failure.command)
     assert (told.exit_code, told.out) == (failure.exit_code, "")
     sentence, hint, last = told.err.splitlines()[-3:]
-    about = "" if failure.account in sentence.removeprefix(f"Error: {failure.account}: ") else f"(?:{failure.account}: )?"
+    about = (
+        "" if failure.account in sentence.removeprefix(f"Error: {failure.account}: ") else f"(?:{failure.account}: )?"
+    )
     assert re.fullmatch(f"Error: {about}" + _pattern(failure.sentence, places), sentence), sentence
     assert re.fullmatch("Hint: " + _pattern(failure.hint, places), hint), hint
     assert last == f"{failure.code}, exit code {failure.exit_code}"

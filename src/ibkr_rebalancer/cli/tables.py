@@ -4,8 +4,10 @@ Words and signs carry the meaning; colour only repeats it (blue for buying, yell
 every kind of colour vision). Nothing here rounds anything that is used again.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
+from itertools import groupby
 from urllib.parse import urlsplit
 
 from rich.box import SIMPLE_HEAD
@@ -15,8 +17,9 @@ from rich.table import Table
 from rich.text import Text
 
 from ibkr_rebalancer.config.schema import Settings
-from ibkr_rebalancer.core.money import BASIS_POINT, share_of
-from ibkr_rebalancer.core.plan import Plan, Side, Skip, Trade
+from ibkr_rebalancer.core.instruments import STOCK, ConId
+from ibkr_rebalancer.core.money import BASIS_POINT, ZERO, share_of
+from ibkr_rebalancer.core.plan import Plan, Side, Skip, Trade, Untouched
 from ibkr_rebalancer.core.portfolio import Holding, Portfolio
 from ibkr_rebalancer.core.report import Report
 
@@ -55,16 +58,17 @@ class _Responsive:
         plan, wide = self._plan, options.max_width >= WIDE
         yield _plan_title(plan)
         lines: list[Line] = [*plan.trades, *plan.skips]
+        labels = _labels([*map(_instrument, lines), *map(_instrument, plan.untouched)])
         if lines:
-            yield _lines_table(lines, wide=wide)
+            yield _lines_table(lines, labels, wide=wide)
             if not wide:
-                yield _reasons_table(lines)
+                yield _reasons_table(lines, labels)
             yield Text(BAR_LEGEND, "dim")
             yield ""
         yield _summary(plan)
         if plan.untouched:
             yield ""
-            yield _untouched_table(plan)
+            yield _untouched_table(plan, labels)
         for remark in plan.remarks:
             yield Text.assemble(("Note: ", "bold"), remark)
 
@@ -81,7 +85,7 @@ def _plan_title(plan: Plan) -> Text:
     )
 
 
-def _lines_table(lines: Sequence[Line], *, wide: bool) -> Table:
+def _lines_table(lines: Sequence[Line], labels: Mapping[ConId, str], *, wide: bool) -> Table:
     table = _table()
     table.add_column("Symbol", no_wrap=True)
     for heading in ("Held", "Target", "Trade", "Price", "Value", "Now", "Want", "After"):
@@ -91,7 +95,7 @@ def _lines_table(lines: Sequence[Line], *, wide: bool) -> Table:
         table.add_column("Why", ratio=1)
     widest = max(max(_now_want_after(line)) for line in lines)
     for line in lines:
-        cells: list[RenderableType] = [*_line_cells(line)]
+        cells: list[RenderableType] = [labels[line.con_id], *_line_cells(line)]
         if wide:
             cells += [_bar(line, widest), line.reason]
         table.add_row(*cells)
@@ -101,9 +105,8 @@ def _lines_table(lines: Sequence[Line], *, wide: bool) -> Table:
 def _line_cells(line: Line) -> list[RenderableType]:
     now, want, after = (f"{weight:.1%}" for weight in _now_want_after(line))
     if isinstance(line, Skip):
-        return [line.symbol, _count(line.held), _count(line.held), "–", _price(line.price), "", now, want, after]
+        return [_count(line.held), _count(line.held), "–", _price(line.price), "", now, want, after]
     return [
-        line.symbol,
         _count(line.held),
         _count(line.target_quantity),
         Text(f"{line.side.value} {line.quantity:,}", SIDE_STYLE[line.side]),
@@ -132,14 +135,14 @@ def _cells(weight: Decimal, widest: Decimal) -> int:
     return round(weight / widest * (BAR_CELLS - 1)) if widest else 0
 
 
-def _reasons_table(lines: Sequence[Line]) -> Table:
+def _reasons_table(lines: Sequence[Line], labels: Mapping[ConId, str]) -> Table:
     table = Table(box=None, show_header=False, padding=(0, 1), pad_edge=True)
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True)
     table.add_column(style="dim", ratio=1)
     widest = max(max(_now_want_after(line)) for line in lines)
     for line in lines:
-        table.add_row(line.symbol, _bar(line, widest), line.reason)
+        table.add_row(labels[line.con_id], _bar(line, widest), line.reason)
     return table
 
 
@@ -163,7 +166,7 @@ def _summary(plan: Plan) -> RenderableType:
     return _uncut(table)
 
 
-def _untouched_table(plan: Plan) -> Table:
+def _untouched_table(plan: Plan, labels: Mapping[ConId, str]) -> Table:
     table = _table("Untouched")
     table.add_column("Symbol", no_wrap=True)
     table.add_column("Type", no_wrap=True)
@@ -171,13 +174,8 @@ def _untouched_table(plan: Plan) -> Table:
     table.add_column("Value", justify="right", no_wrap=True)
     table.add_column("Why", ratio=1)
     for line in plan.untouched:
-        table.add_row(
-            line.symbol,
-            line.security_type,
-            _count(line.quantity),
-            f"{line.market_value:,.0f} {line.currency}",
-            line.reason,
-        )
+        value = "–" if line.market_value is None else f"{line.market_value:,.0f} {line.currency}"
+        table.add_row(labels[line.con_id], line.security_type, _count(line.quantity), value, line.reason)
     return _uncut(table)
 
 
@@ -199,8 +197,9 @@ def _portfolio_view(portfolio: Portfolio) -> RenderableType:
     table.add_column("Type", no_wrap=True)
     for heading in ("Held", "Cost", "Price", "Value", "Gain", "Weight"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for holding in sorted(portfolio.holdings, key=lambda holding: -abs(holding.market_value)):
-        table.add_row(*_holding_cells(holding, portfolio))
+    labels = _labels([_held_instrument(holding) for holding in portfolio.holdings])
+    for holding in sorted(portfolio.holdings, key=lambda holding: -abs(holding.market_value or ZERO)):
+        table.add_row(labels[holding.position.con_id], *_holding_cells(holding, portfolio))
     for currency, amount in sorted(balances.cash.items()):
         weight = f"{share_of(amount, balances.net_liquidation):.1%}" if currency == balances.currency else ""
         table.add_row("Cash", currency, "", "", "", f"{amount:,.2f}", "", weight, style="dim")
@@ -209,18 +208,16 @@ def _portfolio_view(portfolio: Portfolio) -> RenderableType:
 
 def _holding_cells(holding: Holding, portfolio: Portfolio) -> list[str]:
     position, balances = holding.position, portfolio.balances
-    same = position.currency == balances.currency
-    weight = f"{share_of(holding.market_value, balances.net_liquidation):.1%}" if same else position.currency
-    gain = "" if holding.unrealized_pnl is None else f"{holding.unrealized_pnl:+,.2f}"
+    value, same = holding.market_value, position.currency == balances.currency
+    weight = f"{share_of(value or ZERO, balances.net_liquidation):.1%}" if same else position.currency
     return [
-        position.symbol,
         position.security_type,
         _count(position.quantity),
         _price(position.average_cost),
-        _price(holding.market_price),
-        f"{holding.market_value:,.2f}",
-        gain,
-        weight,
+        "–" if holding.market_price is None else _price(holding.market_price),
+        "–" if value is None else f"{value:,.2f}",
+        "" if holding.unrealized_pnl is None else f"{holding.unrealized_pnl:+,.2f}",
+        "–" if value is None else weight,
     ]
 
 
@@ -272,6 +269,43 @@ def shown_url(url: str) -> str:
     """A URL without its query, which may hold a key."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}{parts.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Instrument:
+    """What tells the lines of a view apart."""
+
+    symbol: str
+    security_type: str
+    primary_exchange: str
+    con_id: ConId
+
+
+def _instrument(line: Line | Untouched) -> _Instrument:
+    security_type = line.security_type if isinstance(line, Untouched) else STOCK
+    return _Instrument(line.symbol, security_type, line.primary_exchange, line.con_id)
+
+
+def _held_instrument(holding: Holding) -> _Instrument:
+    position = holding.position
+    return _Instrument(position.symbol, position.security_type, holding.primary_exchange, position.con_id)
+
+
+def _labels(instruments: Iterable[_Instrument]) -> Mapping[ConId, str]:
+    """The symbol of each contract; of those that share it with the exchange, or if that is the same, the con_id."""
+
+    def name(instrument: _Instrument) -> tuple[str, str]:
+        return instrument.symbol, instrument.security_type
+
+    labels = {}
+    for (symbol, _), group in groupby(sorted(instruments, key=name), key=name):
+        alike = list(group)
+        exchanges = {instrument.primary_exchange for instrument in alike}
+        apart = len(exchanges) == len(alike) and "" not in exchanges
+        for one in alike:
+            mark = f" {one.primary_exchange if apart else one.con_id}" if len(alike) > 1 else ""
+            labels[one.con_id] = f"{symbol}{mark}"
+    return labels
 
 
 def _table(title: str | None = None) -> Table:
