@@ -62,6 +62,7 @@ async def trading(
     connect_s: float = 10,
     answer_s: float = 10,
     preview_s: float = 10,
+    figures_s: float = 10,
 ) -> AsyncIterator[TradingGateway]:
     """A desk at the gateway, with deadlines that only a broken test meets unless they are given."""
     async with open_desk(
@@ -70,7 +71,9 @@ async def trading(
         client_id=client_id,
         clock=StoppedClock(),
         observer=Notices(),
-        deadlines=Deadlines(connect_s=connect_s, answer_s=answer_s, quotes_s=10, preview_s=preview_s),
+        deadlines=Deadlines(
+            connect_s=connect_s, answer_s=answer_s, quotes_s=10, preview_s=preview_s, figures_s=figures_s
+        ),
     ) as gateway:
         yield gateway
 
