@@ -1,4 +1,3 @@
--- Dumped from a journal of schema 1, written by version 0.1.0, with what tests.support.journal.fill keeps.
 PRAGMA application_id = 1919052849;
 PRAGMA user_version = 1;
 BEGIN TRANSACTION;
@@ -119,8 +118,8 @@ CREATE TRIGGER plans_no_delete BEFORE DELETE ON plans BEGIN SELECT RAISE(ABORT, 
 CREATE TRIGGER reports_no_update BEFORE UPDATE ON reports BEGIN SELECT RAISE(ABORT, 'reports is history: nothing in it is changed or removed'); END;
 CREATE TRIGGER reports_no_delete BEFORE DELETE ON reports BEGIN SELECT RAISE(ABORT, 'reports is history: nothing in it is changed or removed'); END;
 CREATE INDEX intents_in_time ON intents (account, kept_at);
-CREATE INDEX intents_by_contract ON intents (account, con_id, side);
 CREATE INDEX ix_intents_of_plan ON intents (of_plan);
+CREATE INDEX intents_by_contract ON intents (account, con_id, side);
 CREATE TRIGGER intents_no_update BEFORE UPDATE ON intents BEGIN SELECT RAISE(ABORT, 'intents is history: nothing in it is changed or removed'); END;
 CREATE TRIGGER intents_no_delete BEFORE DELETE ON intents BEGIN SELECT RAISE(ABORT, 'intents is history: nothing in it is changed or removed'); END;
 CREATE TRIGGER evidence_no_update BEFORE UPDATE ON evidence BEGIN SELECT RAISE(ABORT, 'evidence is history: nothing in it is changed or removed'); END;
