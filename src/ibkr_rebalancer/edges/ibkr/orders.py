@@ -64,7 +64,7 @@ class GatewayOrders:
     async def order_book(self, account: AccountId) -> OrderBook:
         """Open orders of all clients, executions and completed orders, asked for at once and each whole to its end.
 
-        What is said of orders while it is read is part of it, and of the news too.
+        What happens to orders while it is read is part of it, and news too.
         """
         link = self._conversation.link
         async with self._conversation.turn:
@@ -78,12 +78,13 @@ class GatewayOrders:
                         self._conversation.ask_in_turn(TIME, deadline_s=self._answer_s),
                     ]
                 )
-        link.told = max(link.told, failures)
-        return OrderBook(
+        book = OrderBook(
             taken_at=rows_of(datetime, clock)[-1],
             open_orders=open_orders_in(messages),
             heard=tuple(filter(None, map(self._news.references.heard, messages))),
         )
+        link.told = max(link.told, failures)
+        return book
 
     async def what_if(self, intent: OrderIntent) -> WhatIf:
         """Ask what the order would do, without placing it; a warning without figures is an answer too.
