@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from ibkr_rebalancer.core.errors import Busy, GatewayUnavailable
 from ibkr_rebalancer.edges.ibkr.conversation import Conversation
-from ibkr_rebalancer.edges.ibkr.link import Link
 from ibkr_rebalancer.edges.ibkr.market import GatewayMarket
 from ibkr_rebalancer.edges.ibkr.news import OrderNews
 from ibkr_rebalancer.edges.ibkr.orders import GatewayOrders
@@ -62,8 +61,8 @@ class TradingGateway:
 
     market: MarketView
     desk: OrderDesk
-    link: Link
-    """Whether it can still be used."""
+    conversation: Conversation[OrderWire]
+    """Which tells whether it can still be used."""
 
 
 @asynccontextmanager
@@ -101,7 +100,7 @@ async def open_desk(
                 preview_s=deadlines.preview_s,
                 figures_s=deadlines.figures_s,
             ),
-            link=conversation.link,
+            conversation=conversation,
         )
     finally:
         await conversation.close()
