@@ -35,9 +35,7 @@ def keyboard(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
         ("\x04", False),
     ],
 )
-async def test_only_a_yes_is_one(
-    keyboard: int, capsys: pytest.CaptureFixture[str], typed: str, expected: bool
-) -> None:
+async def test_only_a_yes_is_one(keyboard: int, capsys: pytest.CaptureFixture[str], typed: str, expected: bool) -> None:
     asked = asyncio.ensure_future(confirmed("Send?"))
     await asyncio.sleep(0)
     assert capsys.readouterr().err == "Send? [y/N] "
@@ -65,9 +63,7 @@ async def test_a_question_can_be_given_up(keyboard: int, capsys: pytest.CaptureF
     assert sys.stdin.readline() == "y\n"
 
 
-def test_somebody_is_there_who_sees_the_question_and_can_answer(
-    keyboard: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_somebody_is_there_who_sees_the_question_and_can_answer(keyboard: int, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not is_anybody_there()
     with os.fdopen(os.dup(sys.stdin.fileno()), "w") as screen:
         monkeypatch.setattr(sys, "stderr", screen)

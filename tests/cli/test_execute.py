@@ -82,7 +82,9 @@ def test_a_person_who_says_yes_gets_what_was_shown(here: Here) -> None:
     assert asked.count(QUESTION) == 1
     assert "Plan for paper account DU789012" in asked
     trades = re.findall(r"(BUY|SELL) ([\d,]+)  ", asked)
-    assert [(side, int(count)) for side, count in trades] == [(side, count) for side, _, count in placed(here.sandbox.log)]
+    assert [(side, int(count)) for side, count in trades] == [
+        (side, count) for side, _, count in placed(here.sandbox.log)
+    ]
     assert "Run for paper account DU789012" in out
     assert out.splitlines()[-1] == "Done: all 3 orders are filled."
 
@@ -139,7 +141,9 @@ def test_json_on_a_terminal_asks_beside_the_document(here: Here) -> None:
         assert terminal.end() == 0
     document = json.loads(terminal.out.text.removeprefix("n\n"))
     check_document(document)
-    assert [(run["account"], run["outcome"], run["plan"], run["orders"], run["exit_code"]) for run in document["runs"]] == [
+    assert [
+        (run["account"], run["outcome"], run["plan"], run["orders"], run["exit_code"]) for run in document["runs"]
+    ] == [
         (FIRST, "declined", None, [], 0),
         (SECOND, "declined", None, [], 0),
     ]

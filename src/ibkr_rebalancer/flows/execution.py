@@ -26,6 +26,7 @@ from ibkr_rebalancer.core.purchases import (
     shrunk,
     speaks_of_funds,
 )
+from ibkr_rebalancer.core.quotes import NoQuote, Quote
 from ibkr_rebalancer.core.report import Report, execution_report
 from ibkr_rebalancer.core.runs import RunStart
 from ibkr_rebalancer.flows.docket import Docket
@@ -166,7 +167,7 @@ class Execution:
         snapshot = self._planned.snapshot
         contracts = [snapshot.contracts[trade.con_id] for trade in purchases]
         self._step("quotes.request", f"Asking for {len(contracts)} fresh quotes")
-        quotes = await self._gate.session.market.quotes(contracts)
+        answers = await self._gate.session.market.quotes(contracts)
         while True:
             portfolio = await self._gate.session.market.portfolio(snapshot.portfolio.account)
             states = [(order, order_state(order)) for order in self._docket.orders]
@@ -180,7 +181,8 @@ class Execution:
         fresh = replace(
             snapshot,
             portfolio=portfolio,
-            quotes={**snapshot.quotes, **quotes},
+            quotes={con_id: answer for con_id, answer in answers.items() if isinstance(answer, Quote)},
+            unquoted={con_id: answer for con_id, answer in answers.items() if isinstance(answer, NoQuote)},
             taken_at=snapshot.taken_at + (assembled_at - snapshot.assembled_at),
             assembled_at=assembled_at,
         )

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from ibkr_rebalancer.core.errors import Busy, GatewayUnavailable
 from ibkr_rebalancer.edges.ibkr.conversation import Conversation
-from ibkr_rebalancer.edges.ibkr.link import Link
 from ibkr_rebalancer.edges.ibkr.market import GatewayMarket
 from ibkr_rebalancer.edges.ibkr.news import OrderNews
 from ibkr_rebalancer.edges.ibkr.orders import GatewayOrders
@@ -31,6 +30,8 @@ class Deadlines:
     """For one batch of quotes: the gateway itself gives up on missing prices after about eleven."""
     preview_s: float = 10.0
     """For the preview of one order."""
+    figures_s: float = 2.0
+    """For the figures of a preview that has begun with a warning; there may be none."""
 
 
 DEADLINES = Deadlines()
@@ -60,8 +61,8 @@ class TradingGateway:
 
     market: MarketView
     desk: OrderDesk
-    link: Link
-    """Whether it can still be used."""
+    conversation: Conversation[OrderWire]
+    """Which tells whether it can still be used."""
 
 
 @asynccontextmanager
@@ -92,9 +93,14 @@ async def open_desk(
         yield TradingGateway(
             market=GatewayMarket(conversation, observer=observer, answer_s=answer_s, quotes_s=deadlines.quotes_s),
             desk=GatewayOrders(
-                conversation, news, client_id=client_id, answer_s=answer_s, preview_s=deadlines.preview_s
+                conversation,
+                news,
+                client_id=client_id,
+                answer_s=answer_s,
+                preview_s=deadlines.preview_s,
+                figures_s=deadlines.figures_s,
             ),
-            link=conversation.link,
+            conversation=conversation,
         )
     finally:
         await conversation.close()

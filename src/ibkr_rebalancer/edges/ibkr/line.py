@@ -8,7 +8,6 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from ibkr_rebalancer.core.errors import GatewayUnavailable
 from ibkr_rebalancer.core.notices import Notice
 from ibkr_rebalancer.edges.ibkr.connection import TradingGateway, open_desk
-from ibkr_rebalancer.edges.ibkr.troubles import LINK_DOWN
 from ibkr_rebalancer.ports import Clock, GatewaySession, Observer
 
 SHORTEST_PAUSE_S = 0.25
@@ -74,11 +73,11 @@ class GatewayLine:
 
     async def _connected(self) -> GatewaySession:
         if self._gateway is not None:
-            trouble = self._gateway.link.trouble
-            if trouble.done() and trouble.result() is LINK_DOWN:
-                raise LINK_DOWN.during("it was to be used again")
-            if trouble.done():
+            conversation = self._gateway.conversation
+            if not conversation.is_of_use:
                 await self.hang_up()
+            elif conversation.link.trouble.done():
+                raise conversation.link.trouble.result().during("it was to be used again")
         if self._gateway is None:
             self._gateway = await self._open.enter_async_context(self._opener())
         return GatewaySession(market=self._gateway.market, desk=self._gateway.desk)
