@@ -349,7 +349,7 @@ async def test_a_lookup_that_fails_concerns_no_other(
     start_sandbox: StartSandbox, trouble: Any, kind: type[RebalancerError], words: str
 ) -> None:
     sandbox = await start_sandbox(faults=[trouble])
-    async with reading(sandbox.gateway_port, answer_s=SOON_S) as market:
+    async with reading(sandbox.gateway_port, answer_s=0.5) as market:
         found = await market.contracts([AAA, BBB])
     assert [contract.con_id for contract in candidates(found[AAA])] == [101]
     assert isinstance(found[BBB], kind)
