@@ -17,7 +17,7 @@ from ibkr_rebalancer.core.policy import Limits
 from ibkr_rebalancer.core.portfolio import AccountId, TradingMode
 from ibkr_rebalancer.edges.host import SystemClock
 from ibkr_rebalancer.edges.ibkr.connection import open_gateway
-from ibkr_rebalancer.flows.rebalance import plan_accounts
+from ibkr_rebalancer.flows.rebalance import Planned, plan_accounts
 
 FIRST, SECOND = AccountId("DU1"), AccountId("DU2")
 DOCUMENTS: dict[str, bytes] = {FIRST: targets(AAA="0.5", BBB="0.5"), SECOND: targets(AAA="1")}
@@ -30,16 +30,15 @@ UNSET = "1.7976931348623157E308"
 
 async def plans(port: int, documents: Mapping[str, bytes]) -> dict[AccountId, Plan | RebalancerError]:
     async with reading(port, answer_s=PATIENCE_S) as market:
-        return dict(
-            await plan_accounts(
-                [account(name) for name in documents],
-                mode=TradingMode.PAPER,
-                market=market,
-                source=Documents(documents),
-                clock=StoppedClock(),
-                observer=Notices(),
-            )
+        planned = await plan_accounts(
+            [account(name) for name in documents],
+            mode=TradingMode.PAPER,
+            market=market,
+            source=Documents(documents),
+            clock=StoppedClock(),
+            observer=Notices(),
         )
+        return {name: each.plan if isinstance(each, Planned) else each for name, each in planned.items()}
 
 
 @pytest.mark.parametrize(
@@ -196,4 +195,5 @@ async def test_a_target_is_not_stale_because_a_dead_share_was_waited_for(start_s
                 observer=Notices(),
             )
         ).values()
-    assert trades(plan_of(outcome)) == [("BUY", 199, "BBB")]
+    assert isinstance(outcome, Planned)
+    assert trades(outcome.plan) == [("BUY", 199, "BBB")]
