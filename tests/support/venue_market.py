@@ -24,6 +24,8 @@ from ibkr_rebalancer.sandbox.venue.venue import Venue
 DATA_KINDS = {"live": DataKind.LIVE, "frozen": DataKind.FROZEN, "delayed": DataKind.DELAYED}
 """What a client that takes everything is shown."""
 
+QUESTIONS = ("server_time", "managed_accounts", "positions", "portfolio", "contracts", "quotes")
+
 Meanwhile = Mapping[str, Callable[[], None]]
 """By question: what happens once it is answered; it may raise, and then there is no answer."""
 
