@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.support.accounts import Case, random_account
 from tests.support.judge import planned as plan_of
 from tests.support.notation import NOW, con_id, snapshot
-from tests.support.trading import at, charged, executed, intent, planned, resolved, told, tracked
+from tests.support.trading import charged, executed, intent, planned, resolved, told, tracked
 
 from ibkr_rebalancer.core.commissions import commission
 from ibkr_rebalancer.core.order_state import OrderState, OrderStatus, TrackedOrder, order_state

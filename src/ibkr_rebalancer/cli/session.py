@@ -61,5 +61,5 @@ def tell_settings(settings: Settings, progress: Progress) -> None:
     """Where the settings come from, and what in them is hardly meant."""
     for warning in settings.warnings:
         progress.notify(Notice(event="settings.doubt", text=warning, severity=Severity.WARNING))
-    progress.notify(Notice(event="settings.read", text=f"Settings from {settings.config_path}"))
     progress.notify(Notice(event="state.find", text=f"State in {settings.state_path}"))
+    progress.notify(Notice(event="settings.read", text=f"Settings from {settings.config_path}"))

@@ -37,7 +37,7 @@ class AtStake:
     def tell_stop(self) -> None:
         """Say what goes on after the first signal; without orders nothing does."""
         if self._orders:
-            text = "Stopping: nothing more is sent; what is open is cancelled and checked. Press Ctrl-C to end at once"
+            text = "Stopping: no further order is sent, and what is open is looked after. Ctrl-C again ends at once"
             self._observer.notify(Notice(event="run.stop", text=text, severity=Severity.WARNING))
 
     def __enter__(self) -> Self:
@@ -55,7 +55,7 @@ class AtStake:
             return
         if isinstance(error, KeyboardInterrupt):
             raise UnknownOutcome("STOPPED_AT_ONCE", f"Ended at once. {MAY_BE_OPEN}", hint=ASK_AGAIN) from error
-        error.add_note(MAY_BE_OPEN)
+        error.add_note(f"{MAY_BE_OPEN} {ASK_AGAIN}")
 
 
 def run_stoppable(work: Coroutine[Any, Any, T], *, on_stop: Callable[[], None]) -> T:

@@ -65,7 +65,7 @@ class Execution:
         self._docket = Docket((), ledger=ledger)
         self._adjustments: tuple[Adjustment, ...] = ()
         self.was_interrupted = False
-        """Whether it has been told to stop."""
+        """Whether somebody wanted it to stop: then nothing else may be begun either."""
 
     async def run(self) -> Report:
         """Send the orders of the plan and bring them to their end.

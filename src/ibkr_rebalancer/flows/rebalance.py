@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ibkr_rebalancer.core.allocation import Allocation, parse_allocation
 from ibkr_rebalancer.core.errors import AllocationRejected, AllocationUnavailable, RebalancerError, Refused
 from ibkr_rebalancer.core.instruments import ContractQuery
+from ibkr_rebalancer.core.money import ZERO
 from ibkr_rebalancer.core.notices import Notice
 from ibkr_rebalancer.core.plan import Plan
 from ibkr_rebalancer.core.planner import plan_rebalance
@@ -55,7 +56,10 @@ async def plan_accounts(
         for account in accounts
         if isinstance(targets := fetched[account.account_id], _Fetched)
     }
-    snapshots = await take_snapshots(wanted, mode=mode, market=market, clock=clock, observer=observer)
+    strictest = min((account.policy.limits.max_quote_age_s for account in accounts), default=ZERO)
+    snapshots = await take_snapshots(
+        wanted, max_quote_age_s=strictest, mode=mode, market=market, clock=clock, observer=observer
+    )
     plans: dict[AccountId, Planned | RebalancerError] = {}
     for account in accounts:
         match fetched[account.account_id]:

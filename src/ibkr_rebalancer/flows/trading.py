@@ -111,7 +111,6 @@ class TradingRun:
         self._ports = ports
         self._patience = patience
         self._interrupted = False
-        """Whether it has been told to stop."""
 
     async def rebalance(
         self,
@@ -288,6 +287,8 @@ class TradingRun:
         """Send the plan, if it is one that may be sent."""
         if isinstance(planned, RebalancerError):
             raise planned
+        if self._interrupted:
+            raise _interruption(run)
         ports = self._ports
         if planned is None:
             return unsent_report(run.start, outcome="declined", ended=ports.clock.now())
@@ -308,9 +309,10 @@ class TradingRun:
             observer=ports.observer,
             patience=self._patience,
         )
-        report = await execution.run()
-        self._interrupted = execution.was_interrupted
-        return report
+        try:
+            return await execution.run()
+        finally:
+            self._interrupted = execution.was_interrupted
 
     def _keep_end(self, run: _Begun, end: Report | RebalancerError) -> None:
         """Journal the end of a run. A journal that fails only now must not hide what was sent."""
@@ -334,19 +336,16 @@ async def _or_error(step: Awaitable[T]) -> T | RebalancerError:
         return error
 
 
+def _interruption(run: _Begun) -> Deferred:
+    text = f"Interrupted before anything was sent for {run.account.account_id}."
+    return Deferred("INTERRUPTED", text, hint="Run the command again.")
+
+
 def _raise_what_concerns_all(outcomes: Iterable[object]) -> None:
     """Nothing has been sent yet: what one account met by chance, and the others would meet too, ends it for all."""
     for outcome in outcomes:
         if isinstance(outcome, CONCERNS_ALL):
             raise outcome
-
-
-def _stopped(account: Account) -> Deferred:
-    return Deferred(
-        "STOPPED",
-        f"The run was told to stop before anything was sent for {account.account_id}.",
-        hint="Run the command again.",
-    )
 
 
 def _is_stale(outcome: Planned | RebalancerError) -> TypeGuard[Refused]:

@@ -1,12 +1,13 @@
 """Plans as tables: every line with its bar and its reason, then what it costs and what stays untouched."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
+from ibkr_rebalancer.cli.tables.labels import labels_of, planned_instrument
 from ibkr_rebalancer.cli.tables.layout import (
     SIDE_STYLE,
     WIDE,
@@ -17,6 +18,7 @@ from ibkr_rebalancer.cli.tables.layout import (
     shown_price,
     uncut,
 )
+from ibkr_rebalancer.core.instruments import ConId
 from ibkr_rebalancer.core.money import BASIS_POINT
 from ibkr_rebalancer.core.plan import Plan, Skip, Trade
 
@@ -41,16 +43,17 @@ class PlanView:
         plan, wide = self._plan, options.max_width >= WIDE
         yield _plan_title(plan)
         lines: list[Line] = [*plan.trades, *plan.skips]
+        labels = labels_of(planned_instrument(line) for line in (*lines, *plan.untouched))
         if lines:
-            yield _lines_table(lines, wide=wide)
+            yield _lines_table(lines, labels, wide=wide)
             if not wide:
-                yield _reasons_table(lines)
+                yield _reasons_table(lines, labels)
             yield Text(BAR_LEGEND, "dim")
             yield ""
         yield _summary(plan)
         if plan.untouched:
             yield ""
-            yield _untouched_table(plan)
+            yield _untouched_table(plan, labels)
         for remark in plan.remarks:
             yield Text.assemble(("Note: ", "bold"), remark)
 
@@ -67,7 +70,7 @@ def _plan_title(plan: Plan) -> Text:
     )
 
 
-def _lines_table(lines: Sequence[Line], *, wide: bool) -> Table:
+def _lines_table(lines: Sequence[Line], labels: Mapping[ConId, str], *, wide: bool) -> Table:
     table = new_table()
     table.add_column("Symbol", no_wrap=True)
     for heading in ("Held", "Target", "Trade", "Price", "Value", "Now", "Want", "After"):
@@ -77,7 +80,7 @@ def _lines_table(lines: Sequence[Line], *, wide: bool) -> Table:
         table.add_column("Why", ratio=1)
     widest = max(max(_now_want_after(line)) for line in lines)
     for line in lines:
-        cells: list[RenderableType] = [*_line_cells(line)]
+        cells: list[RenderableType] = [labels[line.con_id], *_line_cells(line)]
         if wide:
             cells += [_bar(line, widest), line.reason]
         table.add_row(*cells)
@@ -87,19 +90,8 @@ def _lines_table(lines: Sequence[Line], *, wide: bool) -> Table:
 def _line_cells(line: Line) -> list[RenderableType]:
     now, want, after = (f"{weight:.1%}" for weight in _now_want_after(line))
     if isinstance(line, Skip):
-        return [
-            line.symbol,
-            shown_count(line.held),
-            shown_count(line.held),
-            "–",
-            shown_price(line.price),
-            "",
-            now,
-            want,
-            after,
-        ]
+        return [shown_count(line.held), shown_count(line.held), "–", shown_price(line.price), "", now, want, after]
     return [
-        line.symbol,
         shown_count(line.held),
         shown_count(line.target_quantity),
         Text(f"{line.side.value} {line.quantity:,}", SIDE_STYLE[line.side]),
@@ -128,14 +120,14 @@ def _cells(weight: Decimal, widest: Decimal) -> int:
     return round(weight / widest * (BAR_CELLS - 1)) if widest else 0
 
 
-def _reasons_table(lines: Sequence[Line]) -> Table:
+def _reasons_table(lines: Sequence[Line], labels: Mapping[ConId, str]) -> Table:
     table = Table(box=None, show_header=False, padding=(0, 1), pad_edge=True)
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True)
     table.add_column(style="dim", ratio=1)
     widest = max(max(_now_want_after(line)) for line in lines)
     for line in lines:
-        table.add_row(line.symbol, _bar(line, widest), line.reason)
+        table.add_row(labels[line.con_id], _bar(line, widest), line.reason)
     return table
 
 
@@ -159,7 +151,7 @@ def _summary(plan: Plan) -> RenderableType:
     return uncut(table)
 
 
-def _untouched_table(plan: Plan) -> Table:
+def _untouched_table(plan: Plan, labels: Mapping[ConId, str]) -> Table:
     table = new_table("Untouched")
     table.add_column("Symbol", no_wrap=True)
     table.add_column("Type", no_wrap=True)
@@ -167,11 +159,6 @@ def _untouched_table(plan: Plan) -> Table:
     table.add_column("Value", justify="right", no_wrap=True)
     table.add_column("Why", ratio=1)
     for line in plan.untouched:
-        table.add_row(
-            line.symbol,
-            line.security_type,
-            shown_count(line.quantity),
-            f"{line.market_value:,.0f} {line.currency}",
-            line.reason,
-        )
+        value = "–" if line.market_value is None else f"{line.market_value:,.0f} {line.currency}"
+        table.add_row(labels[line.con_id], line.security_type, shown_count(line.quantity), value, line.reason)
     return uncut(table)

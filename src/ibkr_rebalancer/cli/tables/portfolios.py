@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from ibkr_rebalancer.cli.tables.labels import held_instrument, labels_of
 from ibkr_rebalancer.cli.tables.layout import blocks, new_table, shown_count, shown_price, uncut
-from ibkr_rebalancer.core.money import share_of
+from ibkr_rebalancer.core.money import ZERO, share_of
 from ibkr_rebalancer.core.portfolio import Holding, Portfolio
 
 
@@ -28,8 +29,9 @@ def _portfolio_view(portfolio: Portfolio) -> RenderableType:
     table.add_column("Type", no_wrap=True)
     for heading in ("Held", "Cost", "Price", "Value", "Gain", "Weight"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for holding in sorted(portfolio.holdings, key=lambda holding: -abs(holding.market_value)):
-        table.add_row(*_holding_cells(holding, portfolio))
+    labels = labels_of(map(held_instrument, portfolio.holdings))
+    for holding in sorted(portfolio.holdings, key=lambda holding: -abs(holding.market_value or ZERO)):
+        table.add_row(labels[holding.position.con_id], *_holding_cells(holding, portfolio))
     for currency, amount in sorted(balances.cash.items()):
         weight = f"{share_of(amount, balances.net_liquidation):.1%}" if currency == balances.currency else ""
         table.add_row("Cash", currency, "", "", "", f"{amount:,.2f}", "", weight, style="dim")
@@ -38,18 +40,16 @@ def _portfolio_view(portfolio: Portfolio) -> RenderableType:
 
 def _holding_cells(holding: Holding, portfolio: Portfolio) -> list[str]:
     position, balances = holding.position, portfolio.balances
-    same = position.currency == balances.currency
-    weight = f"{share_of(holding.market_value, balances.net_liquidation):.1%}" if same else position.currency
-    gain = "" if holding.unrealized_pnl is None else f"{holding.unrealized_pnl:+,.2f}"
+    value, same = holding.market_value, position.currency == balances.currency
+    weight = f"{share_of(value or ZERO, balances.net_liquidation):.1%}" if same else position.currency
     return [
-        position.symbol,
         position.security_type,
         shown_count(position.quantity),
         shown_price(position.average_cost),
-        shown_price(holding.market_price),
-        f"{holding.market_value:,.2f}",
-        gain,
-        weight,
+        "–" if holding.market_price is None else shown_price(holding.market_price),
+        "–" if value is None else f"{value:,.2f}",
+        "" if holding.unrealized_pnl is None else f"{holding.unrealized_pnl:+,.2f}",
+        "–" if value is None else weight,
     ]
 
 
