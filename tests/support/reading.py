@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from tests.support.sandbox import LOOPBACK
 
+from ibkr_rebalancer.core.errors import RebalancerError
 from ibkr_rebalancer.core.instruments import ContractQuery
 from ibkr_rebalancer.core.notices import Notice
 from ibkr_rebalancer.core.portfolio import AccountId
@@ -76,7 +77,8 @@ async def read_everything(market: MarketView, symbols: Sequence[str] = ("AAA", "
     positions = await market.positions()
     portfolios = [await market.portfolio(account) for account in await market.managed_accounts()]
     found = await market.contracts([ContractQuery(symbol=symbol) for symbol in symbols])
-    quotes = await market.quotes([contract for listed in found.values() for contract in listed])
+    listed = [contracts for contracts in found.values() if not isinstance(contracts, RebalancerError)]
+    quotes = await market.quotes([contract for contracts in listed for contract in contracts])
     return [clock.replace(second=0), positions, portfolios, found, quotes]
 
 

@@ -21,9 +21,12 @@ async def confirmed(question: str) -> bool:
     console = conversation()
     termios.tcflush(sys.stdin, termios.TCIFLUSH)
     console.print(f"{question} [y/N] ", end="")
-    answer = await _typed_line()
-    if not answer.endswith("\n"):
-        console.print()
+    answer = ""
+    try:
+        answer = await _typed_line()
+    finally:
+        if not answer.endswith("\n"):
+            console.print()
     return answer.strip().lower() in {"y", "yes"}
 
 

@@ -26,6 +26,7 @@ from ibkr_rebalancer.core.purchases import (
     shrunk,
     speaks_of_funds,
 )
+from ibkr_rebalancer.core.quotes import NoQuote, Quote
 from ibkr_rebalancer.core.report import Report, execution_report
 from ibkr_rebalancer.core.runs import RunStart
 from ibkr_rebalancer.flows.docket import Docket
@@ -186,7 +187,7 @@ class Execution:
         contracts = [snapshot.contracts[trade.con_id] for trade in purchases]
         self._step("quotes.request", f"Asking for {len(contracts)} fresh quotes")
         market = self._gate.session.market
-        taken_at, quotes = await asyncio.gather(market.server_time(), market.quotes(contracts))
+        taken_at, answers = await asyncio.gather(market.server_time(), market.quotes(contracts))
         while True:
             portfolio = await market.portfolio(snapshot.portfolio.account)
             states = [(order, order_state(order)) for order in self._docket.orders]
@@ -199,7 +200,8 @@ class Execution:
         fresh = replace(
             snapshot,
             portfolio=portfolio,
-            quotes={**snapshot.quotes, **quotes},
+            quotes={con_id: answer for con_id, answer in answers.items() if isinstance(answer, Quote)},
+            unquoted={con_id: answer for con_id, answer in answers.items() if isinstance(answer, NoQuote)},
             taken_at=taken_at,
             assembled_at=self._clock.now(),
         )

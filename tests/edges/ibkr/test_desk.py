@@ -233,18 +233,22 @@ async def test_a_link_lost_a_moment_ago_stops_the_next_order(start_sandbox: Star
     assert len(placed(sandbox.log)) == 1
 
 
-async def test_a_link_that_goes_down_stops_orders_that_wait_their_turn(start_sandbox: StartSandbox) -> None:
+@pytest.mark.parametrize("after", [40, 44])
+async def test_a_link_that_goes_down_stops_orders_that_wait_their_turn(start_sandbox: StartSandbox, after: int) -> None:
+    """Whether the next one is still to be sent at once (after 40), or is being held back (after 44)."""
     sandbox = await start_sandbox(faults=[NEVER])
     async with trading(sandbox.gateway_port) as gateway:
         sending = asyncio.gather(*(gateway.desk.place(intent(number)) for number in range(60)), return_exceptions=True)
-        await until(lambda: len(placed(sandbox.log)) >= 40)
+        await until(lambda: len(placed(sandbox.log)) >= after)
+        for _ in range(after - 40):
+            await asyncio.sleep(0)  # the next one begins to wait
         sandbox.notice(1100)
-        sandbox.notice(1102)  # so soon that nobody waits while the link is down
+        sandbox.notice(1102)  # so soon that nobody meets a link that is down
         outcomes = await sending
         stopped = [outcome for outcome in outcomes if isinstance(outcome, GatewayUnavailable)]
         assert {error.code for error in stopped} == {"LINK_DOWN"}
         await gateway.market.server_time()
-    assert len(placed(sandbox.log)) == 60 - len(stopped) < 50
+    assert len(placed(sandbox.log)) == 60 - len(stopped) <= 44
 
 
 async def test_after_an_interruption_nothing_is_sent_before_it_is_known(start_sandbox: StartSandbox) -> None:
@@ -354,6 +358,8 @@ async def test_a_book_of_nothing(start_sandbox: StartSandbox) -> None:
     assert book.taken_at.isoformat() == "2026-11-23T15:30:00+00:00"
     asked = [record["message"] for record in received(sandbox.log) if record["message"] in BOOK_PARTS]
     assert asked == list(BOOK_PARTS), "what is open is asked first, so that nothing falls in between"
+    (completed,) = received(sandbox.log, "reqCompletedOrders")
+    assert completed["fields"] == ["99", "0"], "also those that were not placed over the API"
 
 
 async def test_a_book_shows_everybodys_open_orders(start_sandbox: StartSandbox) -> None:
@@ -386,7 +392,6 @@ async def test_a_book_tells_what_became_of_todays_orders(start_sandbox: StartSan
         await heard_until(gateway.desk, has_status("rb1-test-2", "Submitted"))
         await gateway.desk.cancel("rb1-test-2")
         await heard_until(gateway.desk, has_status("rb1-test-2", "Cancelled"))
-        await heard_until(gateway.desk, is_charged("rb1-test-1"))
         await until(lambda: len(sent(sandbox.log, "commissionReport")) == 2)
     async with trading(sandbox.gateway_port) as gateway:
         book = await gateway.desk.order_book(DU1)
@@ -520,6 +525,13 @@ async def test_a_preview_waits_for_its_figures(start_sandbox: StartSandbox) -> N
     async with trading(sandbox.gateway_port) as gateway:
         preview = await gateway.desk.what_if(intent())
     assert (preview.commission, preview.initial_margin_change, preview.warning) == (*COSTS[:2], "Mind the gap.")
+
+
+async def test_a_preview_is_not_over_with_a_warning(start_sandbox: StartSandbox) -> None:
+    sandbox = await start_sandbox(faults=[ONLY_A_WARNING])
+    async with trading(sandbox.gateway_port, preview_s=SOON_S) as gateway:
+        error = await failure_of(gateway.desk.what_if(intent()))
+    assert error.code == "SNAPSHOT_INCOMPLETE"
 
 
 async def test_a_preview_that_is_only_a_warning(start_sandbox: StartSandbox) -> None:

@@ -459,7 +459,7 @@ async def test_reading_again_sees_what_has_changed(start_sandbox: StartSandbox) 
             assert position.quantity == holding.position.quantity == shares
         sandbox.change({"accounts": {"DU1": {"positions": {"AAA": 0}}}})
         assert (await market.portfolio(DU1)).holdings == ()
-        assert not market._conversation.answers
+        assert not market._conversation.answers._open
         assert asyncio.all_tasks() == tasks
 
 

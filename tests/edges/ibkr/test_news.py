@@ -186,12 +186,34 @@ def test_commissions_of_others_do_not_pile_up() -> None:
 
 def test_what_was_asked_for_is_recorded_and_no_news() -> None:
     news = OrderNews(US)
-    asked: list[OrderMessage] = [opened(FOREIGN, order_id=6), printed(OURS, request=3), charged(), ended(OURS)]
+    asked: list[OrderMessage] = [
+        opened(FOREIGN, order_id=6),
+        printed(OURS, request=3),
+        charged(),
+        ended(OURS),
+        complained(9),
+    ]
     with news.recording() as record:
         for message in asked:
             news.take(message)
-    news.take(complained(9))
     assert record == asked
+    assert kinds(news) == []
+
+
+def test_what_happens_meanwhile_is_recorded_and_news() -> None:
+    news = OrderNews(US)
+    with news.recording() as record:
+        for message in (printed(OURS, request=3), printed(OURS, exec_id="new"), charged("new")):
+            news.take(message)
+    assert len(record) == 3
+    assert kinds(news) == [Executed, Commissioned]
+
+
+def test_a_commission_that_comes_after_the_list_it_belongs_to_is_news() -> None:
+    news = OrderNews(US)
+    with news.recording():
+        news.take(printed(OURS, request=3))
+    news.take(charged())
     assert kinds(news) == [Commissioned]
 
 

@@ -270,7 +270,9 @@ def test_a_row_that_was_changed_by_hand_is_refused_when_it_is_read(folder: Path,
 
 
 def test_journals_of_the_first_schema_can_be_read(tmp_path: Path) -> None:
-    """What is kept must be readable for ever: this one was written by the first version."""
+    """What is kept must be readable for ever. Until the first release the schema may still be made anew:
+    `python -m tests.support.journal > tests/edges/journal/schema_1.sql`; from then on the file stays as it is.
+    """
     script = (Path(__file__).parent / "schema_1.sql").read_text(encoding="utf-8")
     connection = sqlite3.connect(tmp_path / "journal.db")
     connection.executescript(script)

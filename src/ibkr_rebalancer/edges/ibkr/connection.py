@@ -31,6 +31,8 @@ class Deadlines:
     """For one batch of quotes: the gateway itself gives up on missing prices after about eleven."""
     preview_s: float = 10.0
     """For the preview of one order."""
+    figures_s: float = 2.0
+    """For the figures of a preview that has begun with a warning; there may be none."""
 
 
 DEADLINES = Deadlines()
@@ -92,7 +94,12 @@ async def open_desk(
         yield TradingGateway(
             market=GatewayMarket(conversation, observer=observer, answer_s=answer_s, quotes_s=deadlines.quotes_s),
             desk=GatewayOrders(
-                conversation, news, client_id=client_id, answer_s=answer_s, preview_s=deadlines.preview_s
+                conversation,
+                news,
+                client_id=client_id,
+                answer_s=answer_s,
+                preview_s=deadlines.preview_s,
+                figures_s=deadlines.figures_s,
             ),
             link=conversation.link,
         )

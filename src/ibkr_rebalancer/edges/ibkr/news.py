@@ -117,6 +117,8 @@ class OrderNews:
         self._unheard: list[Heard] = []
         self._early: deque[Charged] = deque(maxlen=EARLY)
         self._record: list[OrderMessage] | None = None
+        self._listed: set[str] = set()
+        """Ids of the prints that a request has been answered with, while a record is kept."""
 
     @contextmanager
     def recording(self) -> Iterator[list[OrderMessage]]:
@@ -127,6 +129,7 @@ class OrderNews:
             yield record
         finally:
             self._record = None
+            self._listed.clear()
 
     def take(self, message: OrderMessage) -> None:
         """A message about orders has come; what was asked for is not news."""
@@ -136,7 +139,9 @@ class OrderNews:
         match message:
             case Ended():
                 pass
-            case Printed(request=request) if request != LIVE:
+            case Printed(request=request, execution=execution) if request != LIVE:
+                self._listed.add(execution.execId)
+            case Charged(report=report) if report.execId in self._listed:
                 pass
             case Printed(execution=execution):
                 self._add(message, *(early for early in self._early if early.report.execId == execution.execId))
