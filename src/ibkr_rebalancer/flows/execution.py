@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
 
-from ibkr_rebalancer.core.errors import GatewayUnavailable, RebalancerError, Refused, UnknownOutcome
+from ibkr_rebalancer.core.errors import Busy, GatewayUnavailable, RebalancerError, Refused, UnknownOutcome
 from ibkr_rebalancer.core.funds import agrees, cash_disagrees
 from ibkr_rebalancer.core.limits import require_few_rejects
 from ibkr_rebalancer.core.notices import Notice, Severity
@@ -38,7 +38,7 @@ from ibkr_rebalancer.ports import Clock, Ledger, Observer
 POLL_S = 0.5
 """Between two looks at the broker's cash."""
 
-LOOKED_INTO = (GatewayUnavailable, UnknownOutcome)
+LOOKED_INTO = (Busy, GatewayUnavailable, UnknownOutcome)
 """Errors of orders that have been waited for, cancelled and looked for already, as far as that was possible."""
 
 

@@ -13,7 +13,7 @@ from ibkr_rebalancer.edges.ibkr.news import OrderNews
 from ibkr_rebalancer.edges.ibkr.orders import GatewayOrders
 from ibkr_rebalancer.edges.ibkr.troubles import AT_START, ID_TAKEN, NOT_ACCEPTED, Trouble
 from ibkr_rebalancer.edges.ibkr.wire import OrderWire, Wire
-from ibkr_rebalancer.ports import Clock, MarketView, Observer, OrderDesk
+from ibkr_rebalancer.ports import Clock, Observer, OrderDesk
 
 READERS = range(2, 10)
 """Added to the configured client id: `watch` has the id itself, `execute` the next one."""
@@ -60,10 +60,9 @@ async def open_gateway(
 class TradingGateway:
     """One connection, for looking and for trading."""
 
-    market: MarketView
+    market: GatewayMarket
     desk: OrderDesk
     link: Link
-    """Whether it can still be used."""
 
 
 @asynccontextmanager
