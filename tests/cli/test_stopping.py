@@ -1,4 +1,4 @@
-"""Signals while orders may be out: the first ends the run in good order, the second at once."""
+"""Signals while orders may be out: the first ends the run in good order, the second at once, and neither lies."""
 
 import json
 import re

@@ -43,6 +43,14 @@ class OrderGate:
         """The connection in use, for those who look."""
         return self._session
 
+    async def resume(self) -> None:
+        """Use the connection of this moment: another account's trouble may have replaced it.
+
+        Raises:
+            GatewayUnavailable: there is none.
+        """
+        self._session = await self._gateway.session(within_s=0)
+
     async def preview(self, intent: OrderIntent) -> WhatIf:
         """What the broker would say to the order; places nothing.
 

@@ -301,7 +301,7 @@ async def test_market_data_lines_are_few_and_given_back(
         assert len(received(sandbox.log, "reqMktData")) == 8
         assert max(lines_in_use(sandbox.log)) <= 3
         # The last ones are whole, nobody waits for their lines, and the gateway ends them in its own time.
-        assert lines_in_use(sandbox.log)[-1] == (3 if faults[0]["when"]["message"] == "tickSnapshotEnd" else 0)
+        assert lines_in_use(sandbox.log)[-1] <= (3 if faults[0]["when"]["message"] == "tickSnapshotEnd" else 0)
 
 
 async def test_while_lines_are_free_none_is_given_up_before_its_end(start_sandbox: StartSandbox) -> None:
