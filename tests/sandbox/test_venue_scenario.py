@@ -5,10 +5,10 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-import yaml
 from tests.support.sandbox import BASE, fault, scenario_with
 
 from ibkr_rebalancer.sandbox.run import load_scenario
+from ibkr_rebalancer.sandbox.scenario_yaml import parse_scenario
 from ibkr_rebalancer.sandbox.venue.answers import Answer
 from ibkr_rebalancer.sandbox.venue.document import ScenarioError, merged
 from ibkr_rebalancer.sandbox.venue.faults import Fault
@@ -16,7 +16,8 @@ from ibkr_rebalancer.sandbox.venue.hours import ALWAYS, NEW_YORK
 from ibkr_rebalancer.sandbox.venue.scenario import read_scenario, write_scenario
 from ibkr_rebalancer.sandbox.venue.venue import Venue
 
-WRITTEN = """
+WRITTEN = parse_scenario(
+    b"""
 clock: 2026-11-23T15:30:00Z
 latency_ms: 3
 accounts:
@@ -36,11 +37,13 @@ allocations:
 faults:
   - {when: positionEnd, what: drop}
   - {when: {message: reqMktData, where: {conId: 201}, client: 7, after: 1, count: 2}, what: {error: {code: 354}}}
-"""
+""",
+    name="written",
+)
 
 
 def test_the_written_form_is_read() -> None:
-    scenario = read_scenario(yaml.safe_load(WRITTEN))
+    scenario = read_scenario(WRITTEN)
     assert scenario.clock == datetime(2026, 11, 23, 15, 30, tzinfo=UTC)
     qqq, tlt, _, second, option = scenario.market.listings.values()
     assert (qqq.contract.con_id, qqq.quote.bid, qqq.contract.primary_exchange) == (
@@ -66,7 +69,7 @@ def test_the_written_form_is_read() -> None:
     )
 
 
-@pytest.mark.parametrize("document", [yaml.safe_load(WRITTEN), BASE], ids=["written", "base"])
+@pytest.mark.parametrize("document", [WRITTEN, BASE], ids=["written", "base"])
 def test_what_is_written_back_reads_as_the_same_scenario(document: dict[str, Any]) -> None:
     scenario = read_scenario(document)
     assert read_scenario(write_scenario(scenario)) == scenario
@@ -119,6 +122,9 @@ def test_the_default_scenario_is_the_seed_from_other_holdings() -> None:
         ({"accounts": {"DU1": {"positions": {"AAA": {"average_cost": 1}}}}}, None),
         ({"accounts": {"DU1": {"positions": {"BBB": {"average_cost": 1}}}}}, "a position needs a quantity"),
         ({"accounts": {"DU1": {"values": {"NetLiq": 1}}}}, "accounts.DU1.values: unknown key 'NetLiq'"),
+        ({"market": []}, r"market: expected a mapping, was \[\]"),
+        ({"market": ""}, "market: expected a mapping, was ''"),
+        ({"market": {"AAA": []}}, r"market.AAA: expected a contract or several, was \[\]"),
         ({"market": {"AAA": {"bidd": 1}}}, "market.AAA: unknown key 'bidd'"),
         ({"market": {"BBB": {"con_id": 101}}}, "market.BBB: con_id 101 is taken"),
         ({"market": {"AAA": {"con_id": -1}}}, "market.AAA.con_id: expected a whole number, was -1"),
@@ -133,6 +139,11 @@ def test_the_default_scenario_is_the_seed_from_other_holdings() -> None:
         ({"clock": "2026-11-23T15:30:00"}, "scenario.clock: the time 2026-11-23T15:30:00 needs a zone"),
         ({"latency_ms": "5"}, "scenario.latency_ms: expected a whole number, was '5'"),
         ({"allocations": {"x": {"http": {"code": 500}}}}, "allocations.x.http: unknown key 'code'"),
+        (
+            {"allocations": {"x": {"http": {"status": 99}}}},
+            "allocations.x.http.status: expected a whole number from 100 to 599, was 99",
+        ),
+        ({"allocations": {"x": {"http": {"status": 600}}}}, "from 100 to 599, was 600"),
         ({"faults": {"when": "x"}}, "faults: expected a list"),
         ({"faults": [{"when": "reqIds"}]}, r"faults\[0\].what: None is none of error, notice"),
         ({"faults": [{"what": "drop"}]}, r"faults\[0\]: a fault waits for one message and does one thing"),
