@@ -43,6 +43,9 @@ def test_it_runs_in_a_pipe_whatever_the_owner_has_exported(here: Here) -> None:
         "$ rebalancer positions DU123456",
         "$ rebalancer plan DU123456",
         "$ rebalancer execute --dry-run",
+        "$ rebalancer execute DU123456 --yes",
+        "$ rebalancer runs",
+        "$ rebalancer plan DU123456",
         "$ rebalancer plan DU789012",
     ]
     assert "9 orders planned, none sent" in out
@@ -128,7 +131,7 @@ async def test_a_terminal_is_left_tidy(monkeypatch: pytest.MonkeyPatch, capfd: p
     assert capfd.readouterr().err == "\x1b[1G\x1b[2K\x1b[?25h"
 
 
-async def test_it_sends_no_order_and_ends_as_its_story_says(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_it_sends_the_orders_of_one_plan_and_ends_as_its_story_says(monkeypatch: pytest.MonkeyPatch) -> None:
     logs: list[Log] = []
 
     class Kept(Log):
@@ -140,7 +143,10 @@ async def test_it_sends_no_order_and_ends_as_its_story_says(monkeypatch: pytest.
     assert await demo.show_demo() == 0
     (log,) = logs
     assert "reqMktData" in {record.get("message") for record in log.records}
-    assert "order_message" not in {record.get("event") for record in log.records}
+    sent = [record for record in log.records if record.get("event") == "order_message"]
+    assert {record["client"] for record in sent} == {52}, "the client id of execute, and no reader's"
+    filled = {record["order_ref"] for record in log.records if record.get("event") == "execution"}
+    assert len(filled) == 9
 
 
 async def test_a_scene_that_goes_wrong_is_a_defect(
