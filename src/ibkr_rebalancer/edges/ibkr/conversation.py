@@ -128,11 +128,7 @@ class Conversation:
 
     @property
     def is_of_use(self) -> bool:
-        """Whether another question may yet be answered here.
-
-        A lost link mends itself. A connection that is gone does not; nor does one whose gateway owes an answer, which
-        may never come.
-        """
+        """Whether more may yet be answered here. A lost link mends itself; what is gone or owed may never come."""
         if self._trouble.done():
             return self._trouble.result() is LINK_DOWN
         return not self._owed
