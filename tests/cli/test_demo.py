@@ -61,13 +61,9 @@ def test_it_fits_a_terminal_of_80_columns(here: Here) -> None:
     assert "Two paper accounts are listed in accounts.yaml." in lines
 
 
-TO_ALL = pytest.mark.parametrize("to_all", [False, True], ids=["to it alone", "to all on the terminal"])
-"""Ctrl-C on a terminal reaches the whole process group."""
-
-
 @pytest.mark.parametrize(("stop", "to_all"), [(SIGINT, False), (SIGINT, True), (SIGTERM, False), (SIGHUP, True)])
 def test_a_signal_ends_it_together_with_its_command(here: Here, stop: Signals, to_all: bool) -> None:
-    """One sentence, nothing running, nothing left behind."""
+    """One sentence, nothing running, nothing left behind. Ctrl-C on a terminal reaches the whole process group."""
     with _demo(here) as process:
         assert process.stdout is not None
         while "$ rebalancer accounts" not in process.stdout.readline():
@@ -79,13 +75,12 @@ def test_a_signal_ends_it_together_with_its_command(here: Here, stop: Signals, t
     assert list((here.folder / "tmp").iterdir()) == []
 
 
-@TO_ALL
-def test_ctrl_c_is_answered_once_also_in_the_middle_of_a_command(here: Here, to_all: bool) -> None:
+def test_ctrl_c_is_answered_once_also_in_the_middle_of_a_command(here: Here) -> None:
     with _demo(here) as process:
         assert process.stderr is not None
         while "gateway.connect" not in process.stderr.readline():
             assert process.poll() is None
-        (os.killpg if to_all else os.kill)(process.pid, SIGINT)
+        os.killpg(process.pid, SIGINT)
         _, err = process.communicate(timeout=10)
     assert process.returncode == 130
     assert err.count("Interrupted") == 1
