@@ -58,13 +58,11 @@ def test_it_fits_a_terminal_of_80_columns(here: Here) -> None:
     assert "Two paper accounts are listed in accounts.yaml." in lines
 
 
-STOPPING = pytest.mark.parametrize("stop", [SIGINT, SIGTERM, SIGHUP])
 TO_ALL = pytest.mark.parametrize("to_all", [False, True], ids=["to it alone", "to all on the terminal"])
 """Ctrl-C on a terminal reaches the whole process group."""
 
 
-@STOPPING
-@TO_ALL
+@pytest.mark.parametrize(("stop", "to_all"), [(SIGINT, False), (SIGINT, True), (SIGTERM, False), (SIGHUP, True)])
 def test_a_signal_ends_it_together_with_its_command(here: Here, stop: Signals, to_all: bool) -> None:
     """One sentence, nothing running, nothing left behind."""
     with _demo(here) as process:

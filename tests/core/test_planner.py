@@ -511,7 +511,7 @@ def test_why_no_more_is_bought(text: str, targets: str, reason: str) -> None:
 @pytest.mark.parametrize(
     ("text", "targets", "reason"),
     [
-        ("cash -8_212; 8_907 AAA @20.84; OLD @77", "AAA 100", "1 share beyond its target, to raise cash"),
+        ("cash -100; 11 AAA @100", "AAA 100", "1 share beyond its target, to raise cash"),
         (
             "cash 32.23; 13 BBB @85.93; 99 AAA @9.30",
             "BBB 56.252; AAA 43.748",

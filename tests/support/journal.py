@@ -26,6 +26,7 @@ from ibkr_rebalancer.core.plan import Side
 from ibkr_rebalancer.core.planner import plan_rebalance
 from ibkr_rebalancer.core.policy import Policy
 from ibkr_rebalancer.core.portfolio import AccountId, TradingMode
+from ibkr_rebalancer.core.purchases import Adjustment
 from ibkr_rebalancer.core.report import OrderReport, Report, RunMode
 from ibkr_rebalancer.core.runs import RunStart, run_failure
 from ibkr_rebalancer.edges.journal.journal import Journal
@@ -125,6 +126,7 @@ def report(run_id: str = RUN) -> Report:
     order = OrderReport(
         order_ref=intent().order_ref,
         symbol="AAA",
+        con_id=con_id("AAA"),
         side=Side.SELL,
         quantity=10,
         filled=10,
@@ -144,6 +146,9 @@ def report(run_id: str = RUN) -> Report:
         started=NOW,
         ended=NOW + timedelta(seconds=2),
         orders=(order,),
+        adjustments=(Adjustment(symbol="BBB", con_id=con_id("BBB"), planned=3, sent=2, reason="not enough cash"),),
+        trouble="",
+        hint="",
     )
 
 

@@ -14,6 +14,7 @@ from ibkr_rebalancer.core.errors import (
     StorageFailed,
     UnknownOutcome,
 )
+from ibkr_rebalancer.core.instruments import ConId
 from ibkr_rebalancer.core.money import ZERO
 from ibkr_rebalancer.core.order_state import OrderState, OrderStatus, TrackedOrder, given_up, order_state
 from ibkr_rebalancer.core.plan import Plan, Side
@@ -36,6 +37,7 @@ class OrderReport:
     order_ref: str | None
     """Our reference at the broker; None for an order that was never sent."""
     symbol: str
+    con_id: ConId
     side: Side
     quantity: int
     filled: int
@@ -88,6 +90,7 @@ def dry_run_report(plan: Plan, *, started: datetime, ended: datetime) -> Report:
             OrderReport(
                 order_ref=None,
                 symbol=trade.symbol,
+                con_id=trade.con_id,
                 side=trade.side,
                 quantity=trade.quantity,
                 filled=0,
@@ -164,6 +167,7 @@ def _order_report(order: TrackedOrder, state: OrderState) -> OrderReport:
     return OrderReport(
         order_ref=order.intent.order_ref,
         symbol=order.intent.symbol,
+        con_id=order.intent.con_id,
         side=order.intent.side,
         quantity=order.intent.quantity,
         filled=state.filled,
