@@ -39,23 +39,24 @@ POLICIES = (
     Policy(limits=Limits(max_orders_per_plan=2, max_turnover_pct=Decimal(150))),
 )
 FUNDS = "YOUR ORDER IS NOT ACCEPTED. INSUFFICIENT FUNDS"
-MISBEHAVIOURS: tuple[dict[str, Any], ...] = (
-    {"action": "partial", "parameters": {"shares": 30}},
-    {"action": "partial", "parameters": {"shares": 1}, "count": 1},
-    {"action": "reject", "parameters": {}, "count": 1},
-    {"action": "reject", "parameters": {"text": FUNDS}, "count": 1},
-    {"action": "reject", "parameters": {"code": 202}, "count": 1},
-    {"action": "hold", "parameters": {"why": "locate"}, "count": 2},
-    {"action": "hold", "parameters": {"status": "Inactive"}, "count": 1},
-    {"action": "cancelled", "parameters": {"ms": 400}},
-    {"action": "cancel_late", "parameters": {"ms": 10_000}},
-    {"action": "cancel_late", "parameters": {"ms": 50_000}, "count": 2},
-    {"action": "cancel_late", "parameters": {}, "count": 1},
-    {"action": "fill_on_cancel", "parameters": {}, "count": 2},
-    {"action": "fill_on_cancel", "parameters": {"shares": 7}, "count": 1},
-    {"action": "commission_late", "parameters": {"ms": 8_000}},
-    {"action": "warn", "parameters": {"code": 399, "text": "a warning"}},
-    {"action": "warn", "parameters": {"code": 10349, "text": "TIF set"}},
+ALWAYS = 1000
+MISBEHAVIOURS: tuple[tuple[str, dict[str, Any], int], ...] = (
+    ("partial", {"shares": 30}, ALWAYS),
+    ("partial", {"shares": 1}, 1),
+    ("reject", {}, 1),
+    ("reject", {"text": FUNDS}, 1),
+    ("reject", {"code": 202}, 1),
+    ("hold", {"why": "locate"}, 2),
+    ("hold", {"status": "Inactive"}, 1),
+    ("cancelled", {"ms": 400}, ALWAYS),
+    ("cancel_late", {"ms": 10_000}, ALWAYS),
+    ("cancel_late", {"ms": 50_000}, 2),
+    ("cancel_late", {}, 1),
+    ("fill_on_cancel", {}, 2),
+    ("fill_on_cancel", {"shares": 7}, 1),
+    ("commission_late", {"ms": 8_000}, ALWAYS),
+    ("warn", {"code": 399, "text": "a warning"}, ALWAYS),
+    ("warn", {"code": 10349, "text": "TIF set"}, ALWAYS),
 )
 
 
@@ -143,10 +144,11 @@ class Trading(RuleBasedStateMachine):
         fills=FILLS,
     )
     def market_misbehaves(
-        self, misbehaviours: list[dict[str, Any]], symbol: str, side: str, fills: dict[str, Any]
+        self, misbehaviours: list[tuple[str, dict[str, Any], int]], symbol: str, side: str, fills: dict[str, Any]
     ) -> None:
         order = {"symbol": symbol, "side": side}
-        self.world.change(fills=fills, faults=[order_fault(order=order, **each) for each in misbehaviours])  # type: ignore[misc]
+        faults = [order_fault(action, parameters=how, order=order, count=count) for action, how, count in misbehaviours]
+        self.world.change(fills=fills, faults=faults)
 
     @rule(symbol=st.sampled_from(sorted(STOCKS)), off=st.sampled_from(["0.9990", "1.0010"]))
     def broker_corrects(self, symbol: str, off: str) -> None:

@@ -26,7 +26,7 @@ from tests.support.scene import Documents
 from tests.support.trading_scene import DU1, OPEN, START, account
 from tests.support.venue_desk import VenueGateway, lost
 from tests.support.venue_market import VenueMarket
-from tests.support.virtual_time import LoopClock, VirtualTimeLoop
+from tests.support.virtual_time import VirtualTimeLoop
 from tests.support.witness import Sender, WatchedVenue, Witness, held, worth
 
 from ibkr_rebalancer.core.errors import RebalancerError, StorageFailed
@@ -190,10 +190,20 @@ class _HostMarket(VenueMarket):
         return self._venue_clock.now()
 
 
+class VenueClock:
+    """The loop's time, which can be asked for also while the loop does not run."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+
+    def now(self) -> datetime:
+        return START + timedelta(seconds=self._loop.time())
+
+
 class HostClock:
     """The clock of the machine, which somebody sets."""
 
-    def __init__(self, clock: LoopClock) -> None:
+    def __init__(self, clock: VenueClock) -> None:
         self.step = timedelta(0)
         self._clock = clock
 
@@ -213,13 +223,13 @@ class World:
         self.folder = folder
         self.witness = Witness(folder, DU1)
         self.venue = WatchedVenue(scenario_with(**SCENARIO), self.witness)
-        self.clock = LoopClock(START)
+        self._runner = asyncio.Runner(loop_factory=VirtualTimeLoop)
+        self.clock = VenueClock(self._runner.get_loop())
         self.host = HostClock(self.clock)
         self.notices = Notices()
         self.runs = 0
         self.targets: Mapping[str, str] = {"AAA": "0.5", "BBB": "0.5"}
         self._alter = alter
-        self._runner = asyncio.Runner(loop_factory=VirtualTimeLoop)
         self._open = ExitStack()
         self.want(self.targets)
 
@@ -230,11 +240,6 @@ class World:
     def close(self) -> None:
         self._open.close()
         self._runner.close()
-
-    @property
-    def now(self) -> datetime:
-        """By the venue's clock."""
-        return START + timedelta(seconds=self._runner.get_loop().time())
 
     # What the world does
 
