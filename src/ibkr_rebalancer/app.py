@@ -18,7 +18,7 @@ from ibkr_rebalancer.config.loading import load_settings
 from ibkr_rebalancer.config.schema import Settings
 from ibkr_rebalancer.core.errors import RebalancerError, UsageError
 from ibkr_rebalancer.core.notices import Notice, Severity
-from ibkr_rebalancer.core.order_state import OrderState
+from ibkr_rebalancer.core.order_state import OrderState, TrackedOrder
 from ibkr_rebalancer.core.plan import Plan
 from ibkr_rebalancer.core.policy import Account, select_accounts
 from ibkr_rebalancer.core.portfolio import AccountId, Portfolio, belongs_to
@@ -164,6 +164,10 @@ class Rebalancer:
         """End a halt. Nothing is sent by it."""
         self._journal().resume(at=self._clock.now(), reason=reason)
 
+    def unsettled(self) -> Sequence[TrackedOrder]:
+        """Our orders without an outcome, of all accounts, oldest first."""
+        return self._journal().unsettled()
+
     def resolve(self, order_ref: str, *, filled: int, note: str) -> OrderState:
         """Take a person's word for what became of an order of unknown outcome.
 
@@ -260,13 +264,13 @@ class Rebalancer:
         return await self._connection.enter_async_context(gateway)
 
 
-def settings_from(path: Path | str | None = None) -> Settings:
-    """The settings of this process: its environment, .env and accounts.yaml.
+def settings_from(path: Path | str | None = None, *, state: Path | None = None) -> Settings:
+    """The settings of this process: its environment, .env and accounts.yaml; `state` names the journal's folder.
 
     Raises:
         ConfigError: one of them is wrong, or there is no accounts.yaml.
     """
-    return load_settings(Path(path) if path else None, environ=os.environ, cwd=Path.cwd())
+    return load_settings(Path(path) if path else None, environ=os.environ, cwd=Path.cwd(), state=state)
 
 
 class _Silence:

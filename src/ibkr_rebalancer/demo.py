@@ -9,16 +9,23 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from signal import SIGHUP, SIGINT, SIGTERM
+from subprocess import Popen
 from tempfile import TemporaryDirectory
 
 from rich.console import Console
+from rich.control import Control
 from rich.rule import Rule
+from rich.segment import ControlType
 from rich.text import Text
 
-from ibkr_rebalancer.config.environment import FILE_NAMES
+from ibkr_rebalancer.config.environment import FILE_SUFFIX
 from ibkr_rebalancer.config.schema import ENVIRONMENT
 from ibkr_rebalancer.core.errors import EXIT_BUG, EXIT_DONE
 from ibkr_rebalancer.sandbox.run import Sandbox, load_scenario, run_sandbox
+
+STOPPING = (SIGINT, SIGTERM, SIGHUP)
+"""The signals with which a terminal, a shell or a supervisor ends us."""
 
 PAUSE_S = 1.5
 """Before each command, for whoever watches."""
@@ -71,7 +78,10 @@ SCENES = (
 
 
 async def show_demo() -> int:
-    """Play all scenes; the exit code is 0, or that of a defect if a command ended otherwise than it should."""
+    """Play all scenes; the exit code is 0, or that of a defect if a command ended otherwise than it should.
+
+    When it is cancelled, the command that is running is stopped first.
+    """
     console = Console(highlight=False)
     console.print(Rule("rebalancer demo"))
     console.print("A simulated IB Gateway and allocation API run on this machine for as long as this lasts.")
@@ -99,12 +109,34 @@ async def _play(scene: Scene, console: Console, sandbox: Sandbox, folder: Path) 
     console.print(Text.assemble(("$ ", "bold green"), (f"rebalancer {scene.command}", "bold")))
     if console.is_terminal:
         await asyncio.sleep(PAUSE_S)
-    others = {name: value for name, value in os.environ.items() if name not in {*ENVIRONMENT, *FILE_NAMES}}
-    environment = {**others, **sandbox.env, "REBALANCER_CONFIG": str(folder / "accounts.yaml")}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "ibkr_rebalancer", *scene.command.split(), env=environment, cwd=folder
-    )
-    ended = await process.wait()
+    ended = await _run(scene.command, sandbox, folder)
     if ended != scene.exit_code:
         console.print(f"This should have ended with exit code {scene.exit_code}; it was {ended}.", style="bold red")
     return ended == scene.exit_code
+
+
+async def _run(command: str, sandbox: Sandbox, folder: Path) -> int:
+    others = {name: text for name, text in os.environ.items() if name.removesuffix(FILE_SUFFIX) not in ENVIRONMENT}
+    environment = {**others, **sandbox.env, "REBALANCER_CONFIG": str(folder / "accounts.yaml")}
+    process = Popen(  # noqa: ASYNC220, S603 (it returns at once, and starts nobody but ourselves)
+        [sys.executable, "-m", "ibkr_rebalancer", *command.split()],
+        env=environment,
+        cwd=folder,
+        start_new_session=True,  # Ctrl-C on the terminal would reach the command too, and be answered twice
+    )
+    try:
+        ended = await asyncio.to_thread(process.wait)
+    except asyncio.CancelledError:
+        process.terminate()
+        await asyncio.to_thread(process.wait)
+        _tidy_up()
+        raise
+    if -ended in STOPPING:  # the signal was meant for us, and struck a command that had no session of its own yet
+        raise asyncio.CancelledError
+    return ended
+
+
+def _tidy_up() -> None:
+    """Remove what a command that was stopped has left on the terminal: half a line of progress, and no cursor."""
+    console = Console(stderr=True)
+    console.control(Control.move_to_column(0), Control((ControlType.ERASE_IN_LINE, 2)), Control.show_cursor(True))

@@ -7,6 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 
+from ibkr_rebalancer.core.errors import RebalancerError
 from ibkr_rebalancer.core.instruments import ConId, Contract, ContractQuery
 from ibkr_rebalancer.core.notices import Notice
 from ibkr_rebalancer.core.order_book import Heard, OrderBook
@@ -15,7 +16,7 @@ from ibkr_rebalancer.core.orders import OrderIntent
 from ibkr_rebalancer.core.plan import Plan, Side
 from ibkr_rebalancer.core.policy import Account
 from ibkr_rebalancer.core.portfolio import AccountId, Portfolio, Position, Snapshot
-from ibkr_rebalancer.core.quotes import Quote
+from ibkr_rebalancer.core.quotes import NoQuote, Quote
 from ibkr_rebalancer.core.report import Report
 from ibkr_rebalancer.core.runs import RunFailure, RunStart
 
@@ -24,7 +25,8 @@ class MarketView(Protocol):
     """A connected gateway, to be looked at only: nothing here can trade.
 
     Every answer is whole or an error: nothing returns less because something went wrong. All methods raise
-    GatewayUnavailable when the gateway is lost, late or cut off, and GatewayRefused when it says no.
+    GatewayUnavailable when the gateway is lost, late or cut off, and GatewayRefused when it says no. Of questions
+    that are asked for several things together, what concerns only one of them is part of the answer.
     """
 
     async def server_time(self) -> datetime:
@@ -40,15 +42,21 @@ class MarketView(Protocol):
         ...
 
     async def portfolio(self, account: AccountId) -> Portfolio:
-        """Balances and marked holdings of one account."""
+        """Balances and marked holdings of one account.
+
+        Raises:
+            GatewayUnavailable: also when it is only this account that is not ready, or lacks a figure.
+        """
         ...
 
-    async def contracts(self, queries: Sequence[ContractQuery]) -> Mapping[ContractQuery, Sequence[Contract]]:
-        """Every contract that fits each query; an unknown symbol has none."""
+    async def contracts(
+        self, queries: Sequence[ContractQuery]
+    ) -> Mapping[ContractQuery, Sequence[Contract] | RebalancerError]:
+        """Every contract that fits each query, none for an unknown symbol; or why this one could not be looked up."""
         ...
 
-    async def quotes(self, contracts: Sequence[Contract]) -> Mapping[ConId, Quote]:
-        """Fresh prices of all these contracts in one batch; a contract without any price is missing."""
+    async def quotes(self, contracts: Sequence[Contract]) -> Mapping[ConId, Quote | NoQuote]:
+        """Fresh prices of all these contracts in one batch, or why one has none."""
         ...
 
 

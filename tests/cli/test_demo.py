@@ -1,13 +1,20 @@
 """`rebalancer demo`: everything at a glance, with nothing else installed, in well under a minute."""
 
+import asyncio
 import json
+import os
 import re
+import subprocess
+from pathlib import Path
+from signal import SIGHUP, SIGINT, SIGTERM, Signals
 
 import pytest
 from tests.support.commands import Here
+from tests.support.reading import until
 from tests.support.terminal import on_terminal
 
 from ibkr_rebalancer import demo
+from ibkr_rebalancer.cli.demo import _show_until_signal
 from ibkr_rebalancer.sandbox.log import Log
 
 SIXTY_S = 60
@@ -23,6 +30,7 @@ def test_it_runs_in_a_pipe_whatever_the_owner_has_exported(here: Here) -> None:
         "IBKR_CLIENT_ID": "many",
         "TRADING_MODE": "live",
         "ALLOCATIONS_API_KEY_FILE": "/nowhere",
+        "IBKR_PORT_FILE": "/nowhere",
         "LOG_LEVEL": "LOUD",
         "REBALANCER_CONFIG": "/nowhere/accounts.yaml",
     }
@@ -48,6 +56,76 @@ def test_it_fits_a_terminal_of_80_columns(here: Here) -> None:
     lines = COLOUR.sub("", terminal.out.text).splitlines()
     assert max(len(line) for line in lines if str(here.folder) not in line) <= 80
     assert "Two paper accounts are listed in accounts.yaml." in lines
+
+
+TO_ALL = pytest.mark.parametrize("to_all", [False, True], ids=["to it alone", "to all on the terminal"])
+"""Ctrl-C on a terminal reaches the whole process group."""
+
+
+@pytest.mark.parametrize(("stop", "to_all"), [(SIGINT, False), (SIGINT, True), (SIGTERM, False), (SIGHUP, True)])
+def test_a_signal_ends_it_together_with_its_command(here: Here, stop: Signals, to_all: bool) -> None:
+    """One sentence, nothing running, nothing left behind."""
+    with _demo(here) as process:
+        assert process.stdout is not None
+        while "$ rebalancer accounts" not in process.stdout.readline():
+            assert process.poll() is None
+        assert list((here.folder / "tmp").iterdir())
+        (os.killpg if to_all else os.kill)(process.pid, stop)
+        out, err = process.communicate(timeout=10)  # until the command, which writes there too, has ended
+    assert (process.returncode, out, err) == (130, "", "Interrupted. Nothing was sent.\n")
+    assert list((here.folder / "tmp").iterdir()) == []
+
+
+@TO_ALL
+def test_ctrl_c_is_answered_once_also_in_the_middle_of_a_command(here: Here, to_all: bool) -> None:
+    with _demo(here) as process:
+        assert process.stderr is not None
+        while "gateway.connect" not in process.stderr.readline():
+            assert process.poll() is None
+        (os.killpg if to_all else os.kill)(process.pid, SIGINT)
+        _, err = process.communicate(timeout=10)
+    assert process.returncode == 130
+    assert err.count("Interrupted") == 1
+    assert err.endswith("Interrupted. Nothing was sent.\n")
+    assert "Traceback" not in err
+    assert list((here.folder / "tmp").iterdir()) == []
+
+
+async def test_ctrl_c_on_the_terminal_does_not_reach_a_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It goes to one session only; which of two would have told first is a matter of luck."""
+    kept = tmp_path / "session"
+    (tmp_path / "sitecustomize.py").write_text(
+        f"import os\nwith open({str(kept)!r}, 'w') as kept:\n    kept.write(str(os.getsid(0)))\n", encoding="utf-8"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(demo, "SCENES", (demo.Scene(story="It ends.", command="--version"),))
+    assert await demo.show_demo() == 0
+    assert int(kept.read_text(encoding="utf-8")) != os.getsid(0)
+
+
+def _demo(here: Here) -> "subprocess.Popen[str]":
+    """The demonstration, in a process group and a folder for temporary files of its own."""
+    (here.folder / "tmp").mkdir()
+    return here.start("demo", env={"TMPDIR": str(here.folder / "tmp")}, start_new_session=True)
+
+
+async def test_a_terminal_is_left_tidy(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    """A command that is stopped can neither take back its half line of progress nor show the cursor again.
+
+    More signals, as of somebody impatient, do not disturb this.
+    """
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setattr(demo, "PAUSE_S", 0)
+    monkeypatch.setattr(demo, "SCENES", (demo.Scene(story="It lasts.", command="sandbox"),))
+    showing = asyncio.create_task(_show_until_signal())
+    await until(lambda: "gateway_port" in capfd.readouterr().out)
+    for _ in range(3):
+        os.kill(os.getpid(), SIGTERM)
+        for _ in range(10):
+            await asyncio.sleep(0)
+    with pytest.raises(asyncio.CancelledError):
+        await showing
+    assert capfd.readouterr().err == "\x1b[1G\x1b[2K\x1b[?25h"
 
 
 async def test_it_sends_no_order_and_ends_as_its_story_says(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from ibkr_rebalancer.config.accounts import read_accounts
 from ibkr_rebalancer.config.findings import Finding, Unfit
+from ibkr_rebalancer.config.keys import Section
 from ibkr_rebalancer.config.schema import ACCOUNT, POLICY
 from ibkr_rebalancer.config.strict_yaml import parse
 from ibkr_rebalancer.core.instruments import ConId, ContractQuery
@@ -85,7 +86,10 @@ def test_every_key_at_once() -> None:
         "  ON: {currency: USD, primary_exchange: NASDAQ}",
         "  BRK B: {con_id: 72063691}",
         "  VOD: {exchange: LSE, currency: GBP}",
-        "limits: {max_quote_age_s: 5}",
+        "limits:",
+        "  {max_order_value: 50000.50, max_order_pct: 60, max_orders_per_plan: 20, max_orders_per_day: 50,",
+        "  max_turnover_pct: 100, max_daily_turnover_pct: 150.5, max_same_side_per_day: 2, max_gap_pct: 10,",
+        "  max_quote_age_s: 5, max_spread_pct: 0.5, max_rejects: 1}",
     )
 
     assert account == Account(
@@ -104,7 +108,19 @@ def test_every_key_at_once() -> None:
                 "BRK B": ContractQuery(symbol="BRK B", con_id=ConId(72063691)),
                 "VOD": ContractQuery(symbol="VOD", exchange="LSE", currency="GBP"),
             },
-            limits=Limits(max_quote_age_s=Decimal(5)),
+            limits=Limits(
+                max_order_value=Decimal("50000.50"),
+                max_order_pct=Decimal(60),
+                max_orders_per_plan=20,
+                max_orders_per_day=50,
+                max_turnover_pct=Decimal(100),
+                max_daily_turnover_pct=Decimal("150.5"),
+                max_same_side_per_day=2,
+                max_gap_pct=Decimal(10),
+                max_quote_age_s=Decimal(5),
+                max_spread_pct=Decimal("0.5"),
+                max_rejects=1,
+            ),
         ),
     )
 
@@ -143,6 +159,8 @@ def test_every_policy_field_of_the_core_has_its_key() -> None:
     policy = {field.name for field in fields(Policy)}
 
     assert set(POLICY.keys) == policy | {"enabled"}
+    assert isinstance(limits := POLICY.keys["limits"], Section)
+    assert set(limits.keys) == {field.name for field in fields(Limits)}
     assert set(ACCOUNT.keys) == set(POLICY.keys) | {"account_id", "notification", "allocations"}
 
 
@@ -177,6 +195,13 @@ def test_a_number_becomes_exactly_what_is_written(number: Decimal) -> None:
         "require_live_data: no",
         "limits: {max_quote_age_s: 0.5}",
         "limits: {max_quote_age_s: 3601}",
+        "limits: {max_order_value: 0.5}",
+        "limits: {max_order_value: none}",
+        "limits: {max_order_pct: 10001}",
+        "limits: {max_orders_per_plan: 0}",
+        "limits: {max_orders_per_day: 10001}",
+        "limits: {max_same_side_per_day: 1.5}",
+        "limits: {max_rejects: 0}",
         "limits: 5",
         "limits:",
         "enabled: yes",

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from ibkr_rebalancer.config.accounts import read_accounts
 from ibkr_rebalancer.config.environment import read_dotenv, read_variables
+from ibkr_rebalancer.config.keys import Section
 from ibkr_rebalancer.config.loading import load_settings
-from ibkr_rebalancer.config.schema import ENVIRONMENT
+from ibkr_rebalancer.config.schema import ENVIRONMENT, POLICY
 from ibkr_rebalancer.config.strict_yaml import parse
 
 ROOT = Path(__file__).parents[2]
@@ -33,7 +34,9 @@ def test_the_examples_load_together(tmp_path: Path) -> None:
 
 
 def test_the_policy_keys_are_shown_with_their_defaults() -> None:
-    assert "max_quote_age_s: " in uncommented("enabled")
+    shown = uncommented("enabled")
+    assert isinstance(limits := POLICY.keys["limits"], Section)
+    assert [name for name in (*POLICY.keys, *limits.keys) if f" {name}:" not in shown] == []
     assert read_accounts(parse(uncommented("enabled"))) == read_accounts(parse(ACCOUNTS))
 
 

@@ -108,6 +108,7 @@ def test_evidence_is_read_back_as_it_was(value: Evidence) -> None:
 def test_all_evidence_is_told_apart_by_name() -> None:
     assert [kind.__name__ for kind in get_args(Evidence)] == [
         "Sent",
+        "Withheld",
         "StatusTold",
         "Executed",
         "Commissioned",

@@ -49,6 +49,16 @@ def test_an_ambiguous_symbol_is_refused_with_the_candidates() -> None:
 
 
 def test_a_contract_that_is_no_stock_is_refused() -> None:
-    error = refused(ContractQuery(symbol="ES", con_id=ConId(3)), [replace(ARCA, security_type="FUT")])
+    future = replace(ARCA, con_id=ConId(3), security_type="FUT")
+    error = refused(ContractQuery(symbol="ES", con_id=ConId(3)), [future])
     assert error.code == "CONTRACT_NOT_A_STOCK"
     assert error.message == "ES (con_id 3) is a FUT contract; only stocks and ETFs are traded."
+
+
+def test_an_answer_about_another_contract_is_refused() -> None:
+    error = refused(ContractQuery(symbol="CCC", con_id=ConId(3)), [LONDON])
+    assert error.code == "CONTRACT_MISMATCH"
+    assert error.message == (
+        "CCC (con_id 3) was asked for, but Interactive Brokers answered with QQQ: con_id 7 LSEETF GBP QQQ UCITS."
+    )
+    assert choose_contract(ContractQuery(symbol="CCC", con_id=ConId(7)), [LONDON]) == LONDON

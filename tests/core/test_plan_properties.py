@@ -1,29 +1,42 @@
 """What is true of every plan, whatever the account: each property is named for its meaning."""
 
-import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import product
+from pathlib import Path
 from random import Random
 from typing import TypeVar
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from tests.support.accounts import KINDS, Case, random_account
-from tests.support.judge import broken_rules, overspent, plan_drift_bp, planned, problem_of, shares_after
+from tests.support.judge import (
+    broken_rules,
+    given_up,
+    left_owing,
+    overspent,
+    plan_drift_bp,
+    planned,
+    problem_of,
+    shares_after,
+    three_dear_shares,
+)
 from tests.support.notation import Line, allocation_of, fill, snapshot_of
 
 from ibkr_rebalancer.core import planner, sizing
-from ibkr_rebalancer.core.documents import encode
 from ibkr_rebalancer.core.plan import Plan, Side
 from ibkr_rebalancer.core.policy import Policy
 
 K = TypeVar("K")
 V = TypeVar("V")
 
+ROOT = Path(__file__).parents[2]
 ZERO = Decimal(0)
 LEAST_ACCOUNT = Decimal(2000)
 """What the random accounts are worth at least."""
@@ -88,9 +101,32 @@ def sides(plan: Plan) -> Mapping[str, int]:
     return {trade.symbol: trade.quantity if trade.side is Side.BUY else -trade.quantity for trade in plan.trades}
 
 
+@given(accounts)
+@example(random_account(629, kind="levered", names=3))
+def test_every_account_is_worth_something(case: Case) -> None:
+    """Or no plan could be judged."""
+    assert case.snapshot.portfolio.balances.net_liquidation > 0
+
+
 @given(st.one_of(accounts, drawn_accounts()))
 def test_cash_after_costs_covers_the_reserve_whenever_something_is_bought(case: Case) -> None:
     assert overspent(planned(case), case) == 0
+
+
+@given(st.one_of(accounts, drawn_accounts(), drawn_accounts(policy=UNGATED)))
+@example(random_account(26, kind="drift", names=9))
+def test_whoever_trades_ends_with_the_reserve_if_sales_can_fill_it(case: Case) -> None:
+    """Also when nothing is bought."""
+    assert left_owing(planned(case), case) == 0
+
+
+@given(st.one_of(accounts, drawn_accounts()))
+@example(random_account(106, kind="raise", names=9))
+def test_no_loan_is_left_standing_while_there_is_something_to_sell(case: Case) -> None:
+    """Whatever the gate says."""
+    problem = problem_of(case)
+    assume(problem.cash < 0)
+    assert planned(case).trades or not any(name.whole for name in problem.names)
 
 
 @given(st.one_of(accounts, drawn_accounts(), drawn_accounts(policy=UNGATED)))
@@ -100,9 +136,12 @@ def test_the_rules_are_kept(case: Case) -> None:
 
 
 @given(st.one_of(accounts, drawn_accounts()))
+@example(random_account(101, kind="tiny", names=8))  # the reserve of the account that is left is smaller, too
 def test_a_filled_plan_is_not_followed_by_another(case: Case) -> None:
-    """Of accounts worth planning for: in one of 100 dollars, a share or a commission is more than the gate."""
-    """In the range planned for: worth $2,000 at least, and no spread above 3 %."""
+    """In the range planned for: worth $2,000 at least, and no spread above 3 %.
+
+    In an account of 100 dollars, a share or a commission is more than the gate.
+    """
     assume(case.policy.min_gain_bp >= 5)
     assume(case.snapshot.portfolio.balances.net_liquidation >= 2_000)
     assume(all(name.ask - name.bid <= name.bid * Decimal("0.03") for name in problem_of(case).names))
@@ -115,7 +154,8 @@ def test_a_filled_plan_is_not_followed_by_another(case: Case) -> None:
 def test_what_the_plan_foretells_is_what_filling_it_gives(case: Case) -> None:
     plan = planned(case)
     after = fill(plan, case.snapshot).portfolio
-    assert after.balances.cash[plan.currency] == plan.cash_after
+    assert plan.cash == problem_of(case).cash
+    assert problem_of(replace(case, snapshot=fill(plan, case.snapshot))).cash == plan.cash_after
     held = {holding.position.con_id: holding.position.quantity for holding in after.holdings}
     assert all(held.get(trade.con_id, ZERO) == trade.target_quantity for trade in plan.trades)
 
@@ -190,15 +230,22 @@ def test_no_name_ends_more_than_a_share_over(case: Case) -> None:
         assert not bought or shares[name.con_id] < problem.ideal(name) / name.middle - (name.held - name.whole) + 1
 
 
-@given(drawn_accounts())
+@given(st.one_of(accounts, drawn_accounts(), drawn_accounts(policy=UNGATED)))
+def test_cheap_shares_are_given_up_for_dear_ones_only(case: Case) -> None:
+    """How near each name comes from below; only the whole could promise that no name lacks two shares."""
+    assert given_up(planned(case), case) <= three_dear_shares(case)
+
+
+@given(st.one_of(accounts, drawn_accounts(), drawn_accounts(policy=UNGATED)))
 def test_a_plan_without_exits_brings_the_account_nearer(case: Case) -> None:
+    """But for what its commissions cost, which the judge's ideal leaves out."""
     problem, plan = problem_of(case), planned(case)
-    assume(problem.cash >= problem.reserve)
+    assume(problem.cash >= problem.reserve and not case.policy.rounds_to_nearest)
     assume(all(name.weight or not name.whole for name in problem.names))
     assert plan.drift_after <= plan.drift_before
     nothing = replace(plan, trades=(), commission=ZERO)
     costs_bp = float(plan.commission / problem.net_liquidation) * 10_000
-    assert plan_drift_bp(plan, problem) <= plan_drift_bp(nothing, problem) + costs_bp + 40
+    assert plan_drift_bp(plan, problem) <= plan_drift_bp(nothing, problem) + costs_bp + 1e-6
 
 
 @given(st.one_of(accounts, drawn_accounts()))
@@ -230,9 +277,28 @@ def test_when_the_ideal_is_whole_shares_it_is_met_exactly(parts: list[tuple[int,
         assert sides(planned(case)) == counts
 
 
-@given(st.one_of(accounts, drawn_accounts()))
-def test_the_same_inputs_give_the_same_bytes(case: Case) -> None:
-    assert json.dumps(encode(planned(case))) == json.dumps(encode(planned(case)))
+SAME_EVERYWHERE = """
+import json
+from datetime import timedelta
+from dataclasses import replace
+from tests.support.accounts import KINDS, random_account
+from ibkr_rebalancer.core.documents import encode
+from ibkr_rebalancer.core.planner import plan_rebalance
+for number, kind in enumerate(KINDS * 3):
+    case = random_account(number, kind=kind, names=4 + number)
+    night = replace(case.snapshot, taken_at=case.snapshot.taken_at + timedelta(hours=12))
+    print(json.dumps(encode(plan_rebalance(case.allocation, snapshot=night, policy=case.policy))))
+"""
+
+
+def test_the_same_inputs_give_the_same_bytes_in_every_process() -> None:
+    """What could differ is the order of sets, which goes by hashes, and these by the process."""
+
+    def printed(seed: str) -> bytes:
+        command, environment = [sys.executable, "-c", SAME_EVERYWHERE], {**os.environ, "PYTHONHASHSEED": seed}
+        return subprocess.run(command, env=environment, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout
+
+    assert printed("1") == printed("2")
 
 
 @settings(max_examples=60)

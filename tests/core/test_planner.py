@@ -5,7 +5,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from tests.support.notation import NOW, allocation, con_id, snapshot
+from tests.support.notation import NOW, allocation, con_id, fill, snapshot
 
 from ibkr_rebalancer.core.allocation import parse_allocation
 from ibkr_rebalancer.core.errors import Refused
@@ -13,7 +13,7 @@ from ibkr_rebalancer.core.plan import Plan
 from ibkr_rebalancer.core.planner import plan_rebalance
 from ibkr_rebalancer.core.policy import Policy
 from ibkr_rebalancer.core.portfolio import Snapshot
-from ibkr_rebalancer.core.quotes import DataKind
+from ibkr_rebalancer.core.quotes import DataKind, NoQuote
 
 BLEND = b"""{
   "status": "success",
@@ -32,6 +32,9 @@ BLEND = b"""{
     "as_of": "2025-06-24"
   }
 }"""
+CHECK_FEED = (
+    "Check the market data subscription of this user (also that no other session holds it), and run the command again."
+)
 BLEND_TARGETS = "EDC 21.41; QLD 17.79; QQQ 14.1; BTAL 28.17; SPXL 3.68; TQQQ 14.75"
 
 
@@ -195,10 +198,14 @@ def test_a_target_with_weight_zero_goes_like_one_that_is_not_listed() -> None:
     ("line", "reason"),
     [
         ("5 XYZ OPT @3", "OPT positions are never traded"),
-        ("-5 XYZ @3", "short positions are never traded"),
+        ("-0.1 XYZ @3", "short positions are never traded"),
         ("5 XYZ EUR @3", "held in EUR, not in the account's currency"),
         ("0.4 XYZ @3", "less than one share, which the gateway does not sell"),
-        ("5 XYZ @-", "the gateway gave no bid and ask, no last price and no previous close"),
+        ("5 XYZ @-", f"the gateway gave no bid and ask, no last price and no previous close. {CHECK_FEED}"),
+        (
+            "5 XYZ @1/3",
+            f"the gateway gave bid 1 and ask 3 more than 10% apart, no last price and no previous close. {CHECK_FEED}",
+        ),
     ],
 )
 def test_what_is_not_ours_stays_untouched_with_its_reason(line: str, reason: str) -> None:
@@ -211,10 +218,27 @@ def test_an_unlisted_holding_with_an_old_quote_stays_untouched() -> None:
     account = snapshot("DU1 cash 1_000; AAA @10; 5 OLD @3", targets="AAA 100")
     aged = {key: replace(q, received_at=NOW - timedelta(seconds=61)) for key, q in account.quotes.items()}
     plan = plan_of(replace(account, quotes={**account.quotes, con_id("OLD"): aged[con_id("OLD")]}), "AAA 100")
-    assert [lot.reason for lot in plan.untouched] == ["its quote is 61 s old, the limit is 60 s (max_quote_age_s)"]
+    stale = "its quote is 61 s old, the limit is 60 s (max_quote_age_s)"
+    remedy = (
+        "Run the command again; if the gateway stays that slow, raise max_quote_age_s under limits: in accounts.yaml."
+    )
+    assert [lot.reason for lot in plan.untouched] == [f"{stale}. {remedy}"]
     with pytest.raises(Refused) as caught:
         plan_of(replace(account, quotes=aged), "AAA 100")
     assert caught.value.code == "PRICE_STALE"
+    assert stale in caught.value.message
+    assert caught.value.hint == remedy
+
+
+def test_why_there_is_no_price_is_told_with_its_remedy() -> None:
+    account = snapshot("DU1 cash 1_000; AAA @10; 5 OLD @-", targets="AAA 100")
+    why = NoQuote(reason="the market data are another session's (code 10197)", remedy="Log this user out elsewhere.")
+    plan = plan_of(replace(account, unquoted={con_id("OLD"): why}), "AAA 100")
+    assert [lot.reason for lot in plan.untouched] == [f"{why.reason}. {why.remedy}"]
+    with pytest.raises(Refused) as caught:
+        plan_of(replace(account, quotes={}, unquoted={con_id("AAA"): why}), "AAA 100")
+    assert (caught.value.code, caught.value.hint) == ("PRICE_MISSING", why.remedy)
+    assert caught.value.message == f"AAA is a target without a usable price: {why.reason}."
 
 
 @pytest.mark.parametrize(
@@ -256,12 +280,69 @@ def test_two_targets_that_mean_the_same_contract_refuse() -> None:
     assert caught.value.code == "TARGET_TWICE"
 
 
-def test_an_account_without_cash_in_its_currency_can_still_sell() -> None:
-    account = snapshot("DU1 cash 0; 100 AAA @10; BBB @10", targets="AAA 50; BBB 50")
-    foreign = replace(account.portfolio.balances, cash={"EUR": Decimal(250)})
-    plan = plan_of(replace(account, portfolio=replace(account.portfolio, balances=foreign)), "AAA 50; BBB 50")
-    assert orders(plan)[0].startswith("SELL 5")
+def test_cash_in_another_currency_is_not_invested() -> None:
+    plan = planned("DU1 cash 1_000 EUR 250; AAA @10", "AAA 100")
+    assert orders(plan) == ["BUY 99 AAA"]
     assert "250.00 EUR in cash is not invested: only USD is." in plan.remarks
+
+
+def test_what_is_owed_in_another_currency_is_not_invested() -> None:
+    """10,000 less 8,000 EUR at 1.1 is 1,200: of that 3 is the reserve, and 119 shares at 10 cost 1,191."""
+    plan = planned("DU1 cash 10_000 EUR -8_000; AAA @10", "AAA 100")
+    assert orders(plan) == ["BUY 119 AAA"]
+    assert (plan.cash, plan.cash_after) == (Decimal(1_200), Decimal(9))
+    assert plan.remarks == ("Of 10000.00 USD in cash 1200.00 counts: 8800.00 is owed in other currencies.",)
+
+
+def test_what_short_sales_brought_is_not_invested() -> None:
+    """100 sold short at 50 are worth 5,000 of the 10,000; the account is worth 5,000, of which 12.50 is the reserve."""
+    plan = planned("DU1 cash 10_000; -100 XYZ @50; AAA @10", "AAA 100")
+    assert orders(plan) == ["BUY 498 AAA"]
+    assert (plan.cash, plan.cash_after) == (Decimal(5_000), Decimal("17.51"))
+    assert plan.remarks == ("Of 10000.00 USD in cash 5000.00 counts: 5000.00 is owed on short positions.",)
+
+
+def test_a_loan_abroad_and_shorts_are_paid_for_before_anything_is_bought() -> None:
+    plan = planned("DU1 cash 900 EUR -1_000; -10 XYZ @20; 200 AAA @10; BBB @10", "AAA 80; BBB 20")
+    assert plan.cash == Decimal(-400)
+    assert plan.cash_after >= plan.cash_reserve > 0
+    assert plan.trades[0].symbol == "AAA"
+    (remark,) = plan.remarks
+    assert remark.startswith("Of 900.00 USD in cash -400.00 counts: ")
+    assert remark.endswith(": 1100.00 is owed in other currencies and 200.00 is owed on short positions.")
+
+
+def test_a_short_future_owes_nothing() -> None:
+    plan = planned("DU1 cash 1_000; -1 ESZ FUT @200_000; AAA @10", "AAA 100")
+    assert orders(plan) == ["BUY 99 AAA"]
+    assert plan.remarks == ()
+
+
+def test_a_holding_without_a_mark_stays_untouched_and_counts_nothing() -> None:
+    account = snapshot("DU1 cash 1_000; 5 XYZ @3; AAA @10", targets="AAA 100")
+    (holding,) = account.portfolio.holdings
+    unmarked = replace(holding, market_price=None, market_value=None)
+    plan = plan_of(replace(account, portfolio=replace(account.portfolio, holdings=(unmarked,))), "AAA 100")
+    (line,) = plan.untouched
+    assert (line.market_value, line.reason) == (None, "the gateway gives no market value of it")
+    assert orders(plan) == ["BUY 99 AAA"]
+
+
+def test_a_target_without_a_mark_is_valued_at_the_market() -> None:
+    account = snapshot("DU1 cash 100; 90 AAA @10; BBB @10", targets="AAA 50; BBB 50")
+    (holding,) = account.portfolio.holdings
+    unmarked = replace(holding, market_price=None, market_value=None)
+    plan = plan_of(replace(account, portfolio=replace(account.portfolio, holdings=(unmarked,))), "AAA 50; BBB 50")
+    assert orders(plan) == ["SELL 40 AAA", "BUY 49 BBB"]
+
+
+def test_a_short_position_without_a_mark_refuses() -> None:
+    account = snapshot("DU1 cash 1_000; -5 XYZ @3; AAA @10", targets="AAA 100")
+    (holding,) = account.portfolio.holdings
+    unmarked = replace(holding, market_price=None, market_value=None)
+    with pytest.raises(Refused) as caught:
+        plan_of(replace(account, portfolio=replace(account.portfolio, holdings=(unmarked,))), "AAA 100")
+    assert caught.value.code == "SHORT_WITHOUT_VALUE"
 
 
 def test_a_worth_that_differs_from_the_brokers_is_told() -> None:
@@ -271,10 +352,52 @@ def test_a_worth_that_differs_from_the_brokers_is_told() -> None:
     assert plan.remarks == ("At these prices the account is worth 2005.00; Interactive Brokers says 2100.00.",)
 
 
-def test_a_worth_in_several_currencies_is_not_compared() -> None:
-    account = snapshot("DU1 cash 1_000; 100 AAA @10; 5 XYZ EUR @3", targets="AAA 100")
-    dearer = replace(account.portfolio.balances, net_liquidation=Decimal(2_100))
-    assert plan_of(replace(account, portfolio=replace(account.portfolio, balances=dearer)), "AAA 100").remarks == ()
+@pytest.mark.parametrize(("stated", "told"), [("2_005", False), ("2_015", False), ("2_100", True)])
+def test_a_worth_in_several_currencies_is_compared_at_the_accounts_rates(stated: str, told: bool) -> None:
+    account = snapshot("DU1 cash 999; 100 AAA @10; 5 XYZ EUR @2", targets="AAA 100")
+    dearer = replace(account.portfolio.balances, net_liquidation=Decimal(stated))
+    plan = plan_of(replace(account, portfolio=replace(account.portfolio, balances=dearer)), "AAA 100")
+    remark = f"At these prices the account is worth 2010.00; Interactive Brokers says {Decimal(stated):.2f}."
+    assert (remark in plan.remarks) is told
+
+
+def test_futures_are_no_part_of_the_worth() -> None:
+    assert planned("DU1 cash 1_000; 2 ESZ FUT @200_000; AAA @10", "AAA 100").remarks == ()
+
+
+def test_a_symbol_that_means_another_contract_is_told() -> None:
+    account = snapshot("DU1 cash 1_000; AAA @10; BBB @10", targets="AAA 50; BBB 50")
+    meant = replace(account, targets={"AAA": account.targets["AAA"], "CCC": account.targets["BBB"]})
+    plan = plan_of(meant, "AAA 50; CCC 50")
+    assert plan.remarks == (f"CCC means BBB (con_id {con_id('BBB')}, BBB TRUST).",)
+    assert {trade.symbol: trade.con_id for trade in plan.trades}["CCC"] == con_id("BBB")
+
+
+def test_another_contract_of_a_targets_symbol_goes_and_says_which_one_is_meant() -> None:
+    account = snapshot("DU1 cash 100; 10 OLD @10; AAA @10", targets="AAA 100")
+    (holding,) = account.portfolio.holdings
+    alike = replace(holding, position=replace(holding.position, symbol="AAA"))
+    plan = plan_of(replace(account, portfolio=replace(account.portfolio, holdings=(alike,))), "AAA 100")
+    assert [(trade.side.value, trade.con_id) for trade in plan.trades] == [
+        ("SELL", con_id("OLD")),
+        ("BUY", con_id("AAA")),
+    ]
+    assert (
+        plan.trades[0].reason == f"not in the targets, where AAA means another contract (ARCA, con_id {con_id('AAA')})"
+    )
+
+
+@pytest.mark.parametrize(
+    ("currency", "remark"),
+    [("USD", ()), ("EUR", ("Commissions are estimated by the schedule for USD, as if it were in EUR.",))],
+)
+def test_commissions_of_another_schedule_are_told(currency: str, remark: tuple[str, ...]) -> None:
+    account = snapshot(f"DU1 cash 1_000; AAA {currency} @10", targets="AAA 100")
+    kept = replace(account.portfolio.balances, currency=currency, cash={currency: Decimal(1_000)})
+    account = replace(account, portfolio=replace(account.portfolio, balances=kept))
+    assert plan_of(account, "AAA 100").remarks == remark
+    idle = replace(kept, net_liquidation=Decimal(1), total_cash=Decimal(1), cash={currency: Decimal(1)})
+    assert plan_of(replace(account, portfolio=replace(account.portfolio, balances=idle)), "AAA 100").trades == ()
 
 
 def test_prices_that_are_not_live_are_told() -> None:
@@ -312,19 +435,124 @@ def test_the_reasons_of_trades_and_skips() -> None:
     assert reasons["AAA"].startswith("overweight by 1")
     assert reasons["BBB"].startswith("underweight by 9")
     assert reasons["CCC"] == "on target to the nearest share"
-    assert reasons["DDD"] == "on target to the nearest share"
+    assert reasons["DDD"] == "the target is 0.07 of a share at 1500.00, nearer to none than to one"
 
 
-def test_a_target_too_dear_for_the_cash_is_skipped_with_its_reason() -> None:
-    plan = planned("DU1 cash 1_000; AAA @1_500; BBB @10", "AAA 90; BBB 10")
-    assert {s.symbol: s.reason for s in plan.skips} == {
-        "AAA": "0.60 of a share under the target, cash goes further elsewhere"
-    }
+NONE_FOR_IT = "not enough cash for one: a share costs"
 
 
-def test_purchases_cut_by_the_cash_say_how_many_are_lacking() -> None:
-    plan = planned("DU1 cash 10_000 available 5_000; 1 AAA @100; BBB @4_990", "AAA 50; BBB 50")
-    (trade,) = plan.trades
-    assert trade.reason.startswith("underweight by ")
-    skipped = planned("DU1 cash 10_000 available 10; 1 AAA @100", "AAA 100").skips
-    assert [skip.reason for skip in skipped] == ["99 shares under the target, cash goes further elsewhere"]
+@pytest.mark.parametrize(
+    ("text", "targets", "reason"),
+    [
+        # Nothing else is bought, and the cash does not pay for one.
+        ("cash 40; 1 AAA @50", "AAA 100", f"0.80 of a share under the target, {NONE_FOR_IT} 50.00, 39.78 is left"),
+        # All of it would not pay for one, whatever else were left.
+        (
+            "cash 1_000; AAA @1_500; BBB @10",
+            "AAA 90; BBB 10",
+            f"0.60 of a share under the target, {NONE_FOR_IT} 1500.00, 896.50 is left",
+        ),
+        # The broker keeps the cash back: all of it, or what one share would take.
+        (
+            "cash 10_000 available 10; 1 AAA @100",
+            "AAA 100",
+            "99 shares under the target, the broker lets only 10.00 be spent",
+        ),
+        (
+            "cash 10_000 available 5_000; 1 BBB @100; AAA @4_990",
+            "AAA 50; BBB 50",
+            "1 share under the target, the broker lets only 5000.00 be spent",
+        ),
+        # Others take it.
+        (
+            "cash 700; AAA @600; BBB @100",
+            "AAA 50; BBB 50",
+            "0.58 of a share under the target, cash goes further elsewhere",
+        ),
+        # A share is worth far more than its target.
+        (
+            "cash 1_000; AAA @2_000; BBB @10",
+            "AAA 40; BBB 60",
+            "the target is 0.20 of a share at 2000.00, nearer to none than to one",
+        ),
+        ("cash 5; 10 AAA @100", "AAA 100", "on target to the nearest share"),
+    ],
+)
+def test_why_nothing_is_bought(text: str, targets: str, reason: str) -> None:
+    plan = planned(f"DU1 {text}", targets)
+    assert {skip.symbol: skip.reason for skip in plan.skips}["AAA"] == reason
+
+
+@pytest.mark.parametrize(
+    ("text", "targets", "reason"),
+    [
+        (
+            "cash 1_000 available 500; AAA @100",
+            "AAA 100",
+            "underweight by 99.65%; 5 shares short, the broker lets only 500.00 be spent",
+        ),
+        (
+            "cash 1_000; BBB @550; AAA @100",
+            "AAA 55; BBB 45",
+            "underweight by 54.75%; 1 share short, cash goes further elsewhere",
+        ),
+        (
+            "cash 400; 2 BBB @500; AAA @100",
+            "AAA 70; BBB 30",
+            f"underweight by 69.73%; 1 share short, {NONE_FOR_IT} 100.00, 94.50 is left",
+        ),
+    ],
+)
+def test_why_no_more_is_bought(text: str, targets: str, reason: str) -> None:
+    plan = planned(f"DU1 {text}", targets)
+    assert {trade.symbol: trade.reason for trade in plan.trades}["AAA"] == reason
+
+
+@pytest.mark.parametrize(
+    ("text", "targets", "reason"),
+    [
+        ("cash -100; 11 AAA @100", "AAA 100", "1 share beyond its target, to raise cash"),
+        (
+            "cash 32.23; 13 BBB @85.93; 99 AAA @9.30",
+            "BBB 56.252; AAA 43.748",
+            "4 shares beyond its target, {elsewhere}",
+        ),
+    ],
+)
+def test_why_more_is_sold_than_is_over(text: str, targets: str, reason: str) -> None:
+    (sale, *_) = planned(f"DU1 {text}", targets, reserve="0", gate="0").trades
+    assert sale.reason.endswith(reason.format(elsewhere="cash goes further elsewhere"))
+
+
+def test_why_half_a_share_too_many_is_not_sold() -> None:
+    plan = planned("DU1 cash 33.03; 8 BBB @168.07; 42 AAA @34.59/35.30", "BBB 48.5821; AAA 51.4179", reserve="1")
+    assert {skip.symbol: skip.reason for skip in plan.skips}["AAA"] == (
+        "0.55 of a share over the target, to sell brings the account no nearer"
+    )
+
+
+def test_cash_that_stays_uninvested_is_told() -> None:
+    plan = planned("DU1 cash 1_000; AAA @2_000; BBB @10", "AAA 40; BBB 60")
+    assert orders(plan) == ["BUY 60 BBB"]
+    assert plan.remarks == ("396.50 stays uninvested: it pays for no whole share that brings the account nearer.",)
+
+
+def test_cash_that_the_gate_keeps_idle_is_told() -> None:
+    plan = planned("DU1 cash 150; 50 AAA @100; 50 BBB @100", "AAA 50; BBB 50", gate="300")
+    assert plan.trades == ()
+    assert [remark for remark in plan.remarks if remark.startswith("124.63 stays uninvested: the whole plan would")]
+
+
+def test_a_loan_is_paid_back_by_a_cheap_share_where_rounding_would_keep_a_dear_one() -> None:
+    """Plain rounding keeps AAA (0.98 wanted) and would buy BBB (101.7 wanted); the cash that is owed comes from BBB."""
+    plan = planned("DU1 cash -5; 1 AAA @1_000; 100 BBB @10", "AAA 49; BBB 51", reserve="0", gate="0")
+    assert orders(plan) == ["SELL 1 BBB"]
+    assert plan.trades[0].reason == "sold to raise cash, though underweight by 0.87%"
+
+
+def test_a_share_too_many_is_not_a_reason_to_sell_many() -> None:
+    """Else, from where the plan leads, a second one would find other shares to give up."""
+    text, targets = "DU1 cash 1262.84; 2 AAA @716.71/717.87; 40 BBB @8.79", "AAA 86.7734; BBB 13.2266"
+    account = snapshot(text, targets=targets)
+    again = plan_of(fill(plan_of(account, targets, gate="20"), account), targets, gate="20")
+    assert again.trades == ()

@@ -53,3 +53,89 @@ def test_a_portfolio_that_was_cut_off_is_refused() -> None:
 def test_another_quantity_is_refused() -> None:
     changed = [replace(LISTED[0], quantity=Decimal("10.5")), *LISTED[1:]]
     assert "AAA (10.5 listed, 10 in the portfolio)" in disagreement(changed, BOOK)
+
+
+@pytest.mark.parametrize(
+    ("altered", "agrees"), [("20_999", True), ("19_048", True), ("21_054", False), ("19_046", False)]
+)
+def test_the_parts_add_up_to_net_liquidation_within_a_twentieth(altered: str, agrees: bool) -> None:
+    book = snapshot("DU1 cash 10_000; 100 AAA @100", targets="AAA 100").portfolio
+    book = replace(book, balances=replace(book.balances, net_liquidation=Decimal(altered)))
+    listed = [holding.position for holding in book.holdings]
+    if agrees:
+        require_agreement(listed, book)
+    else:
+        assert disagreement(listed, book) == (
+            "DU1 holds 10000.00 USD in cash and 10000.00 in 1 positions, but Interactive Brokers says that it is worth "
+            f"{Decimal(altered):.2f}. Nothing was planned."
+        )
+
+
+def test_two_lists_that_came_empty_are_no_empty_account() -> None:
+    book = snapshot("DU1 cash 10_000; 100 AAA @100", targets="AAA 100").portfolio
+    assert "10000.00 USD in cash and 0.00 in 0 positions" in disagreement([], replace(book, holdings=()))
+
+
+def test_the_parts_are_converted() -> None:
+    book = snapshot("DU1 cash 100 EUR 1_000; 100 SAP EUR @100", targets="SAP 100").portfolio
+    listed = [holding.position for holding in book.holdings]
+    require_agreement(listed, book)
+    elsewhere = replace(book.balances, exchange_rates={"EUR": Decimal("1.3")})
+    assert "in 1 positions" in disagreement(listed, replace(book, balances=elsewhere))
+
+
+def test_a_stock_without_a_mark_counts_nothing_and_may_make_the_parts_too_few() -> None:
+    for shares, agrees in ((4, True), (600, False)):
+        book = snapshot(f"DU1 cash 10_000; {shares} AAA @100", targets="AAA 100").portfolio
+        unmarked = replace(
+            book, holdings=tuple(replace(h, market_price=None, market_value=None) for h in book.holdings)
+        )
+        listed = [holding.position for holding in book.holdings]
+        if agrees:
+            require_agreement(listed, unmarked)
+        else:
+            disagreement(listed, unmarked)
+
+
+@pytest.mark.parametrize("kind", ["OPT", "FUT", "BOND"])
+def test_what_is_no_stock_may_be_worth_something_else(kind: str) -> None:
+    """Accruals of bonds, variation margins of futures: what adds up where is the broker's knowledge."""
+    book = snapshot(f"DU1 cash 10_000; 100 XYZ {kind} @100", targets="XYZ 100").portfolio
+    book = replace(book, balances=replace(book.balances, net_liquidation=Decimal(50_000)))
+    require_agreement([holding.position for holding in book.holdings], book)
+
+
+def test_a_currency_without_a_rate_is_refused() -> None:
+    book = snapshot("DU1 cash 100; 100 SAP EUR @100", targets="SAP 100").portfolio
+    with pytest.raises(Refused) as caught:
+        require_agreement(
+            [holding.position for holding in book.holdings],
+            replace(book, balances=replace(book.balances, exchange_rates={})),
+        )
+    assert caught.value.code == "EXCHANGE_RATE_MISSING"
+    assert caught.value.message == (
+        "The gateway gives no exchange rate from EUR to USD, so nobody can say what 10000.00 EUR of the account are "
+        "worth."
+    )
+
+
+@pytest.mark.parametrize(
+    ("lines", "owed"),
+    [
+        ("100 AAA @10", "0"),
+        ("100 AAA @10; -5 XYZ @3", "15"),
+        ("-5 XYZ EUR @3; -2 XYP OPT @4", "24.5"),
+        ("-1 ESZ FUT @200_000", "0"),  # no proceeds, nothing owed
+    ],
+)
+def test_what_is_owed_on_short_positions(lines: str, owed: str) -> None:
+    assert snapshot(f"DU1 cash 0; {lines}", targets="").portfolio.owed_on_shorts == Decimal(owed)
+
+
+def test_a_short_without_a_mark_owes_nobody_knows_what() -> None:
+    book = snapshot("DU1 cash 1_000; -5 XYZ @3; -1 ESZ FUT @2", targets="").portfolio
+    unmarked = replace(book, holdings=tuple(replace(h, market_price=None, market_value=None) for h in book.holdings))
+    with pytest.raises(Refused) as caught:
+        _ = unmarked.owed_on_shorts
+    assert caught.value.code == "SHORT_WITHOUT_VALUE"
+    assert "DU1 is short of XYZ, and the gateway gives no market value of it" in caught.value.message

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.notation import NOW
 
-from ibkr_rebalancer.core.quotes import DataKind, Prices, Quote, prices_of
+from ibkr_rebalancer.core.quotes import DataKind, Prices, Quote, prices_of, unpriced
 
 EMPTY = Quote(bid=None, ask=None, last=None, close=None, data=DataKind.LIVE, received_at=NOW)
 
@@ -40,15 +40,48 @@ def test_prices_that_are_not_live_say_so(kind: DataKind) -> None:
         ("102 101 100 90", "100", "live last price, bid above ask"),
         ("- - - 90", "90", "previous close, no bid and ask and no last price"),
         ("102 101 0 90", "90", "previous close, bid above ask and no last price"),
+        ("1 199999.99 100 90", "100", "live last price, bid 1 and ask 199999.99 more than 10% apart"),
+        ("1 199999.99 - 90", "90", "previous close, bid 1 and ask 199999.99 more than 10% apart and no last price"),
     ],
 )
 def test_without_a_market_the_last_price_and_then_the_close_stands_in(text: str, price: str, remark: str) -> None:
     assert prices(text) == Prices(bid=Decimal(price), ask=Decimal(price), value=Decimal(price), remark=remark)
 
 
-@pytest.mark.parametrize("text", ["- - - -", "99 - - -", "102 101 - -", "0 0 0 0", "-1 -1 -1 -1"])
+@pytest.mark.parametrize(("text", "value"), [("95 105 50 50", "100"), ("94.99 105.01 50 50", "50")])
+def test_a_spread_up_to_a_tenth_of_the_middle_is_a_market(text: str, value: str) -> None:
+    found = prices(text)
+    assert found is not None
+    assert found.value == Decimal(value)
+
+
+@pytest.mark.parametrize("text", ["- - - -", "99 - - -", "102 101 - -", "0 0 0 0", "-1 -1 -1 -1", "1 2 - -"])
 def test_without_any_price_there_is_none(text: str) -> None:
     assert prices(text) is None
+
+
+@pytest.mark.parametrize(
+    ("bid", "ask", "given"),
+    [
+        (None, Decimal(101), "no bid and ask"),
+        (Decimal(102), Decimal(101), "bid above ask"),
+        (Decimal("1.00"), Decimal("199999.99"), "bid 1.00 and ask 199999.99 more than 10% apart"),
+    ],
+)
+def test_why_there_is_no_price(bid: Decimal | None, ask: Decimal, given: str) -> None:
+    why = unpriced(replace(EMPTY, bid=bid, ask=ask))
+    assert str(why) == (
+        f"the gateway gave {given}, no last price and no previous close. Check the market data subscription of this "
+        "user (also that no other session holds it), and run the command again."
+    )
+
+
+@pytest.mark.parametrize(
+    ("bid", "ask", "close", "full"), [("1", "1", "1", True), ("1", "2", "1", False), ("1", "1", None, False)]
+)
+def test_a_full_quote_has_a_market_and_the_previous_close(bid: str, ask: str, close: str | None, full: bool) -> None:
+    quote = replace(EMPTY, bid=Decimal(bid), ask=Decimal(ask), close=None if close is None else Decimal(close))
+    assert quote.is_full is full
 
 
 def test_without_a_quote_there_is_none() -> None:

@@ -2,11 +2,12 @@
 
 from tests.support import defects
 from tests.support.accounts import case_of
-from tests.support.judge import broken_rules, judged, planned
+from tests.support.judge import broken_rules, given_up, judged, left_owing, planned, three_dear_shares
 
 from ibkr_rebalancer.core.planner import plan_rebalance
 
 TARGETS = "BBB 50; CCC 50"
+LOAN = case_of("DU1 cash -5_000; 150 AAA @100; BBB @37", targets="AAA 90; BBB 10")
 SWITCH = case_of("DU1 cash 10_000; 300.6 AAA @100; BBB @37/37.02; CCC @81", targets=TARGETS)
 
 
@@ -20,6 +21,16 @@ def test_the_planner_itself_passes_every_check() -> None:
 
 def test_overspending_is_found() -> None:
     assert judged(SWITCH, exactly=False, planner=defects.forgets_the_reserve).overspent > 0
+
+
+def test_a_loan_that_is_paid_back_by_half_is_found() -> None:
+    assert left_owing(planned(LOAN), LOAN) == 0
+    assert left_owing(defects.goes_half_way(LOAN), LOAN) > 0
+
+
+def test_names_that_come_off_too_short_are_found() -> None:
+    assert given_up(planned(SWITCH), SWITCH) <= three_dear_shares(SWITCH)
+    assert given_up(defects.goes_half_way(SWITCH), SWITCH) > three_dear_shares(SWITCH)
 
 
 def test_a_sale_beyond_whole_shares_is_found() -> None:

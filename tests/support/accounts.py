@@ -5,13 +5,13 @@ reserves 0 to 5 %, weights that add up to 0.99 to 1.01, gates from none to 300 b
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from math import exp, log
 from random import Random
 
 from hypothesis.vendor.pretty import RepresentationPrinter
-from tests.support.notation import Line, allocation, allocation_of, snapshot, snapshot_of, written
+from tests.support.notation import RATES, Line, allocation, allocation_of, snapshot, snapshot_of, written
 
 from ibkr_rebalancer.core.allocation import Allocation
 from ibkr_rebalancer.core.policy import Policy
@@ -19,6 +19,7 @@ from ibkr_rebalancer.core.portfolio import Snapshot
 
 KINDS = (
     "deploy", "drift", "switch", "deposit", "raise", "tiny", "pinned", "messy", "accrual", "large", "levered",
+    "owing",
 )  # fmt: skip
 RESERVES_PCT = ("0", "0.25", "0.25", "0.25", "1", "2", "5")
 LEAST_PER_NAME = 500
@@ -97,16 +98,17 @@ def random_account(seed: int, *, kind: str | None = None, names: int | None = No
         lines={symbol: _quoted(random, symbol) for symbol in symbols},
         weights=_weights(random, symbols),
     )
-    lines, cash, spendable_part = _KIND[kind](draft)
-    money = _dollars(cash)
+    drawn = _KIND[kind](draft)
+    part = drawn.spendable_part
     return Case(
         kind=kind,
         seed=seed,
         snapshot=snapshot_of(
-            lines,
-            cash=money,
+            drawn.lines,
+            cash=_dollars(drawn.cash),
             targets=symbols,
-            available=None if spendable_part is None else _dollars(cash * spendable_part),
+            available=None if part is None else _dollars(drawn.cash * part),
+            foreign={currency: _dollars(amount) for currency, amount in drawn.foreign.items()},
         ),
         allocation=allocation_of(draft.weights),
         policy=Policy(
@@ -115,17 +117,22 @@ def random_account(seed: int, *, kind: str | None = None, names: int | None = No
     )
 
 
-_Drawn = tuple[Sequence[Line], float, float | None]
-"""Lines, cash, and the part of the cash that can be spent if it is not all."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Drawn:
+    lines: Sequence[Line]
+    cash: float
+    spendable_part: float | None = None
+    """Of the cash, if the broker does not let all of it be spent."""
+    foreign: Mapping[str, float] = field(default_factory=dict)
 
 
 def _deploy(draft: _Draft) -> _Drawn:
-    return list(draft.lines.values()), draft.worth, None
+    return _Drawn(lines=list(draft.lines.values()), cash=draft.worth)
 
 
 def _drift(draft: _Draft) -> _Drawn:
     held = draft.holding(0.995, noise=draft.random.choice((0.005, 0.05, 0.3)))
-    return held, draft.worth * draft.random.uniform(0, 0.02), None
+    return _Drawn(lines=held, cash=draft.worth * draft.random.uniform(0, 0.02))
 
 
 def _switch(draft: _Draft) -> _Drawn:
@@ -134,45 +141,60 @@ def _switch(draft: _Draft) -> _Drawn:
     held = [line if line.symbol in kept else draft.lines[line.symbol] for line in draft.holding(0.9, noise=0.3)]
     others = [_quoted(draft.random, f"U{number:04d}") for number in range(draft.random.randint(1, 30))]
     leaving = [draft.bought(line, draft.random.uniform(0.2, 0.9) / len(others)) for line in others]
-    return [*held, *leaving], draft.worth * draft.random.uniform(0, 0.1), None
+    return _Drawn(lines=[*held, *leaving], cash=draft.worth * draft.random.uniform(0, 0.1))
 
 
 def _deposit(draft: _Draft) -> _Drawn:
-    return draft.holding(0.9, noise=0.1), draft.worth * draft.random.uniform(0.05, 1), None
+    return _Drawn(lines=draft.holding(0.9, noise=0.1), cash=draft.worth * draft.random.uniform(0.05, 1))
 
 
 def _raise(draft: _Draft) -> _Drawn:
     """Cash below the reserve, or owed."""
-    return draft.holding(1, noise=0.1), draft.worth * draft.random.uniform(-0.1, 0.004), None
+    return _on_credit(draft, draft.holding(1, noise=0.1), loan=-draft.random.uniform(-0.1, 0.004))
 
 
 def _pinned(draft: _Draft) -> _Drawn:
     """Much of the account is in holdings that no plan may touch."""
-    lines, cash, _ = draft.random.choice((_drift, _deploy, _deposit))(draft)
-    return [*lines, *_untouchable(draft, draft.random.uniform(0.1, 2))], cash, None
+    drawn = draft.random.choice((_drift, _deploy, _deposit))(draft)
+    return replace(drawn, lines=[*drawn.lines, *_untouchable(draft, draft.random.uniform(0.1, 2))])
 
 
 def _messy(draft: _Draft) -> _Drawn:
     """Fractions of shares, and a little of everything that cannot be traded."""
-    lines, cash, _ = draft.random.choice((_drift, _switch, _deposit))(draft)
+    drawn = draft.random.choice((_drift, _switch, _deposit))(draft)
     fractions = [
         _with_quantity(line, line.quantity + Decimal(draft.random.randint(1, 9999)) / 10000)
         if draft.random.random() < 0.4
         else line
-        for line in lines
+        for line in drawn.lines
     ]
-    return [*fractions, *_untouchable(draft, 0.02)], cash, None
+    return replace(drawn, lines=[*fractions, *_untouchable(draft, 0.02)])
 
 
 def _accrual(draft: _Draft) -> _Drawn:
-    lines, cash, _ = draft.random.choice((_drift, _deploy, _deposit, _switch))(draft)
-    return lines, cash, draft.random.uniform(0, 1.2)
+    drawn = draft.random.choice((_drift, _deploy, _deposit, _switch))(draft)
+    return replace(drawn, spendable_part=draft.random.uniform(0, 1.2))
 
 
 def _levered(draft: _Draft) -> _Drawn:
     """A loan of a fifth to four fifths of the worth."""
     loan = draft.random.uniform(0.2, 0.8)
-    return draft.holding(1 + loan, noise=0.1), -draft.worth * loan, None
+    return _on_credit(draft, draft.holding(1 + loan, noise=0.1), loan=loan)
+
+
+def _owing(draft: _Draft) -> _Drawn:
+    """Cash that is not all one's own: a loan in another currency, the proceeds of a short sale, or both."""
+    drawn = draft.random.choice((_drift, _deploy, _deposit))(draft)
+    loan, short = (draft.worth * draft.random.choice((0, draft.random.uniform(0, 0.4))) for _ in range(2))
+    sold = _quoted(draft.random, "XSHORT")
+    shares = -int(short / float(sold.mark))
+    return replace(
+        drawn,
+        lines=[*drawn.lines, *([_with_quantity(sold, shares)] if shares else [])],
+        cash=drawn.cash + loan - shares * float(sold.mark),
+        foreign={"EUR": -loan / float(RATES["EUR"]), "CAD": draft.random.choice((0, draft.worth * 0.01))},
+        spendable_part=draft.random.choice((None, 1)),
+    )
 
 
 def _tiny(draft: _Draft) -> _Drawn:
@@ -181,8 +203,17 @@ def _tiny(draft: _Draft) -> _Drawn:
 
 _KIND = {
     "deploy": _deploy, "drift": _drift, "switch": _switch, "deposit": _deposit, "raise": _raise, "tiny": _tiny,
-    "pinned": _pinned, "messy": _messy, "accrual": _accrual, "large": _drift, "levered": _levered,
+    "pinned": _pinned, "messy": _messy, "accrual": _accrual, "large": _drift, "levered": _levered, "owing": _owing,
 }  # fmt: skip
+
+
+def _on_credit(draft: _Draft, lines: Sequence[Line], *, loan: float) -> _Drawn:
+    """These holdings with a loan, as a part of what they are worth without it; all cash if nothing could be bought.
+
+    The loan goes by what was really bought: whole shares of dear names may be far less than was meant.
+    """
+    bought = float(sum(line.quantity * line.mark for line in lines))
+    return _Drawn(lines=lines, cash=-bought * loan / (1 + loan) if bought else draft.worth)
 
 
 def _untouchable(draft: _Draft, part: float) -> list[Line]:

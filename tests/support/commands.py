@@ -21,7 +21,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from threading import Thread
@@ -37,6 +37,8 @@ from ibkr_rebalancer.edges.allocations import HttpAllocations
 from ibkr_rebalancer.edges.ibkr import connection
 from ibkr_rebalancer.edges.ibkr.connection import Deadlines
 from ibkr_rebalancer.edges.logs import CHATTY
+from ibkr_rebalancer.flows.reconcile import PATIENCE
+from ibkr_rebalancer.flows.trading import TradingRun
 from ibkr_rebalancer.sandbox.log import Record
 from ibkr_rebalancer.sandbox.run import Sandbox, load_scenario, run_sandbox
 from ibkr_rebalancer.sandbox.venue.document import Document
@@ -45,6 +47,9 @@ from ibkr_rebalancer.sandbox.venue.venue import Venue
 
 FIRST, SECOND = "DU123456", "DU789012"
 """The accounts of the packaged scenario; their allocations are `primary` and `secondary`."""
+
+XDG = ("XDG_CONFIG_HOME", "XDG_STATE_HOME")
+"""Where the product would look for files of its user."""
 
 START_S = 20
 """What only a broken test waits for."""
@@ -194,6 +199,11 @@ class Here:
         opener = partial(connection.open_gateway, deadlines=deadlines)
         self.monkeypatch.setattr(connection, "open_gateway", opener)
 
+    def hurry_trading(self, **patience: float) -> None:
+        """Shorten what runs that trade in this process wait for."""
+        trading = partial(TradingRun, patience=replace(PATIENCE, **patience))
+        self.monkeypatch.setattr("ibkr_rebalancer.app.TradingRun", trading)
+
     def hurry_allocations(self, deadline_s: float) -> None:
         """Shorten the deadline for fetching an allocation."""
         self.monkeypatch.setattr("ibkr_rebalancer.app.HttpAllocations", partial(HttpAllocations, deadline_s=deadline_s))
@@ -218,7 +228,7 @@ def packaged(overlay: Mapping[str, Any] | None = None) -> Scenario:
 
 def clear_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forget what the product and rich would read of the test's surroundings."""
-    for name in (*ENVIRONMENT, *FILE_NAMES, "COLUMNS", "FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "XDG_CONFIG_HOME"):
+    for name in (*ENVIRONMENT, *FILE_NAMES, "COLUMNS", "FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", *XDG):
         monkeypatch.delenv(name, raising=False)
 
 

@@ -7,17 +7,16 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
-from typing import Any
 
 from tests.support.reading import CLIENT_ID, DU1, Notices, StoppedClock
 from tests.support.sandbox import LOOPBACK
 
 from ibkr_rebalancer.core.instruments import ConId
+from ibkr_rebalancer.core.order_book import Heard, OrderBook
 from ibkr_rebalancer.core.order_state import Commissioned, Evidence, Executed, StatusTold
 from ibkr_rebalancer.core.orders import OrderIntent, OrderType
 from ibkr_rebalancer.core.plan import Side
 from ibkr_rebalancer.edges.ibkr.connection import Deadlines, TradingGateway, open_desk
-from ibkr_rebalancer.core.order_book import Heard, OrderBook
 from ibkr_rebalancer.ports import OrderDesk
 from ibkr_rebalancer.sandbox.venue.document import Document
 

@@ -1,14 +1,17 @@
 """A journal and small true values to keep in it: one account, one plan of two trades, orders numbered from 1.
 
-It imports little: the processes that tests start begin with it.
+It imports little: the processes that tests start begin with it. As a program it prints a filled journal as SQL.
 """
 
+import sqlite3
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from sqlalchemy import event
@@ -23,6 +26,7 @@ from ibkr_rebalancer.core.plan import Side
 from ibkr_rebalancer.core.planner import plan_rebalance
 from ibkr_rebalancer.core.policy import Policy
 from ibkr_rebalancer.core.portfolio import AccountId, TradingMode
+from ibkr_rebalancer.core.purchases import Adjustment
 from ibkr_rebalancer.core.report import OrderReport, Report, RunMode
 from ibkr_rebalancer.core.runs import RunStart, run_failure
 from ibkr_rebalancer.edges.journal.journal import Journal
@@ -141,6 +145,9 @@ def report(run_id: str = RUN) -> Report:
         started=NOW,
         ended=NOW + timedelta(seconds=2),
         orders=(order,),
+        adjustments=(Adjustment(symbol="BBB", con_id=con_id("BBB"), planned=3, sent=2, reason="not enough cash"),),
+        trouble="",
+        hint="",
     )
 
 
@@ -195,3 +202,18 @@ def statements(journal: Journal, ask: Callable[[], object]) -> list[tuple[str, l
             )
             for statement, parameters in asked
         ]
+
+
+def dumped() -> Iterator[str]:
+    """A filled journal as the statements that make it again."""
+    with TemporaryDirectory() as folder:
+        with opened(Path(folder)) as journal:
+            fill(journal)
+        with closing(sqlite3.connect(Path(folder, "journal.db"))) as connection:
+            for name in ("application_id", "user_version"):
+                yield f"PRAGMA {name} = {connection.execute(f'PRAGMA {name}').fetchone()[0]};"
+            yield from connection.iterdump()
+
+
+if __name__ == "__main__":
+    sys.stdout.writelines(f"{line}\n" for line in dumped())

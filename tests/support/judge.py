@@ -10,8 +10,9 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal
+from decimal import ROUND_FLOOR, Decimal
 from functools import cached_property
+from heapq import nlargest
 from itertools import product
 from statistics import mean, median, quantiles
 
@@ -23,6 +24,7 @@ from tests.support.notation import fill
 from ibkr_rebalancer.core.instruments import STOCK, ConId
 from ibkr_rebalancer.core.plan import Plan, Side
 from ibkr_rebalancer.core.planner import plan_rebalance
+from ibkr_rebalancer.core.portfolio import Portfolio
 
 ZERO = Decimal(0)
 DEFAULT_GATE_BP = 5
@@ -107,6 +109,7 @@ def problem_of(case: Case) -> Problem:
         if (h.position.security_type, h.position.currency) == (STOCK, portfolio.balances.currency)
         and h.position.quantity >= 1
         and h.position.con_id in quotes
+        and h.market_value is not None
     }
     names = [
         Name(
@@ -118,14 +121,22 @@ def problem_of(case: Case) -> Problem:
         )
         for con_id in sorted(weights.keys() | sellable)
     ]
-    cash = portfolio.balances.cash[portfolio.balances.currency]
+    balances = portfolio.balances
+    own = min(balances.cash[balances.currency], balances.total_cash) - _sold_short(portfolio)
     return Problem(
         names=names,
-        net_liquidation=portfolio.balances.net_liquidation,
-        cash=cash,
-        spendable=min(cash, portfolio.balances.available_funds),
-        reserve=portfolio.balances.net_liquidation * case.policy.cash_reserve_pct / 100,
+        net_liquidation=balances.net_liquidation,
+        cash=own,
+        spendable=min(own, balances.available_funds),
+        reserve=balances.net_liquidation * case.policy.cash_reserve_pct / 100,
     )
+
+
+def _sold_short(portfolio: Portfolio) -> Decimal:
+    """What it would cost to buy back what was sold, in the base currency."""
+    rates = {**portfolio.balances.exchange_rates, portfolio.balances.currency: Decimal(1)}
+    values = [rates[h.position.currency] * (h.market_value or ZERO) for h in portfolio.holdings]
+    return sum((-value for value in values if value < 0), ZERO)
 
 
 def shares_after(plan: Plan, problem: Problem) -> dict[ConId, int]:
@@ -180,6 +191,46 @@ def overspent(plan: Plan, case: Case) -> Decimal:
         return ZERO
     after = problem_of(replace(case, snapshot=fill(plan, case.snapshot)))
     return max(ZERO, after.reserve - after.spendable)
+
+
+def left_owing(plan: Plan, case: Case) -> Decimal:
+    """By how much a plan that trades leaves less than the reserve in cash, though its sales could fill it; 0 is right.
+
+    Where all that can be sold, fees paid, does not reach the reserve, it has to bring what it can.
+    """
+    if not plan.trades:
+        return ZERO
+    before = problem_of(case)
+    after = problem_of(replace(case, snapshot=fill(plan, case.snapshot)))
+    reachable = before.cash + sum((n.whole * n.bid - _fee(n.whole, n.bid) for n in before.names), ZERO)
+    return max(ZERO, min(after.reserve, reachable) - after.cash)
+
+
+def given_up(plan: Plan, case: Case) -> Decimal:
+    """What names lack beyond the one share under their ideal that rounding explains, in money; cash being short, 0.
+
+    The ideal is here lower by twice the costs of the plan, which come off what is invested.
+    """
+    problem = problem_of(case)
+    if not plan.trades or problem.cash < problem.reserve or problem.spendable < problem.cash:
+        return ZERO
+    shares, names = shares_after(plan, problem), {name.con_id: name for name in problem.names}
+    costs = plan.commission + sum((t.quantity * (names[t.con_id].ask - names[t.con_id].bid) for t in plan.trades), ZERO)
+    lacking = ZERO
+    for name in problem.names:
+        wanted = (problem.ideal(name) - 2 * name.weight * costs) / name.middle - (name.held - name.whole)
+        lacking += max(ZERO, wanted.to_integral_value(ROUND_FLOOR) - 1 - shares[name.con_id]) * name.bid
+    return lacking
+
+
+def three_dear_shares(case: Case) -> Decimal:
+    """What a share each of the dearest targets costs."""
+    return sum(nlargest(3, (name.ask for name in problem_of(case).names if name.weight)), ZERO)
+
+
+def _fee(shares: int, price: Decimal) -> Decimal:
+    """What selling them costs at most: half a cent a share, at least a dollar, at most 1 %, to the cent."""
+    return min(max(Decimal("0.005") * shares, Decimal(1)), Decimal("0.01") * shares * price) + Decimal("0.01")
 
 
 def optimum_bp(problem: Problem, *, reached_bp: float) -> float | None:

@@ -3,10 +3,10 @@
     snapshot("DU1 cash 1_000; 900 AAA @100; 100 BBB @99.9/100.1", targets="AAA 50; BBB 50")
     allocation("AAA 50; BBB 50")                                    # percent
 
-The account comes first: its cash, and `available …` if the broker lets less be spent. Then one line per instrument:
-`@price` or `@bid/ask`, `@-` for no quote at all; no quantity means that it is only quoted. After the symbol may stand
-a security type (`3 SPXP OPT @2`) and a currency (`10 SAP EUR @120`). Net liquidation is what all of it is worth.
-Everything is live and read at `NOW`, in the session.
+The account comes first: its cash, cash in other currencies (`cash 1_000 EUR -200`), and `available …` if the broker
+lets less be spent. Then one line per instrument: `@price` or `@bid/ask`, `@-` for no quote at all; no quantity means
+that it is only quoted. After the symbol may stand a security type (`3 SPXP OPT @2`) and a currency (`10 SAP EUR @120`).
+Net liquidation is what all of it is worth at `RATES`. Everything is live and read at `NOW`, in the session.
 """
 
 import json
@@ -25,6 +25,8 @@ from ibkr_rebalancer.core.quotes import DataKind, Quote
 NOW = datetime(2026, 11, 23, 15, 30, tzinfo=UTC)
 SESSION = Session(opens=NOW - timedelta(hours=1), closes=NOW + timedelta(hours=5, minutes=30))
 ZERO = Decimal(0)
+RATES = {"EUR": Decimal("1.1"), "CAD": Decimal("0.75")}
+"""What a unit is worth in the dollars of every account here."""
 MARK = Decimal(1)
 """The broker's mark of a holding that nobody quotes."""
 
@@ -70,13 +72,15 @@ def allocation_body(weights: Mapping[str, Decimal]) -> bytes:
 def snapshot(text: str, *, targets: str) -> Snapshot:
     """The account in `text`; the symbols of `targets` are looked up among its lines."""
     head, *rest = text.split(";")
-    account, _, cash, *available = head.split()
+    account, _, cash, *more = head.split()
+    amounts = {word: Decimal(amount) for word, amount in zip(more[::2], more[1::2], strict=True)}
     return snapshot_of(
         [_line(part) for part in rest],
         account=account,
         cash=Decimal(cash),
-        available=Decimal(available[1]) if available else None,
-        targets=[part.rsplit(maxsplit=1)[0].strip() for part in targets.split(";")],
+        available=amounts.pop("available", None),
+        foreign=amounts,
+        targets=[part.rsplit(maxsplit=1)[0].strip() for part in targets.split(";") if part],
     )
 
 
@@ -86,11 +90,15 @@ def snapshot_of(
     cash: Decimal,
     targets: Sequence[str],
     available: Decimal | None = None,
+    foreign: Mapping[str, Decimal] | None = None,
     account: str = "DU1",
 ) -> Snapshot:
     """An account of these lines; without `available` all its cash, and no loan, is free to spend."""
     by_symbol = {line.symbol: line for line in lines}
-    net_liquidation = sum((line.quantity * line.mark for line in lines), cash)
+    abroad = foreign or {}
+    total_cash = sum((amount * RATES[currency] for currency, amount in abroad.items()), cash)
+    paid_for = [line for line in lines if line.security_type != "FUT"]
+    net_liquidation = sum((line.quantity * line.mark * rate_of(line.currency) for line in paid_for), total_cash)
     return Snapshot(
         portfolio=Portfolio(
             account=AccountId(account),
@@ -98,15 +106,17 @@ def snapshot_of(
                 account_type="MARGIN",
                 currency="USD",
                 net_liquidation=net_liquidation,
-                total_cash=cash,
+                total_cash=total_cash,
                 settled_cash=None,
                 available_funds=max(cash, ZERO) if available is None else available,
-                cash={"USD": cash},
+                cash={"USD": cash, **abroad},
+                exchange_rates=RATES,
             ),
             holdings=tuple(_holding(line, account) for line in lines if line.quantity),
         ),
         targets={symbol: contract(by_symbol[symbol]) for symbol in targets},
         quotes={con_id(line.symbol): quote(line) for line in lines if line.bid is not None},
+        unquoted={},
         contracts={con_id(line.symbol): contract(line) for line in lines},
         taken_at=NOW,
         assembled_at=NOW,
@@ -117,7 +127,9 @@ def written(account: Snapshot) -> str:
     """The account in notation: what `snapshot` would read it from."""
     balances = account.portfolio.balances
     held = {h.position.con_id: h.position for h in account.portfolio.holdings}
-    head = f"{account.portfolio.account} cash {balances.total_cash} available {balances.available_funds}"
+    abroad = "".join(f" {other} {amount}" for other, amount in balances.cash.items() if other != balances.currency)
+    head = f"{account.portfolio.account} cash {balances.cash[balances.currency]}{abroad}"
+    head += f" available {balances.available_funds}"
     lines = []
     for bought, described in account.contracts.items():
         quantity = f"{held[bought].quantity} " if bought in held else ""
@@ -142,6 +154,11 @@ def _line(text: str) -> Line:
         security_type=next((word for word in traits if word in {"OPT", "FUT", "BOND"}), STOCK),
         currency=next((word for word in traits if word in {"EUR", "CAD"}), "USD"),
     )
+
+
+def rate_of(currency: str) -> Decimal:
+    """What a unit is worth in dollars."""
+    return RATES.get(currency, Decimal(1))
 
 
 def contract(line: Line) -> Contract:
@@ -172,6 +189,7 @@ def _holding(line: Line, account: str) -> Holding:
             quantity=line.quantity,
             average_cost=line.mark,
         ),
+        primary_exchange="ARCA",
         market_price=line.mark,
         market_value=line.quantity * line.mark,
         unrealized_pnl=None,

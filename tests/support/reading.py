@@ -7,9 +7,11 @@ from datetime import UTC, datetime
 
 from tests.support.sandbox import LOOPBACK
 
-from ibkr_rebalancer.core.instruments import ContractQuery
+from ibkr_rebalancer.core.errors import RebalancerError
+from ibkr_rebalancer.core.instruments import Contract, ContractQuery
 from ibkr_rebalancer.core.notices import Notice
 from ibkr_rebalancer.core.portfolio import AccountId
+from ibkr_rebalancer.core.quotes import NoQuote, Quote
 from ibkr_rebalancer.edges.ibkr.connection import Deadlines, open_gateway
 from ibkr_rebalancer.edges.ibkr.market import GatewayMarket
 from ibkr_rebalancer.ports import MarketView
@@ -76,8 +78,21 @@ async def read_everything(market: MarketView, symbols: Sequence[str] = ("AAA", "
     positions = await market.positions()
     portfolios = [await market.portfolio(account) for account in await market.managed_accounts()]
     found = await market.contracts([ContractQuery(symbol=symbol) for symbol in symbols])
-    quotes = await market.quotes([contract for listed in found.values() for contract in listed])
+    quotes = await market.quotes([contract for listed in found.values() for contract in candidates(listed)])
     return [clock.replace(second=0), positions, portfolios, found, quotes]
+
+
+def candidates(found: Sequence[Contract] | RebalancerError) -> Sequence[Contract]:
+    """What a lookup has found; a refusal of it is raised."""
+    if isinstance(found, RebalancerError):
+        raise found
+    return found
+
+
+def quoted(answer: Quote | NoQuote) -> Quote:
+    """The quote that must be there."""
+    assert isinstance(answer, Quote)
+    return answer
 
 
 async def until(condition: Callable[[], object]) -> None:

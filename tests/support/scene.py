@@ -1,6 +1,7 @@
 """A stage for flows: a venue without sockets, targets in memory, a clock that goes by hand, somebody who listens."""
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from tests.support.reading import NOW, Notices
@@ -9,18 +10,20 @@ from tests.support.venue_market import Meanwhile, VenueMarket, WoundClock, venue
 from ibkr_rebalancer.core.errors import AllocationUnavailable, RebalancerError
 from ibkr_rebalancer.core.instruments import ContractQuery
 from ibkr_rebalancer.core.plan import Plan
-from ibkr_rebalancer.core.policy import Account
+from ibkr_rebalancer.core.policy import Account, Limits
 from ibkr_rebalancer.core.portfolio import AccountId, Snapshot, TradingMode
 from ibkr_rebalancer.flows.rebalance import Planned, plan_accounts
 from ibkr_rebalancer.flows.snapshot import take_snapshots
 
 __all__ = ["NOW", "Documents", "Scene"]
 
+MAX_QUOTE_AGE_S = Limits().max_quote_age_s
+
 
 class Documents:
     """An allocation source in memory: by account, a document or why there is none."""
 
-    def __init__(self, documents: Mapping[str, bytes | AllocationUnavailable]) -> None:
+    def __init__(self, documents: Mapping[str, bytes] | Mapping[str, bytes | AllocationUnavailable]) -> None:
         self._documents = documents
 
     async def fetch(self, account: Account) -> bytes:
@@ -40,11 +43,16 @@ class Scene:
         self.market = VenueMarket(self.venue, clock=self.clock, meanwhile=meanwhile)
 
     async def snapshots(
-        self, wanted: Mapping[str, tuple[ContractQuery, ...]], *, mode: TradingMode = TradingMode.PAPER
+        self,
+        wanted: Mapping[str, tuple[ContractQuery, ...]],
+        *,
+        mode: TradingMode = TradingMode.PAPER,
+        max_quote_age_s: Decimal = MAX_QUOTE_AGE_S,
     ) -> Mapping[AccountId, Snapshot | RebalancerError]:
         """Snapshots of these accounts, each with the contracts of its queries."""
         return await take_snapshots(
             {AccountId(name): {query.symbol: query for query in queries} for name, queries in wanted.items()},
+            max_quote_age_s=max_quote_age_s,
             mode=mode,
             market=self.market,
             clock=self.clock,

@@ -17,6 +17,7 @@ import subprocess
 import termios
 from collections.abc import Iterator
 from contextlib import contextmanager
+from signal import SIGINT
 from threading import Condition, Thread
 
 from tests.support.commands import Here
@@ -81,6 +82,10 @@ class Terminal:
     def press(self, keys: str) -> None:
         """Press keys, such as Ctrl-D: `\\x04`."""
         os.write(self.out.near, keys.encode())
+
+    def interrupt(self) -> None:
+        """Press Ctrl-C."""
+        self.process.send_signal(SIGINT)
 
     def end(self) -> int:
         """Wait for the command to end; its exit code."""

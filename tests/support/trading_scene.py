@@ -18,7 +18,7 @@ from typing import Any
 from tests.support.reading import Notices
 from tests.support.scene import Documents
 from tests.support.venue_desk import VenueGateway
-from tests.support.venue_market import VenueMarket, venue_with
+from tests.support.venue_market import venue_with
 from tests.support.virtual_time import LoopClock
 
 from ibkr_rebalancer.core.errors import RebalancerError
@@ -52,8 +52,7 @@ class TradingScene:
         self.venue = venue_with(clock=None, **{"market": OPEN, **overlay})
         self.clock = LoopClock(START)
         self.notices = Notices()
-        self.market = VenueMarket(self.venue, clock=self.clock)
-        self.gateway = VenueGateway(self.venue, clock=self.clock, market=self.market)
+        self.gateway = VenueGateway(self.venue, clock=self.clock)
         self.folder = folder
         self.mode = TradingMode.PAPER
 

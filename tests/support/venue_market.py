@@ -10,10 +10,12 @@ from decimal import Decimal
 
 from tests.support.sandbox import scenario_with
 
+from ibkr_rebalancer.core.errors import RebalancerError
 from ibkr_rebalancer.core.hours import parse_liquid_hours
 from ibkr_rebalancer.core.instruments import STOCK, ConId, Contract, ContractQuery
 from ibkr_rebalancer.core.portfolio import AccountId, Balances, Holding, Portfolio, Position
-from ibkr_rebalancer.core.quotes import DataKind, Quote
+from ibkr_rebalancer.core.quotes import DataKind, NoQuote, Quote, unpriced
+from ibkr_rebalancer.edges.ibkr.codes import explain
 from ibkr_rebalancer.ports import Clock
 from ibkr_rebalancer.sandbox.venue.accounts import PortfolioRow, account_values, portfolio
 from ibkr_rebalancer.sandbox.venue.hours import liquid_hours
@@ -23,6 +25,10 @@ from ibkr_rebalancer.sandbox.venue.venue import Venue
 
 DATA_KINDS = {"live": DataKind.LIVE, "frozen": DataKind.FROZEN, "delayed": DataKind.DELAYED}
 """What a client that takes everything is shown."""
+NOT_SUBSCRIBED = 354
+"""What the gateway answers where a scenario says `data: none`."""
+
+QUESTIONS = ("server_time", "managed_accounts", "positions", "portfolio", "contracts", "quotes")
 
 Meanwhile = Mapping[str, Callable[[], None]]
 """By question: what happens once it is answered; it may raise, and then there is no answer."""
@@ -80,16 +86,20 @@ class VenueMarket:
             holdings=tuple(_holding(account, row) for row in rows if row.quantity),
         )
 
-    async def contracts(self, queries: Sequence[ContractQuery]) -> Mapping[ContractQuery, Sequence[Contract]]:
-        found = {query: [_contract(listing, self._time) for listing in self._fitting(query)] for query in queries}
+    async def contracts(
+        self, queries: Sequence[ContractQuery]
+    ) -> Mapping[ContractQuery, Sequence[Contract] | RebalancerError]:
+        found: dict[ContractQuery, Sequence[Contract] | RebalancerError] = {
+            query: [_contract(listing, self._time) for listing in self._fitting(query)] for query in queries
+        }
         self._note("contracts", tuple(queries))
         return found
 
-    async def quotes(self, contracts: Sequence[Contract]) -> Mapping[ConId, Quote]:
+    async def quotes(self, contracts: Sequence[Contract]) -> Mapping[ConId, Quote | NoQuote]:
         listings = self._scenario.market.listings
         quotes = {contract.con_id: self._quote(listings[contract.con_id]) for contract in contracts}
         self._note("quotes", tuple(contracts))
-        return {con_id: quote for con_id, quote in quotes.items() if quote is not None}
+        return quotes
 
     @property
     def _scenario(self) -> Scenario:
@@ -114,11 +124,14 @@ class VenueMarket:
             primary_exchange=query.primary_exchange,
         )
 
-    def _quote(self, listing: Listing) -> Quote | None:
+    def _quote(self, listing: Listing) -> Quote | NoQuote:
         given = listing.quote
         bid, ask, last, close = map(_price, (given.bid, given.ask, given.last, given.close))
-        if listing.data == "none" or not (bid or ask or last or close):
-            return None
+        if listing.data == "none":
+            code = explain(NOT_SUBSCRIBED)
+            return NoQuote(reason=f"{code.meaning} (code {NOT_SUBSCRIBED})", remedy=code.remedy)
+        if not (bid or ask or last or close):
+            return unpriced(None)
         data = DATA_KINDS[data_at(listing, self._time)]
         return Quote(bid=bid, ask=ask, last=last, close=close, data=data, received_at=self._clock.now())
 
@@ -162,6 +175,7 @@ def _position(account: AccountId, row: PortfolioRow) -> Position:
 def _holding(account: AccountId, row: PortfolioRow) -> Holding:
     return Holding(
         position=_position(account, row),
+        primary_exchange=row.listing.contract.primary_exchange,
         market_price=row.listing.mark,
         market_value=row.market_value,
         unrealized_pnl=row.unrealized,
@@ -177,4 +191,7 @@ def _balances(currency: str, figures: Mapping[tuple[str, str], str]) -> Balances
         settled_cash=Decimal(figures["SettledCash", currency]),
         available_funds=Decimal(figures["AvailableFunds", currency]),
         cash={of: Decimal(text) for (key, of), text in figures.items() if key == "CashBalance" and of != "BASE"},
+        exchange_rates={
+            of: Decimal(text) for (key, of), text in figures.items() if key == "ExchangeRate" and of != "BASE"
+        },
     )

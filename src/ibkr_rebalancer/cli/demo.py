@@ -13,6 +13,19 @@ def demo() -> int:
     """
     import asyncio
 
-    from ibkr_rebalancer.demo import show_demo
+    try:
+        return asyncio.run(_show_until_signal())
+    except asyncio.CancelledError as stopped:
+        raise KeyboardInterrupt from stopped
 
-    return asyncio.run(show_demo())
+
+async def _show_until_signal() -> int:
+    """The demonstration; the first signal that would end the process stops it tidily."""
+    import asyncio
+
+    from ibkr_rebalancer.demo import STOPPING, show_demo
+
+    showing = asyncio.ensure_future(show_demo())
+    for signal in STOPPING:
+        asyncio.get_running_loop().add_signal_handler(signal, lambda: showing.cancelling() or showing.cancel())
+    return await showing

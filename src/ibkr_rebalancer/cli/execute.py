@@ -4,31 +4,48 @@ from typing import Annotated
 
 import typer
 
-from ibkr_rebalancer.cli.options import Accounts, Config, Json, Verbose
+from ibkr_rebalancer.cli.options import Accounts, Config, Json, State, Verbose, Yes
+from ibkr_rebalancer.core.errors import UsageError
 
 
 def execute(
     accounts: Accounts = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the orders and send none.")] = False,
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the orders and send none, whatever else.")] = False,
+    yes: Yes = False,
+    adopt: Annotated[
+        bool,
+        typer.Option("--adopt", help="Let real holdings that rebalancer never traded be sold, from now on."),
+    ] = False,
     config: Config = None,
+    state: State = None,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> int:
-    """Carry out the plan. This version has the dry run only; trading comes with the next one.
+    """Carry out the plan: sales first, then purchases with the cash there is.
+
+    On a terminal it shows the plans and asks once before anything is sent. Elsewhere nothing is sent without --yes.
 
     \b
     Examples:
-      rebalancer execute --dry-run                    all enabled accounts
-      rebalancer execute DU123456 --dry-run --json    one JSON document
+      rebalancer execute DU123456               shows the plan, asks, trades
+      rebalancer execute --yes                  all enabled accounts, from cron
+      rebalancer execute --dry-run --json       one JSON document, nothing sent
     """
-    from ibkr_rebalancer.app import trading_is_not_here_yet
-
-    if not dry_run:
-        raise trading_is_not_here_yet()
-
+    from ibkr_rebalancer.cli.asking import is_anybody_there
     from ibkr_rebalancer.cli.output import show_outcomes
     from ibkr_rebalancer.cli.session import in_session
     from ibkr_rebalancer.cli.tables import runs_view
+    from ibkr_rebalancer.cli.trading import trade
 
-    outcomes = in_session(lambda session: session.dry_runs(*accounts or ()), config, verbose=verbose)
-    return show_outcomes("run", "runs", outcomes, view=runs_view, as_json=as_json)
+    named = accounts or ()
+    if dry_run:
+        outcomes = in_session(lambda session: session.dry_runs(*named), config, verbose=verbose)
+        return show_outcomes("run", "runs", outcomes, view=runs_view, as_json=as_json)
+    if not yes and not is_anybody_there():
+        raise UsageError(
+            "NOT_CONFIRMED",
+            "Nobody can be asked here whether to send orders. Nothing was sent.",
+            hint="Add --yes to send them, or --dry-run to see them.",
+        )
+    return trade(named, asks=not yes, adopt=adopt, config=config, state=state, as_json=as_json, verbose=verbose)

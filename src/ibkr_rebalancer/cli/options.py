@@ -17,5 +17,12 @@ Config = Annotated[
         "--config", "-c", help="Path of accounts.yaml, if it is not in one of the usual places.", show_default=False
     ),
 ]
+State = Annotated[
+    Path | None,
+    typer.Option(
+        "--state", help="Folder of the journal, if it is not the usual one; -v shows which.", show_default=False
+    ),
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking, where nobody could answer.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Tell each step, and where settings come from.")]

@@ -1,13 +1,19 @@
 """What a command is doing, told while it does it: a spinner on a terminal, log lines elsewhere."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Self
 
 from rich.text import Text
 
 from ibkr_rebalancer.cli.output import conversation
+from ibkr_rebalancer.cli.streams import READER_GONE
 from ibkr_rebalancer.core.notices import Notice, Severity
 from ibkr_rebalancer.edges.logs import LogObserver
+
+UNHEARD = (*READER_GONE, OSError)
+"""What a terminal that has hung up makes of progress. The work goes on, whoever listens."""
 
 
 class Progress:
@@ -19,17 +25,32 @@ class Progress:
         self._status = console.status("Starting")
 
     def __enter__(self) -> Self:
-        if self._log is None:
-            self._status.start()
+        self._start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        with suppress(*UNHEARD):
+            self._status.stop()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Keep still while something else is on the screen."""
         self._status.stop()
+        yield
+        self._start()
 
     def notify(self, notice: Notice) -> None:
         """Show a step for a moment, a warning for good."""
+        with suppress(*UNHEARD):
+            self._show(notice)
+
+    def _start(self) -> None:
+        if self._log is None:
+            self._status.start()
+
+    def _show(self, notice: Notice) -> None:
         if self._log is not None:
             self._log.notify(notice)
         elif notice.severity is Severity.WARNING:

@@ -14,13 +14,29 @@ from ibkr_rebalancer.edges.logs import configure_logging
 T = TypeVar("T")
 
 
-def in_session(work: Callable[[Rebalancer], Awaitable[T]], config: Path | None, *, verbose: bool) -> T:
+def in_session(
+    work: Callable[[Rebalancer], Awaitable[T]], config: Path | None, *, state: Path | None = None, verbose: bool
+) -> T:
     """Do one piece of work in a session of its own, showing its progress on standard error.
 
     Raises:
         ConfigError: accounts.yaml or the environment is wrong.
     """
-    return asyncio.run(_in_session(work, read_settings(config, verbose=verbose), verbose=verbose))
+    return asyncio.run(_in_session(work, read_settings(config, state=state, verbose=verbose), verbose=verbose))
+
+
+def on_journal(work: Callable[[Rebalancer], T], config: Path | None, *, state: Path | None, verbose: bool) -> T:
+    """Do one piece of work that asks nobody but the journal.
+
+    Raises:
+        ConfigError: accounts.yaml or the environment is wrong.
+        StorageFailed: the journal cannot be trusted or written.
+    """
+
+    async def working(rebalancer: Rebalancer) -> T:
+        return work(rebalancer)
+
+    return in_session(working, config, state=state, verbose=verbose)
 
 
 async def _in_session(work: Callable[[Rebalancer], Awaitable[T]], settings: Settings, *, verbose: bool) -> T:
@@ -30,13 +46,13 @@ async def _in_session(work: Callable[[Rebalancer], Awaitable[T]], settings: Sett
             return await work(rebalancer)
 
 
-def read_settings(config: Path | None, *, verbose: bool) -> Settings:
+def read_settings(config: Path | None, *, state: Path | None = None, verbose: bool) -> Settings:
     """The settings, with logging set up as they say; `verbose` logs every step whatever LOG_LEVEL is.
 
     Raises:
         ConfigError: accounts.yaml or the environment is wrong.
     """
-    settings = settings_from(config)
+    settings = settings_from(config, state=state)
     configure_logging("INFO" if verbose else settings.log_level, secrets=settings.secrets)
     return settings
 
@@ -45,4 +61,5 @@ def tell_settings(settings: Settings, progress: Progress) -> None:
     """Where the settings come from, and what in them is hardly meant."""
     for warning in settings.warnings:
         progress.notify(Notice(event="settings.doubt", text=warning, severity=Severity.WARNING))
+    progress.notify(Notice(event="state.find", text=f"State in {settings.state_path}"))
     progress.notify(Notice(event="settings.read", text=f"Settings from {settings.config_path}"))

@@ -116,7 +116,7 @@ def _managed(plan: Plan) -> tuple[Trade | Skip, ...]:
 
 
 def _unfit_for_real_money(trade: Trade, quote: Quote, policy: Policy) -> Refused | None:
-    if not quote.bid or not quote.ask or min(quote.bid, quote.ask) < 0:
+    if quote.bid is None or quote.ask is None or min(quote.bid, quote.ask) <= 0:
         return _missing(trade, "no bid and ask")
     if quote.bid > quote.ask:
         return Refused(

@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from ibkr_rebalancer.core.money import ZERO, up_to_cents
 
+SCHEDULE_CURRENCY = "USD"
 PER_SHARE = Decimal("0.005")
 MINIMUM = Decimal("1.00")
 CAP_OF_VALUE = Decimal("0.01")

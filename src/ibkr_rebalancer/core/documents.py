@@ -103,7 +103,7 @@ def _decode_one_of(kinds: Sequence[Any], encoded: Json) -> Any:
 
 
 def _decode_members(kind: type[Any], encoded: dict[str, Json]) -> Any:
-    known = _field_types(kind)  # type: ignore[arg-type]  # mypy doubts that a class is hashable
+    known = _kinds_by_field(kind)  # type: ignore[arg-type]  # mypy doubts that a class is hashable
     required = {field.name for field in fields(kind) if field.default is field.default_factory is MISSING}
     if not required <= encoded.keys() <= known.keys():
         raise ValueError(f"{kind.__name__} has the fields {', '.join(known)}, not {', '.join(encoded)}")
@@ -111,7 +111,7 @@ def _decode_members(kind: type[Any], encoded: dict[str, Json]) -> Any:
 
 
 @cache
-def _field_types(kind: type[Any]) -> Mapping[str, Any]:
+def _kinds_by_field(kind: type[Any]) -> Mapping[str, Any]:
     return get_type_hints(kind)
 
 

@@ -46,8 +46,8 @@ def choose_contract(query: ContractQuery, candidates: Sequence[Contract]) -> Con
     """The one contract that `query` means.
 
     Raises:
-        Refused: there is none (`CONTRACT_UNKNOWN`), there are several (`CONTRACT_AMBIGUOUS`), or it is not a
-            stock or ETF (`CONTRACT_NOT_A_STOCK`).
+        Refused: there is none (`CONTRACT_UNKNOWN`), there are several (`CONTRACT_AMBIGUOUS`), it is another than
+            was asked for (`CONTRACT_MISMATCH`), or it is not a stock or ETF (`CONTRACT_NOT_A_STOCK`).
     """
     distinct = {contract.con_id: contract for contract in candidates}
     if not distinct:
@@ -65,6 +65,13 @@ def choose_contract(query: ContractQuery, candidates: Sequence[Contract]) -> Con
             hint=f"Choose one in accounts.yaml: contracts: {{{query.symbol}: {{con_id: …}}}}.",
         )
     (contract,) = distinct.values()
+    if query.con_id not in {None, contract.con_id}:
+        raise Refused(
+            "CONTRACT_MISMATCH",
+            f"{_described(query)} was asked for, but Interactive Brokers answered with {contract.symbol}: "
+            f"{_candidate(contract)}.",
+            hint="Run the command again; if it lasts, restart the gateway.",
+        )
     if contract.security_type != STOCK:
         raise Refused(
             "CONTRACT_NOT_A_STOCK",

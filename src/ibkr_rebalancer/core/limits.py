@@ -137,12 +137,12 @@ def _notional(plan: Plan) -> Decimal:
 
 def _spread_pct(quoted: _Quoted) -> Decimal | None:
     bid, ask = quoted.quote.bid, quoted.quote.ask
-    return None if bid is None or ask is None or bid + ask <= 0 else (ask - bid) / (bid + ask) * 200
+    return (ask - bid) / (ask + bid) * 200 if bid and ask else None
 
 
 def _gap_pct(quoted: _Quoted) -> Decimal | None:
     bid, ask, close = quoted.quote.bid, quoted.quote.ask, quoted.quote.close
-    return None if bid is None or ask is None or not close else abs((bid + ask) / 2 - close) / close * 100
+    return abs((bid + ask) / 2 - close) / close * 100 if bid and ask and close else None
 
 
 PLAN_LIMITS: tuple[Limit[_Today], ...] = (

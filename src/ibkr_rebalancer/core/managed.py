@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 
 from ibkr_rebalancer.core.allocation import Allocation
 from ibkr_rebalancer.core.errors import Refused
@@ -10,8 +10,8 @@ from ibkr_rebalancer.core.instruments import STOCK, ConId, Contract
 from ibkr_rebalancer.core.money import ZERO
 from ibkr_rebalancer.core.plan import Untouched
 from ibkr_rebalancer.core.policy import Limits, Policy
-from ibkr_rebalancer.core.portfolio import Holding, Position, Snapshot
-from ibkr_rebalancer.core.quotes import Prices, prices_of
+from ibkr_rebalancer.core.portfolio import Holding, Snapshot
+from ibkr_rebalancer.core.quotes import NoQuote, Prices, prices_of, unpriced
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,11 +19,13 @@ class Managed:
     """An instrument that the plan decides about: a target, a holding that has to go, or a target already held."""
 
     symbol: str
+    """As the targets call it, or else as the gateway does."""
     con_id: ConId
+    primary_exchange: str
     weight: Decimal
     """Of what is invested; 0 means that it is held and has to go."""
-    listed: bool
-    """Whether the allocation names it, if only with weight 0."""
+    exit_reason: str
+    """Why it has to go; empty if it has not."""
     held: Decimal
     prices: Prices
 
@@ -43,7 +45,7 @@ class _NoPrices:
     """Why a contract cannot be priced."""
 
     code: str
-    reason: str
+    why: NoQuote
 
 
 def sort_holdings(
@@ -77,8 +79,9 @@ def sort_holdings(
     )
 
 
-def obstacle(position: Position, *, base_currency: str) -> str | None:
+def obstacle(holding: Holding, *, base_currency: str) -> str | None:
     """Why a holding outside the targets is never traded, whatever its price; None if it may be."""
+    position = holding.position
     if position.security_type != STOCK:
         return f"{position.security_type} positions are never traded"
     if position.quantity < 0:
@@ -87,6 +90,8 @@ def obstacle(position: Position, *, base_currency: str) -> str | None:
         return f"held in {position.currency}, not in the account's currency"
     if position.quantity < 1:
         return "less than one share, which the gateway does not sell"
+    if holding.market_value is None:
+        return "the gateway gives no market value of it"
     return None
 
 
@@ -119,11 +124,18 @@ def _target(
     if isinstance(prices, _NoPrices):
         raise Refused(
             prices.code,
-            f"{symbol} is a target without a usable price: {prices.reason}.",
-            hint="Check the market data subscription of this user (also that no other session holds it), "
-            "and run the command again.",
+            f"{symbol} is a target without a usable price: {prices.why.reason}.",
+            hint=prices.why.remedy,
         )
-    return Managed(symbol=symbol, con_id=con_id, weight=weight, listed=True, held=held, prices=prices)
+    return Managed(
+        symbol=symbol,
+        con_id=con_id,
+        primary_exchange=snapshot.contracts[con_id].primary_exchange,
+        weight=weight,
+        exit_reason="",
+        held=held,
+        prices=prices,
+    )
 
 
 def _require_base_currency(symbol: str, contract: Contract, snapshot: Snapshot) -> None:
@@ -140,19 +152,33 @@ def _require_base_currency(symbol: str, contract: Contract, snapshot: Snapshot) 
 def _other(holding: Holding, allocation: Allocation, snapshot: Snapshot, limits: Limits) -> Managed | Untouched:
     """A holding without a target weight: to be sold, unless something keeps us from it."""
     position = holding.position
-    reason = obstacle(position, base_currency=snapshot.portfolio.balances.currency)
+    reason = obstacle(holding, base_currency=snapshot.portfolio.balances.currency)
     if reason is not None:
         return _untouched(holding, reason)
     prices = _usable_prices(position.con_id, snapshot, limits)
     if isinstance(prices, _NoPrices):
-        return _untouched(holding, prices.reason)
+        return _untouched(holding, str(prices.why))
     return Managed(
         symbol=position.symbol,
         con_id=position.con_id,
+        primary_exchange=snapshot.contracts[position.con_id].primary_exchange,
         weight=ZERO,
-        listed=position.symbol in allocation.weights,
+        exit_reason=_exit_reason(position.symbol, allocation, snapshot),
         held=position.quantity,
         prices=prices,
+    )
+
+
+def _exit_reason(symbol: str, allocation: Allocation, snapshot: Snapshot) -> str:
+    """Why a holding of this symbol goes, which is the contract of no target."""
+    weight = allocation.weights.get(symbol)
+    if weight is None:
+        return "not in the targets"
+    if not weight:
+        return "target weight 0"
+    meant = snapshot.targets[symbol]
+    return (
+        f"not in the targets, where {symbol} means another contract ({meant.primary_exchange}, con_id {meant.con_id})"
     )
 
 
@@ -161,6 +187,7 @@ def _untouched(holding: Holding, reason: str) -> Untouched:
     return Untouched(
         symbol=position.symbol,
         con_id=position.con_id,
+        primary_exchange=holding.primary_exchange,
         security_type=position.security_type,
         currency=position.currency,
         quantity=position.quantity,
@@ -173,9 +200,16 @@ def _usable_prices(con_id: ConId, snapshot: Snapshot, limits: Limits) -> Prices 
     quote = snapshot.quotes.get(con_id)
     prices = prices_of(quote)
     if quote is None or prices is None:
-        return _NoPrices("PRICE_MISSING", "the gateway gave no bid and ask, no last price and no previous close")
-    age_s = Decimal(str((snapshot.assembled_at - quote.received_at).total_seconds()))
+        return _NoPrices("PRICE_MISSING", snapshot.unquoted.get(con_id) or unpriced(quote))
+    age_s = quote.age_s(snapshot.assembled_at)
     if age_s > limits.max_quote_age_s:
         limit = f"the limit is {limits.max_quote_age_s} s (max_quote_age_s)"
-        return _NoPrices("PRICE_STALE", f"its quote is {age_s:.0f} s old, {limit}")
+        return _NoPrices(
+            "PRICE_STALE",
+            NoQuote(
+                reason=f"its quote is {age_s.to_integral_value(ROUND_CEILING)} s old, {limit}",
+                remedy="Run the command again; if the gateway stays that slow, raise max_quote_age_s under limits: in "
+                "accounts.yaml.",
+            ),
+        )
     return prices

@@ -26,6 +26,7 @@ class Trade:
 
     symbol: str
     con_id: ConId
+    primary_exchange: str
     side: Side
     quantity: int
     price: Decimal
@@ -59,6 +60,7 @@ class Skip:
 
     symbol: str
     con_id: ConId
+    primary_exchange: str
     held: Decimal
     price: Decimal
     """The middle of bid and ask."""
@@ -73,11 +75,12 @@ class Untouched:
 
     symbol: str
     con_id: ConId
+    primary_exchange: str
     security_type: str
     currency: str
     quantity: Decimal
-    market_value: Decimal
-    """At the broker's mark, signed, in `currency`."""
+    market_value: Decimal | None
+    """At the broker's mark, signed, in `currency`; None when the broker gives none."""
     reason: str
 
 
@@ -104,11 +107,11 @@ class Plan:
     currency: str
     net_liquidation: Decimal
     cash: Decimal
-    """Cash in `currency` before the plan."""
+    """Cash in `currency` before the plan, less what is owed in other currencies and on short positions."""
     cash_after: Decimal
     """Cash when every trade fills at its price, commissions paid."""
     cash_reserve: Decimal
-    """What may not be spent."""
+    """What may not be spent: a part of what the account is worth when the plan's costs are paid."""
     turnover: Decimal
     """Sum of all notionals as a fraction of net liquidation."""
     commission: Decimal

@@ -8,14 +8,22 @@ from enum import Enum
 from typing import NewType
 
 from ibkr_rebalancer.core.errors import Refused
-from ibkr_rebalancer.core.instruments import ConId, Contract
-from ibkr_rebalancer.core.quotes import Quote
+from ibkr_rebalancer.core.instruments import STOCK, ConId, Contract
+from ibkr_rebalancer.core.money import ZERO, to_cents
+from ibkr_rebalancer.core.quotes import NoQuote, Quote
 
 AccountId = NewType("AccountId", str)
 """An IBKR account number, such as DU123456."""
 
 PAPER_PREFIXES = ("DU", "DF")
 """How the numbers of paper accounts begin (DF: a paper account under an advisor)."""
+
+NOT_PAID_FOR = ("FUT", "CFD", "CASH")
+"""Security types whose market value is no part of net liquidation: futures and CFDs are promises, and a position in a
+currency is cash already."""
+WORTH_TOLERANCE = Decimal("0.05")
+"""Of net liquidation: how far cash and holdings at the broker's own marks may be from it. Accruals and marks that
+move while they are told are far less, a list that came empty is far more."""
 
 
 class TradingMode(Enum):
@@ -49,11 +57,24 @@ class Holding:
     """A position with the broker's own mark, from the portfolio feed."""
 
     position: Position
-    market_price: Decimal
-    market_value: Decimal
-    """Signed, in the position's currency."""
+    primary_exchange: str
+    """Empty where the gateway names none."""
+    market_price: Decimal | None
+    """None when the gateway gives none."""
+    market_value: Decimal | None
+    """Signed, in the position's currency; None when the gateway gives none."""
     unrealized_pnl: Decimal | None
     """In the position's currency; None when the gateway gives none."""
+
+    @property
+    def is_paid_for(self) -> bool:
+        """Whether its market value is part of net liquidation."""
+        return self.position.security_type not in NOT_PAID_FOR
+
+    @property
+    def equity(self) -> Decimal:
+        """What it adds to net liquidation, in its currency, by the broker's mark; nothing without one."""
+        return self.market_value if self.market_value is not None and self.is_paid_for else ZERO
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +90,26 @@ class Balances:
     available_funds: Decimal
     """What the broker would let us spend; a cap, never a size."""
     cash: Mapping[str, Decimal]
-    """Cash by currency, each in its own."""
+    """Cash by currency, each in its own; `currency` is always among them."""
+    exchange_rates: Mapping[str, Decimal]
+    """What one unit of a currency is worth in `currency`, as the account itself is converted."""
+
+    def in_base(self, amount: Decimal, currency: str) -> Decimal:
+        """An amount of `currency` in the account's own.
+
+        Raises:
+            Refused: the account has no rate for it (`EXCHANGE_RATE_MISSING`).
+        """
+        if currency == self.currency or not amount:
+            return amount
+        if currency not in self.exchange_rates:
+            raise Refused(
+                "EXCHANGE_RATE_MISSING",
+                f"The gateway gives no exchange rate from {currency} to {self.currency}, "
+                f"so nobody can say what {to_cents(amount)} {currency} of the account are worth.",
+                hint="Run the command again; if it lasts, restart the gateway.",
+            )
+        return amount * self.exchange_rates[currency]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +122,38 @@ class Portfolio:
 
     def quantity(self, con_id: ConId) -> Decimal:
         """Shares held of the contract, negative if short; 0 of what is not held."""
-        return sum((h.position.quantity for h in self.holdings if h.position.con_id == con_id), Decimal(0))
+        return sum((h.position.quantity for h in self.holdings if h.position.con_id == con_id), ZERO)
+
+    @property
+    def worth(self) -> Decimal:
+        """Cash and holdings at the broker's marks, in the base currency: what net liquidation should be.
+
+        Raises:
+            Refused: a currency has no rate (`EXCHANGE_RATE_MISSING`).
+        """
+        return self.balances.total_cash + sum((self.value_in_base(holding) for holding in self.holdings), ZERO)
+
+    @property
+    def owed_on_shorts(self) -> Decimal:
+        """What it would take, by the broker's marks, to buy back what was sold short, in the base currency.
+
+        Raises:
+            Refused: a short position has no mark (`SHORT_WITHOUT_VALUE`), or a currency no rate.
+        """
+        shorts = [holding for holding in self.holdings if holding.position.quantity < 0 and holding.is_paid_for]
+        unknown = [holding.position.symbol for holding in shorts if holding.market_value is None]
+        if unknown:
+            raise Refused(
+                "SHORT_WITHOUT_VALUE",
+                f"{self.account} is short of {', '.join(unknown)}, and the gateway gives no market value of it: "
+                "nobody can say how much of the cash is owed.",
+                hint="Run the command again; if it lasts, close the position by hand.",
+            )
+        return -sum((self.value_in_base(holding) for holding in shorts), ZERO)
+
+    def value_in_base(self, holding: Holding) -> Decimal:
+        """What a holding adds to net liquidation, in the base currency."""
+        return self.balances.in_base(holding.equity, holding.position.currency)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +164,9 @@ class Snapshot:
     targets: Mapping[str, Contract]
     """The verified contract of each target symbol."""
     quotes: Mapping[ConId, Quote]
-    """What the one batch of quotes gave; a contract without an answer is missing here."""
+    """What the one batch of quotes gave."""
+    unquoted: Mapping[ConId, NoQuote]
+    """Why the others have none: the quote, or before it the contract, could not be had."""
     contracts: Mapping[ConId, Contract]
     """Every contract that could be traded: the targets' and those of the stocks held."""
     taken_at: datetime
@@ -103,13 +176,19 @@ class Snapshot:
 
 
 def require_agreement(positions: Sequence[Position], portfolio: Portfolio) -> None:
-    """Check the position list against the portfolio feed: two independent answers about the same holdings.
+    """Check the position list, the portfolio feed and the account's figures against one another.
 
     An empty or cut list would otherwise pass for an account that holds nothing, and be bought full again.
 
     Raises:
-        Refused: they differ (`SNAPSHOT_INCONSISTENT`).
+        Refused: they differ (`SNAPSHOT_INCONSISTENT`), or a currency has no rate (`EXCHANGE_RATE_MISSING`).
     """
+    _require_same_holdings(positions, portfolio)
+    _require_same_worth(portfolio)
+
+
+def _require_same_holdings(positions: Sequence[Position], portfolio: Portfolio) -> None:
+    """Two independent answers about the same holdings must agree."""
     listed = {p.con_id: p for p in positions if p.account == portfolio.account and p.quantity}
     fed = {h.position.con_id: h.position for h in portfolio.holdings if h.position.quantity}
     differing = sorted(
@@ -119,13 +198,31 @@ def require_agreement(positions: Sequence[Position], portfolio: Portfolio) -> No
         if _quantity(listed.get(con_id)) != _quantity(fed.get(con_id))
     )
     if differing:
-        raise Refused(
-            "SNAPSHOT_INCONSISTENT",
-            f"The gateway's position list and portfolio of {portfolio.account} disagree: "
-            f"{', '.join(differing)}. Nothing was planned.",
-            hint="Run the command again in a minute; if it lasts, restart the gateway.",
+        raise _inconsistent(
+            f"The gateway's position list and portfolio of {portfolio.account} disagree: {', '.join(differing)}."
         )
 
 
+def _require_same_worth(portfolio: Portfolio) -> None:
+    """The parts of an account must add up to the whole, where the parts are cash and stocks."""
+    worth, balances = portfolio.worth, portfolio.balances
+    if any(holding.position.security_type != STOCK for holding in portfolio.holdings):
+        return
+    if abs(worth - balances.net_liquidation) > WORTH_TOLERANCE * abs(balances.net_liquidation):
+        raise _inconsistent(
+            f"{portfolio.account} holds {to_cents(balances.total_cash)} {balances.currency} in cash and "
+            f"{to_cents(worth - balances.total_cash)} in {len(portfolio.holdings)} positions, but Interactive Brokers "
+            f"says that it is worth {to_cents(balances.net_liquidation)}."
+        )
+
+
+def _inconsistent(what: str) -> Refused:
+    return Refused(
+        "SNAPSHOT_INCONSISTENT",
+        f"{what} Nothing was planned.",
+        hint="Run the command again in a minute; if it lasts, restart the gateway.",
+    )
+
+
 def _quantity(position: Position | None) -> Decimal:
-    return position.quantity if position else Decimal(0)
+    return position.quantity if position else ZERO

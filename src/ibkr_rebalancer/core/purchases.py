@@ -142,8 +142,9 @@ def _offer(trade: Trade, prices: Prices, snapshot: Snapshot, policy: Policy) -> 
     name = Managed(
         symbol=trade.symbol,
         con_id=trade.con_id,
+        primary_exchange=trade.primary_exchange,
         weight=Decimal(1),
-        listed=True,
+        exit_reason="",
         held=trade.held,
         prices=replace(prices, ask=dearest),
     )

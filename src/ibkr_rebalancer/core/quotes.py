@@ -5,6 +5,9 @@ from datetime import datetime
 from decimal import Decimal
 from enum import Enum
 
+MARKET_SPREAD = Decimal("0.10")
+"""Of the middle: a bid and an ask further apart are no market, but somebody's stub."""
+
 
 class DataKind(Enum):
     """How current the gateway says its prices are (`marketDataType` 1 to 4)."""
@@ -26,7 +29,16 @@ class Quote:
     """Close of the previous session."""
     data: DataKind
     received_at: datetime
-    """When bid and ask had both reached us, or without them the price there is; by this machine's clock."""
+    """When the price that is used had reached us, of bid and ask the later one; by this machine's clock."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there is all that a plan asks for: a market, and the previous close to measure it by."""
+        return market_flaw(self.bid, self.ask) is None and self.close is not None
+
+    def age_s(self, at: datetime) -> Decimal:
+        """Seconds since we received it."""
+        return Decimal(str((at - self.received_at).total_seconds()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +55,19 @@ class Prices:
     """What a person should know about these prices; None when they are a live bid and ask."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoQuote:
+    """Why a contract has no price."""
+
+    reason: str
+    """How a sentence ends, with the gateway's code if it gave one."""
+    remedy: str
+    """What a person can do about it: a sentence in the imperative."""
+
+    def __str__(self) -> str:
+        return f"{self.reason}. {self.remedy}"
+
+
 def prices_of(quote: Quote | None) -> Prices | None:
     """The prices a dry run may plan with, or None when the quote has no usable price.
 
@@ -51,15 +76,36 @@ def prices_of(quote: Quote | None) -> Prices | None:
     if quote is None:
         return None
     bid, ask = quote.bid, quote.ask
-    if bid is not None and ask is not None and 0 < bid <= ask:
+    flaw = market_flaw(bid, ask)
+    if bid is not None and ask is not None and flaw is None:
         remark = None if quote.data is DataKind.LIVE else f"{quote.data.value} bid and ask"
         return Prices(bid=bid, ask=ask, value=(bid + ask) / 2, remark=remark)
-    instead_of = "bid above ask" if bid is not None and ask is not None and bid > ask else "no bid and ask"
     if quote.last is not None and quote.last > 0:
-        return _single(quote.last, f"{quote.data.value} last price, {instead_of}")
+        return _single(quote.last, f"{quote.data.value} last price, {flaw}")
     if quote.close is not None and quote.close > 0:
-        return _single(quote.close, f"previous close, {instead_of} and no last price")
+        return _single(quote.close, f"previous close, {flaw} and no last price")
     return None
+
+
+def market_flaw(bid: Decimal | None, ask: Decimal | None) -> str | None:
+    """Why these are no market to trade in, or None if they are one."""
+    if bid is None or ask is None or bid <= 0:
+        return "no bid and ask"
+    if bid > ask:
+        return "bid above ask"
+    if ask - bid > MARKET_SPREAD * (bid + ask) / 2:
+        return f"bid {bid} and ask {ask} more than {MARKET_SPREAD:.0%} apart"
+    return None
+
+
+def unpriced(quote: Quote | None) -> NoQuote:
+    """Why a quote has no usable price, where the gateway gave no reason."""
+    flaw = market_flaw(quote.bid, quote.ask) if quote else market_flaw(None, None)
+    return NoQuote(
+        reason=f"the gateway gave {flaw}, no last price and no previous close",
+        remedy="Check the market data subscription of this user (also that no other session holds it), "
+        "and run the command again.",
+    )
 
 
 def _single(price: Decimal, remark: str) -> Prices:

@@ -1,7 +1,7 @@
 """What came of a run: built from what the broker reported, never from the plan. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
@@ -58,11 +58,18 @@ class Report:
     trigger: str
     """What asked for the run: `command`."""
     outcome: str
-    """`done`, `nothing-to-do`, `partial`, `unknown`, `interrupted`, `declined`, `failed`; `not-sent` in a dry run."""
+    """`done`, `nothing-to-do`, `declined`, `partial`, `interrupted`, `unknown`, `halted` or `failed` (the journal);
+    `not-sent` in a dry run."""
     exit_code: int
     started: datetime
     ended: datetime
     orders: tuple[OrderReport, ...]
+    adjustments: tuple[Adjustment, ...]
+    """Planned purchases of which less was sent than was printed."""
+    trouble: str
+    """What kept the run from being done, as a sentence; empty if nothing did."""
+    hint: str
+    """What to do about it."""
 
 
 def dry_run_report(plan: Plan, *, started: datetime, ended: datetime) -> Report:
@@ -91,12 +98,15 @@ def dry_run_report(plan: Plan, *, started: datetime, ended: datetime) -> Report:
             )
             for trade in plan.trades
         ),
+        adjustments=(),
+        trouble="",
+        hint="",
     )
 
 
 def unsent_report(start: RunStart, *, outcome: str, ended: datetime, plan: Plan | None = None) -> Report:
     """The report of a run that had nothing to send, or was not allowed to."""
-    return _report(start, plan, outcome=outcome, exit_code=EXIT_DONE, ended=ended, orders=())
+    return _report(start, plan, outcome=outcome, exit_code=EXIT_DONE, ended=ended)
 
 
 def execution_report(
@@ -109,26 +119,38 @@ def execution_report(
     interrupted: bool,
     ended: datetime,
 ) -> Report:
-    """The report of a run that has sent orders, from what the broker said of them."""
+    """The report of a run that has sent orders, from what the broker said of them.
+
+    An order that nobody waits for any longer and whose end is not proven is unknown, which is graver than any trouble.
+    A run is done when all that was printed has been filled.
+    """
     states = [given_up(order_state(order)) for order in tracked]
+    outcome, exit_code = _outcome(plan, states, trouble, interrupted=interrupted)
+    report = _report(start, plan, outcome=outcome, exit_code=exit_code, ended=ended)
+    return replace(
+        report,
+        orders=tuple(_order_report(order, state) for order, state in zip(tracked, states, strict=True)),
+        adjustments=tuple(adjustments),
+        trouble=trouble.message if trouble else "",
+        hint=trouble.hint if trouble else "",
+    )
+
+
+def _outcome(
+    plan: Plan, states: Sequence[OrderState], trouble: RebalancerError | None, *, interrupted: bool
+) -> tuple[str, int]:
+    """What the run came to, and its exit code: the gravest of what is true."""
     filled = sum(state.filled for state in states)
     planned = sum(trade.quantity for trade in plan.trades)
-    if any(state.status is OrderStatus.UNKNOWN for state in states):
-        outcome, exit_code = "unknown", UnknownOutcome.exit_code
-    elif isinstance(trouble, UnknownOutcome | Halted | StorageFailed):
-        outcome, exit_code = "failed", trouble.exit_code
-    elif filled < planned:
-        outcome, exit_code = "interrupted" if interrupted else "partial", EXIT_PARTIAL
-    else:
-        outcome, exit_code = "done", EXIT_DONE
-    return _report(
-        start,
-        plan,
-        outcome=outcome,
-        exit_code=exit_code,
-        ended=ended,
-        orders=tuple(_order_report(order, state) for order, state in zip(tracked, states, strict=True)),
-    )
+    if any(state.status is OrderStatus.UNKNOWN for state in states) or isinstance(trouble, UnknownOutcome):
+        return "unknown", UnknownOutcome.exit_code
+    if isinstance(trouble, Halted):
+        return "halted", Halted.exit_code
+    if isinstance(trouble, StorageFailed):
+        return "failed", StorageFailed.exit_code
+    if filled < planned:
+        return "interrupted" if interrupted else "partial", EXIT_PARTIAL
+    return "done", EXIT_DONE
 
 
 def _order_report(order: TrackedOrder, state: OrderState) -> OrderReport:
@@ -145,15 +167,7 @@ def _order_report(order: TrackedOrder, state: OrderState) -> OrderReport:
     )
 
 
-def _report(
-    start: RunStart,
-    plan: Plan | None,
-    *,
-    outcome: str,
-    exit_code: int,
-    ended: datetime,
-    orders: tuple[OrderReport, ...],
-) -> Report:
+def _report(start: RunStart, plan: Plan | None, *, outcome: str, exit_code: int, ended: datetime) -> Report:
     return Report(
         run_id=start.run_id,
         account=start.account,
@@ -164,5 +178,8 @@ def _report(
         exit_code=exit_code,
         started=start.started,
         ended=ended,
-        orders=orders,
+        orders=(),
+        adjustments=(),
+        trouble="",
+        hint="",
     )

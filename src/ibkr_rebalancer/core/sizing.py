@@ -75,12 +75,20 @@ class Sizing:
     shares: Quantities
     ideal: Ideal
     cash_after: Decimal
+    reserve_after: Decimal
+    """The reserve once costs are paid."""
     drift_before: Decimal
     drift_after: Decimal
 
     def held(self, names: Sequence[Managed], funds: Funds) -> "Sizing":
         """The same question with the answer to leave everything as it is."""
-        return replace(self, shares=_held(names), cash_after=funds.cash, drift_after=self.drift_before)
+        return replace(
+            self,
+            shares=_held(names),
+            cash_after=funds.cash,
+            reserve_after=funds.reserve,
+            drift_after=self.drift_before,
+        )
 
 
 def size_positions(names: Sequence[Managed], *, funds: Funds, nearest: bool) -> Sizing:
@@ -89,6 +97,9 @@ def size_positions(names: Sequence[Managed], *, funds: Funds, nearest: bool) -> 
     What is to be bought is not sold, unless cash is below the reserve and has to be raised; no sale goes beyond the
     whole shares held; no purchase leaves cash, costs paid, below the reserve. With `nearest`, a share is bought where
     more than half of it is wanted, and costs do not lower the ideals.
+
+    A name ends more than a share under its ideal only to make room for dear shares of others, where that brings the
+    whole nearer; all that is given up so is worth no more than a share of each of the `DEAREST`.
     """
     ideal, shares = _settle_costs(names, funds, nearest=nearest)
     for _ in range(0 if nearest else SECOND_THOUGHTS):
@@ -101,6 +112,7 @@ def size_positions(names: Sequence[Managed], *, funds: Funds, nearest: bool) -> 
         shares=shares,
         ideal=ideal,
         cash_after=cash_after,
+        reserve_after=_reserve_after(names, shares, funds),
         drift_before=_drift(names, _held(names), funds.cash, ideal),
         drift_after=_drift(names, shares, cash_after, ideal),
     )
@@ -297,7 +309,7 @@ def _above(name: Managed, floor: int, ideal: Ideal, budget: Decimal, *, nearest:
     """Shares beyond the floor: whole ones that the level cut off, and the one that is wanted in part."""
     wanted = ideal.shares(name)
     price = name.prices.ask if wanted > name.whole else name.prices.bid
-    reachable = max(0, _down(budget / price))
+    reachable = max(1, _down(budget / price))
     top = min(_down(wanted), floor + reachable)
     yield from _bundles(name, floor, top)
     part = wanted - _down(wanted)
@@ -347,7 +359,12 @@ def _outlay(name: Managed, shares: int) -> Decimal:
 def _missing(names: Sequence[Managed], shares: Quantities, funds: Funds) -> Decimal:
     """What lacks to the reserve. Only purchases need the broker's leave to spend."""
     buying = any(shares[name.con_id] > name.whole for name in names)
-    return funds.reserve - _cash_after(names, shares, funds.spendable if buying else funds.cash)
+    return _reserve_after(names, shares, funds) - _cash_after(names, shares, funds.spendable if buying else funds.cash)
+
+
+def _reserve_after(names: Sequence[Managed], shares: Quantities, funds: Funds) -> Decimal:
+    """The reserve of the account that is left when costs are paid: what a second plan would have to keep."""
+    return funds.reserve - funds.reserve_rate * _costs(names, shares)
 
 
 def _held(names: Sequence[Managed]) -> Quantities:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ibkr_rebalancer.core.allocation import Allocation, parse_allocation
 from ibkr_rebalancer.core.errors import AllocationRejected, AllocationUnavailable, RebalancerError, Refused
 from ibkr_rebalancer.core.instruments import ContractQuery
+from ibkr_rebalancer.core.money import ZERO
 from ibkr_rebalancer.core.notices import Notice
 from ibkr_rebalancer.core.plan import Plan
 from ibkr_rebalancer.core.planner import plan_rebalance
@@ -23,6 +24,7 @@ class Planned:
     account: Account
     document: bytes
     """The allocation document as received."""
+    allocation: Allocation
     snapshot: Snapshot
     plan: Plan
 
@@ -54,7 +56,10 @@ async def plan_accounts(
         for account in accounts
         if isinstance(targets := fetched[account.account_id], _Fetched)
     }
-    snapshots = await take_snapshots(wanted, mode=mode, market=market, clock=clock, observer=observer)
+    strictest = min((account.policy.limits.max_quote_age_s for account in accounts), default=ZERO)
+    snapshots = await take_snapshots(
+        wanted, max_quote_age_s=strictest, mode=mode, market=market, clock=clock, observer=observer
+    )
     plans: dict[AccountId, Planned | RebalancerError] = {}
     for account in accounts:
         match fetched[account.account_id]:
@@ -96,4 +101,10 @@ def _plan(account: Account, targets: _Fetched, snapshot: Snapshot | RebalancerEr
         plan = plan_rebalance(targets.allocation, snapshot=snapshot, policy=account.policy)
     except Refused as refusal:
         return refusal
-    return Planned(account=account, document=targets.document, snapshot=snapshot, plan=plan)
+    return Planned(
+        account=account,
+        document=targets.document,
+        allocation=targets.allocation,
+        snapshot=snapshot,
+        plan=plan,
+    )

@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 
-from ibkr_rebalancer.core.errors import GatewayRefused, RebalancerError, Refused
-from ibkr_rebalancer.core.instruments import ConId, Contract, ContractQuery, choose_contract
+from ibkr_rebalancer.core.errors import GatewayRefused, GatewayUnavailable, RebalancerError, Refused
+from ibkr_rebalancer.core.instruments import STOCK, ConId, Contract, ContractQuery, choose_contract
 from ibkr_rebalancer.core.managed import obstacle
 from ibkr_rebalancer.core.notices import Notice, Severity
 from ibkr_rebalancer.core.portfolio import (
@@ -16,6 +17,7 @@ from ibkr_rebalancer.core.portfolio import (
     TradingMode,
     require_agreement,
 )
+from ibkr_rebalancer.core.quotes import NoQuote, Quote
 from ibkr_rebalancer.ports import Clock, MarketView, Observer
 
 MAX_CLOCK_SKEW = timedelta(seconds=5)
@@ -33,12 +35,15 @@ class _Reading:
 async def take_snapshots(
     wanted: Mapping[AccountId, Mapping[str, ContractQuery]],
     *,
+    max_quote_age_s: Decimal,
     mode: TradingMode,
     market: MarketView,
     clock: Clock,
     observer: Observer,
 ) -> Mapping[AccountId, Snapshot | RebalancerError]:
     """One snapshot per account, with the contracts of its target symbols; or why that account has none.
+
+    Quotes that have become older than `max_quote_age_s` while others were waited for, are asked for once more.
 
     Raises:
         GatewayUnavailable, GatewayRefused: the gateway fails or says no to what concerns all accounts.
@@ -54,16 +59,19 @@ async def take_snapshots(
     observer.notify(_step("contracts.lookup", f"Looking up {len(queries)} contracts"))
     candidates = await market.contracts(sorted(queries, key=lambda query: query.symbol))
     readings = {account: _reading(portfolios[account], wanted[account], candidates) for account in wanted}
-    contracts = await _tradable_contracts([r for r in readings.values() if isinstance(r, _Reading)], market)
+    contracts, unknown = await _tradable_contracts([r for r in readings.values() if isinstance(r, _Reading)], market)
     observer.notify(_step("quotes.request", f"Asking for {len(contracts)} quotes"))
-    quotes = await market.quotes(list(contracts.values()))
+    answers = await _fresh_quotes(list(contracts.values()), max_quote_age_s, market, clock)
     assembled_at = clock.now()
+    quotes = {con_id: answer for con_id, answer in answers.items() if isinstance(answer, Quote)}
+    missing = {con_id: answer for con_id, answer in answers.items() if isinstance(answer, NoQuote)}
 
     def snapshot(reading: _Reading) -> Snapshot:
         return Snapshot(
             portfolio=reading.portfolio,
             targets=reading.targets,
             quotes=quotes,
+            unquoted={**unknown, **missing},
             contracts=contracts,
             taken_at=taken_at,
             assembled_at=assembled_at,
@@ -80,6 +88,8 @@ async def read_portfolios(
 ) -> Mapping[AccountId, Portfolio | RebalancerError]:
     """What each account holds, without targets or quotes; or why that account cannot be read.
 
+    An account that gets no answer while the gateway goes on answering is that account's trouble.
+
     Raises:
         GatewayUnavailable, GatewayRefused: the gateway fails or says no to what concerns all accounts.
     """
@@ -91,6 +101,10 @@ async def read_portfolios(
         try:
             portfolios[account] = await _read_portfolio(account, market, managed, positions, observer)
         except (Refused, GatewayRefused) as error:
+            portfolios[account] = error
+        except GatewayUnavailable as error:
+            if not await _still_answers(market):
+                raise
             portfolios[account] = error
     return portfolios
 
@@ -122,15 +136,23 @@ def _check_clock(server_time: datetime, clock: Clock, mode: TradingMode, observe
 def _reading(
     portfolio: Portfolio | RebalancerError,
     by_symbol: Mapping[str, ContractQuery],
-    candidates: Mapping[ContractQuery, Sequence[Contract]],
+    candidates: Mapping[ContractQuery, Sequence[Contract] | RebalancerError],
 ) -> _Reading | RebalancerError:
     if isinstance(portfolio, RebalancerError):
         return portfolio
+    chosen = {symbol: _chosen(query, candidates[query]) for symbol, query in by_symbol.items()}
+    errors = [outcome for outcome in chosen.values() if isinstance(outcome, RebalancerError)]
+    targets = {symbol: outcome for symbol, outcome in chosen.items() if isinstance(outcome, Contract)}
+    return errors[0] if errors else _Reading(portfolio=portfolio, targets=targets)
+
+
+def _chosen(query: ContractQuery, found: Sequence[Contract] | RebalancerError) -> Contract | RebalancerError:
+    if isinstance(found, RebalancerError):
+        return found
     try:
-        targets = {symbol: choose_contract(query, candidates[query]) for symbol, query in by_symbol.items()}
+        return choose_contract(query, found)
     except Refused as refusal:
         return refusal
-    return _Reading(portfolio=portfolio, targets=targets)
 
 
 async def _read_portfolio(
@@ -147,17 +169,61 @@ async def _read_portfolio(
     return portfolio
 
 
-async def _tradable_contracts(readings: Sequence[_Reading], market: MarketView) -> dict[ConId, Contract]:
-    """The contracts of all targets, and of all holdings that could be sold, once each."""
+async def _still_answers(market: MarketView) -> bool:
+    """Tell a gateway that has no answer about one account from one that is gone: the clock always answers."""
+    try:
+        await market.server_time()
+    except GatewayUnavailable:
+        return False
+    return True
+
+
+async def _tradable_contracts(
+    readings: Sequence[_Reading], market: MarketView
+) -> tuple[Mapping[ConId, Contract], Mapping[ConId, NoQuote]]:
+    """The contracts of all targets and of all holdings that could be sold, once each; and why some are not known."""
     known = {contract.con_id: contract for reading in readings for contract in reading.targets.values()}
     queries = {
-        ContractQuery(symbol=p.symbol, con_id=p.con_id, currency=p.currency)
+        holding.position.con_id: ContractQuery(
+            symbol=holding.position.symbol, con_id=holding.position.con_id, currency=holding.position.currency
+        )
         for reading in readings
-        for p in (holding.position for holding in reading.portfolio.holdings)
-        if p.con_id not in known and obstacle(p, base_currency=reading.portfolio.balances.currency) is None
+        for holding in reading.portfolio.holdings
+        if holding.position.con_id not in known
+        and obstacle(holding, base_currency=reading.portfolio.balances.currency) is None
     }
-    found = await market.contracts(sorted(queries, key=lambda query: query.symbol))
-    return known | {contract.con_id: contract for listed in found.values() for contract in listed}
+    found = await market.contracts(sorted(queries.values(), key=lambda query: query.symbol))
+    held = {con_id: _held_contract(con_id, found[query]) for con_id, query in queries.items()}
+    contracts = {con_id: outcome for con_id, outcome in held.items() if isinstance(outcome, Contract)}
+    unknown = {con_id: outcome for con_id, outcome in held.items() if isinstance(outcome, NoQuote)}
+    return known | contracts, unknown
+
+
+def _held_contract(con_id: ConId, found: Sequence[Contract] | RebalancerError) -> Contract | NoQuote:
+    """The contract of a stock that is held, by its number; or why there will be no quote of it."""
+    if isinstance(found, RebalancerError):
+        return NoQuote(reason=found.message.removesuffix("."), remedy=found.hint)
+    stocks = [contract for contract in found if contract.con_id == con_id and contract.security_type == STOCK]
+    if not stocks:
+        return NoQuote(
+            reason=f"Interactive Brokers describes no stock with con_id {con_id}", remedy="Trade it by hand in TWS."
+        )
+    return stocks[0]
+
+
+async def _fresh_quotes(
+    contracts: Sequence[Contract], max_age_s: Decimal, market: MarketView, clock: Clock
+) -> Mapping[ConId, Quote | NoQuote]:
+    """One batch of quotes, none of them too old because another was waited for.
+
+    The gateway takes seconds to say that a price is missing. Full quotes that have grown too old by then come at once
+    when they are asked for again.
+    """
+    answers = await market.quotes(contracts)
+    now = clock.now()
+    full = {con_id: answer for con_id, answer in answers.items() if isinstance(answer, Quote) and answer.is_full}
+    aged = [c for c in contracts if c.con_id in full and full[c.con_id].age_s(now) > max_age_s]
+    return {**answers, **await market.quotes(aged)} if aged else answers
 
 
 def _step(event: str, text: str, account: AccountId | None = None) -> Notice:

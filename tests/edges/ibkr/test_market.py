@@ -1,20 +1,32 @@
 """What the gateway is asked, and that every answer is whole, of this request, or an error that names the part."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from decimal import Decimal
 from itertools import product
 from typing import Any
 
 import pytest
-from tests.support.reading import DU1, NOW, SOON_S, Notices, read_everything, reading, until
+from tests.support.reading import (
+    DU1,
+    NOW,
+    SOON_S,
+    Notices,
+    candidates,
+    quoted,
+    read_everything,
+    reading,
+    until,
+)
 from tests.support.sandbox import StartSandbox, fault, order_messages, received, sent
 
 from ibkr_rebalancer.core.errors import GatewayRefused, GatewayUnavailable, RebalancerError
 from ibkr_rebalancer.core.instruments import ConId, Contract, ContractQuery
 from ibkr_rebalancer.core.notices import Severity
-from ibkr_rebalancer.core.quotes import DataKind
+from ibkr_rebalancer.core.quotes import DataKind, NoQuote, Quote, unpriced
+from ibkr_rebalancer.edges.ibkr import market as market_module
 from ibkr_rebalancer.edges.ibkr.market import GatewayMarket
+from ibkr_rebalancer.sandbox.log import Record
 
 AAA, BBB = ContractQuery(symbol="AAA"), ContractQuery(symbol="BBB")
 Ask = Callable[[GatewayMarket], Awaitable[Any]]
@@ -23,7 +35,7 @@ QUESTIONS: dict[str, tuple[Ask, str]] = {
     "reqCurrentTime": (lambda market: market.server_time(), "the gateway's clock"),
     "reqPositions": (lambda market: market.positions(), "the position list"),
     "reqAccountUpdates": (lambda market: market.portfolio(DU1), "the portfolio of DU1"),
-    "reqContractDetails": (lambda market: market.contracts([AAA]), "the contract of AAA"),
+    "reqContractDetails": (lambda market: lookup(market, AAA), "the contract of AAA"),
     "reqMktData": (lambda market: market.quotes([instrument(101, "AAA")]), "quote"),
 }
 """Each question with the words that name its part of a snapshot."""
@@ -39,6 +51,10 @@ WHOLE_ANSWERS = [request for request in QUESTIONS if request != "reqMktData"]
 UNKNOWN_CONTRACT = ("reqContractDetails", 200)
 """The one refusal that is an answer."""
 REFUSALS = [pair for pair in product(WHOLE_ANSWERS, [100, 162, 200, 320, 321, 322]) if pair != UNKNOWN_CONTRACT]
+
+
+async def lookup(market: GatewayMarket, query: ContractQuery) -> Sequence[Contract]:
+    return candidates((await market.contracts([query]))[query])
 
 
 def instrument(con_id: int, symbol: str) -> Contract:
@@ -118,7 +134,7 @@ async def test_contracts_as_the_gateway_describes_them(start_sandbox: StartSandb
     }
     async with reading(sandbox.gateway_port) as market:
         found = await market.contracts([*queries.values(), AAA])
-    con_ids = {name: [contract.con_id for contract in found[query]] for name, query in queries.items()}
+    con_ids = {name: [contract.con_id for contract in candidates(found[query])] for name, query in queries.items()}
     assert con_ids == {
         "one": [101],
         "unknown": [],
@@ -130,7 +146,7 @@ async def test_contracts_as_the_gateway_describes_them(start_sandbox: StartSandb
         "by number, no stock": [10],
         "unknown number": [],
     }
-    (aaa,) = found[AAA]
+    (aaa,) = candidates(found[AAA])
     assert (aaa.tick_size, aaa.primary_exchange, aaa.name) == (Decimal("0.0001"), "NASDAQ", "ÄLPHA")
     assert aaa.sessions
     assert len(received(sandbox.log, "reqContractDetails")) == len(queries)
@@ -152,7 +168,7 @@ async def test_quotes_say_how_current_they_are(
 ) -> None:
     sandbox = await start_sandbox(market={"AAA": listing})
     async with reading(sandbox.gateway_port) as market:
-        quote = (await market.quotes([instrument(101, "AAA")]))[ConId(101)]
+        quote = quoted((await market.quotes([instrument(101, "AAA")]))[ConId(101)])
     assert (quote.data, quote.bid) == (kind, bid)
     assert (quote.last, quote.close) == (Decimal(100), Decimal(99))
     assert quote.received_at == NOW
@@ -183,10 +199,10 @@ async def test_one_symbol_without_prices_is_missing_and_told(
     notices = Notices()
     async with reading(sandbox.gateway_port, observer=notices) as market:
         quotes = await market.quotes([instrument(101, "AAA"), instrument(102, "BBB"), instrument(103, "CCC")])
-    assert set(quotes) == {101, 103}
+    assert {con_id for con_id, answer in quotes.items() if isinstance(answer, Quote)} == {101, 103}
     (notice,) = notices.heard
     assert notice.severity is Severity.WARNING
-    assert notice.text.startswith("No price for BBB: ")
+    assert notice.text == f"No price for BBB: {quotes[ConId(102)]}"
     assert words in notice.text
 
 
@@ -194,7 +210,15 @@ async def test_symbols_missing_for_the_same_reason_are_told_together(start_sandb
     sandbox = await start_sandbox(market={"AAA": {"data": "none"}, "BBB": {"data": "none"}})
     notices = Notices()
     async with reading(sandbox.gateway_port, observer=notices) as market:
-        assert await market.quotes([instrument(101, "AAA"), instrument(102, "BBB")]) == {}
+        missing = await market.quotes([instrument(101, "AAA"), instrument(102, "BBB")])
+    assert (
+        missing[ConId(101)]
+        == missing[ConId(102)]
+        == NoQuote(
+            reason="market data are not subscribed (code 354)",
+            remedy="Subscribe to the exchange's data in Client Portal, or enable delayed data in the gateway.",
+        )
+    )
     assert len(notices.texts) == 1
     assert notices.texts[0].startswith("No price for AAA, BBB: ")
 
@@ -212,7 +236,7 @@ async def test_a_broken_farm_explains_missing_prices(start_sandbox: StartSandbox
         await market.quotes([instrument(101, "AAA")])
     broken, mended = notices.texts
     assert "No price for AAA: the gateway reports broken data farms: " in broken
-    assert mended == "No price for AAA: the gateway has none."
+    assert mended == f"No price for AAA: {unpriced(None)}"
 
 
 async def test_a_quote_does_not_wait_for_its_end_when_it_has_all_prices(start_sandbox: StartSandbox) -> None:
@@ -224,25 +248,120 @@ async def test_a_quote_does_not_wait_for_its_end_when_it_has_all_prices(start_sa
 
 async def test_prices_that_are_refused_after_all_do_not_count(start_sandbox: StartSandbox) -> None:
     sandbox = await start_sandbox(
-        market={"AAA": {"last": None}}, faults=[fault("tickSnapshotEnd", "error", parameters={"code": 10197})]
+        market={"AAA": {"close": None}}, faults=[fault("tickSnapshotEnd", "error", parameters={"code": 10197})]
     )
     async with reading(sandbox.gateway_port) as market:
-        assert await market.quotes([instrument(101, "AAA")]) == {}
+        answer = (await market.quotes([instrument(101, "AAA")]))[ConId(101)]
+    assert isinstance(answer, NoQuote)
+    assert "(code 10197)" in answer.reason
 
 
 async def test_prices_that_came_by_the_deadline_count(start_sandbox: StartSandbox) -> None:
     late = [fault("tickSnapshotEnd", "drop"), fault("tickPrice", "drop", where={"reqId": "1", "tickType": "9"})]
     sandbox = await start_sandbox(faults=late)
     async with reading(sandbox.gateway_port, quotes_s=SOON_S) as market:
-        quote = (await market.quotes([instrument(101, "AAA")]))[ConId(101)]
+        quote = quoted((await market.quotes([instrument(101, "AAA")]))[ConId(101)])
     assert (quote.bid, quote.ask, quote.close) == (Decimal("99.99"), Decimal("100.01"), None)
+
+
+def lines_in_use(log: list[Record]) -> list[int]:
+    """How many snapshots were under way after each message: ended by the gateway, refused, or given up by us."""
+    under_way: set[str] = set()
+    counts = []
+    for record in (record for record in log if "dir" in record):
+        message, fields = record["message"], record["fields"]
+        if message == "reqMktData":
+            under_way.add(fields[2])
+        elif message in {"cancelMktData", "tickSnapshotEnd", "error"}:
+            under_way.discard(fields[2])
+        counts.append(len(under_way))
+    return counts
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        [fault("tickSnapshotEnd", "drop")],
+        [fault("reqMktData", "drop", after=1)],
+        [fault("reqMktData", "error", where={"conId": "1003"}, parameters={"code": 354})],
+    ],
+    ids=["ended early", "unanswered", "refused"],
+)
+async def test_market_data_lines_are_few_and_given_back(
+    start_sandbox: StartSandbox, monkeypatch: pytest.MonkeyPatch, faults: list[Any]
+) -> None:
+    monkeypatch.setattr(market_module, "QUOTES_AT_ONCE", 3)
+    listing = {"bid": "9.99", "ask": "10.01", "last": "10", "close": "10"}
+    listings = {f"S{number}": listing | {"con_id": number} for number in range(1000, 1008)}
+    sandbox = await start_sandbox(market=listings, faults=faults)
+    async with reading(sandbox.gateway_port, quotes_s=SOON_S) as market:
+        answers = await market.quotes([instrument(number, f"S{number}") for number in range(1000, 1008)])
+        assert len(answers) == 8
+        await market.server_time()
+        assert len(received(sandbox.log, "reqMktData")) == 8
+        assert max(lines_in_use(sandbox.log)) <= 3
+        # The last ones are whole, nobody waits for their lines, and the gateway ends them in its own time.
+        assert lines_in_use(sandbox.log)[-1] <= (3 if faults[0]["when"]["message"] == "tickSnapshotEnd" else 0)
+
+
+async def test_while_lines_are_free_none_is_given_up_before_its_end(start_sandbox: StartSandbox) -> None:
+    """Every message counts against the gateway's limit, and it ends a snapshot by itself."""
+    sandbox = await start_sandbox(market={"AAA": {"close": None}, "BBB": {"data": "none"}})
+    async with reading(sandbox.gateway_port) as market:
+        await market.quotes([instrument(101, "AAA"), instrument(102, "BBB"), instrument(103, "CCC")])
+        await market.server_time()
+    assert received(sandbox.log, "reqMktData")
+    assert not received(sandbox.log, "cancelMktData")
+
+
+def test_a_tenth_of_the_market_data_lines_is_left_to_others() -> None:
+    assert market_module.QUOTES_AT_ONCE == 90
 
 
 async def test_prices_are_live_only_if_the_gateway_says_so(start_sandbox: StartSandbox) -> None:
     sandbox = await start_sandbox(faults=[fault("marketDataType", "drop")])
     async with reading(sandbox.gateway_port) as market:
-        quote = (await market.quotes([instrument(101, "AAA")]))[ConId(101)]
+        quote = quoted((await market.quotes([instrument(101, "AAA")]))[ConId(101)])
     assert quote.data is DataKind.FROZEN
+
+
+@pytest.mark.parametrize(
+    ("trouble", "kind", "words"),
+    [
+        (fault("reqContractDetails", "drop", where={"symbol": "BBB"}), GatewayUnavailable, "did not deliver"),
+        (fault("contractDetailsEnd", "drop", count=1, after=1), GatewayUnavailable, "did not deliver"),
+        *(
+            (
+                fault("reqContractDetails", "error", where={"symbol": "BBB"}, parameters={"code": code}),
+                GatewayRefused,
+                f"(code {code}: ",
+            )
+            for code in (162, 321, 322, 10197)
+        ),
+        (
+            fault("contractDetails", "alter", where={"symbol": "BBB"}, parameters={"minTick": "0"}),
+            GatewayUnavailable,
+            "lacks its conId or its price step",
+        ),
+    ],
+)
+async def test_a_lookup_that_fails_concerns_no_other(
+    start_sandbox: StartSandbox, trouble: Any, kind: type[RebalancerError], words: str
+) -> None:
+    sandbox = await start_sandbox(faults=[trouble])
+    async with reading(sandbox.gateway_port, answer_s=0.5) as market:
+        found = await market.contracts([AAA, BBB])
+    assert [contract.con_id for contract in candidates(found[AAA])] == [101]
+    assert isinstance(found[BBB], kind)
+    assert words in str(found[BBB])
+    assert "BBB" in str(found[BBB])
+
+
+async def test_lookups_that_a_silent_gateway_leaves_unanswered_are_nobodys_own(start_sandbox: StartSandbox) -> None:
+    sandbox = await start_sandbox(faults=[fault("contractDetailsEnd", "mute", count=1, after=1)])
+    async with reading(sandbox.gateway_port, answer_s=SOON_S) as market:
+        with pytest.raises(GatewayUnavailable, match="did not deliver the contract of BBB to the end within"):
+            await market.contracts([AAA, BBB])
 
 
 @pytest.mark.parametrize("request_name", QUESTIONS)
@@ -372,13 +491,42 @@ async def test_a_figure_that_is_missing(start_sandbox: StartSandbox, value: str 
     assert error.hint
 
 
-@pytest.mark.parametrize("key", ["TotalCashValue", "AvailableFunds", "AccountType", "CashBalance"])
-async def test_every_figure_that_a_plan_needs(start_sandbox: StartSandbox, key: str) -> None:
-    sandbox = await start_sandbox(faults=[fault("updateAccountValue", "drop", where={"key": key})])
+@pytest.mark.parametrize(
+    ("where", "lacking"),
+    [
+        ({"key": "TotalCashValue"}, "TotalCashValue"),
+        ({"key": "AvailableFunds"}, "AvailableFunds"),
+        ({"key": "AccountType"}, "AccountType"),
+        ({"key": "CashBalance"}, "CashBalance in USD"),
+        ({"key": "CashBalance", "currency": "USD"}, "CashBalance in USD"),
+    ],
+)
+@pytest.mark.parametrize("cash", [{"USD": "10000"}, {"USD": "10000", "EUR": "250"}], ids=["", "EUR too"])
+async def test_every_figure_that_a_plan_needs(
+    start_sandbox: StartSandbox, cash: dict[str, str], where: dict[str, str], lacking: str
+) -> None:
+    sandbox = await start_sandbox(
+        accounts={"DU1": {"cash": cash}},
+        rates={"EURUSD": "1.1"},
+        faults=[fault("updateAccountValue", "drop", where=where)],
+    )
     async with reading(sandbox.gateway_port) as market:
         error = await failure_of(lambda m: m.portfolio(DU1), market)
     assert error.code == "SNAPSHOT_INCOMPLETE"
-    assert f"figures of DU1 lack {key}" in error.message
+    assert error.message == f"The gateway's figures of DU1 lack {lacking}."
+
+
+async def test_a_currency_whose_row_is_lost(start_sandbox: StartSandbox) -> None:
+    """Another one's balance would pass for all there is, and a loan for none."""
+    sandbox = await start_sandbox(
+        accounts={"DU1": {"cash": {"USD": "10000", "EUR": "-8000"}}},
+        rates={"EURUSD": "1.1"},
+        faults=[fault("updateAccountValue", "drop", where={"key": "CashBalance", "currency": "EUR"})],
+    )
+    async with reading(sandbox.gateway_port) as market:
+        error = await failure_of(lambda m: m.portfolio(DU1), market)
+    assert error.code == "SNAPSHOT_INCOMPLETE"
+    assert error.message.endswith("comes to 10000.00 USD, but its TotalCashValue is 1200.00.")
 
 
 async def test_a_base_currency_that_is_missing(start_sandbox: StartSandbox) -> None:
@@ -459,7 +607,7 @@ async def test_reading_again_sees_what_has_changed(start_sandbox: StartSandbox) 
             assert position.quantity == holding.position.quantity == shares
         sandbox.change({"accounts": {"DU1": {"positions": {"AAA": 0}}}})
         assert (await market.portfolio(DU1)).holdings == ()
-        assert not market._conversation.answers
+        assert not market._conversation.answers._open
         assert asyncio.all_tasks() == tasks
 
 

@@ -128,21 +128,22 @@ def test_whose_a_message_is(known: References, message: OrderMessage, order_ref:
 
 
 @pytest.mark.parametrize(
-    ("known", "order_id"),
+    ("known", "order_ids"),
     [
-        (told(), None),
-        (told(placed=SENT), 5),
-        (told(opened(OURS)), 5),
-        (told(opened(OURS, client_id=THEM)), None),
-        (told(opened(OURS, client_id=THEM, order_id=4), opened(OURS)), 5),
-        (told(opened(FOREIGN), placed=SENT), None),
-        (told(opened(OTHER), placed=SENT), None),
-        (told(printed(OURS)), None),
-        (told(stated(), ended(OURS), placed=SENT), 5),
+        (told(), ()),
+        (told(placed=SENT), (5,)),
+        (told(opened(OURS)), (5,)),
+        (told(opened(OURS, client_id=THEM)), ()),
+        (told(opened(OURS, client_id=THEM, order_id=4), opened(OURS)), (5,)),
+        (told(opened(FOREIGN), placed=SENT), ()),
+        (told(opened(OTHER), placed=SENT), ()),
+        (told(printed(OURS)), ()),
+        (told(stated(), ended(OURS), placed=SENT), (5,)),
+        (told(opened(OURS), opened(OURS, order_id=1005), placed=SENT), (5, 1005)),
     ],
 )
-def test_what_can_be_cancelled_over_our_client_id(known: References, order_id: int | None) -> None:
-    assert known.order_id(OURS) == order_id
+def test_what_can_be_cancelled_over_our_client_id(known: References, order_ids: tuple[int, ...]) -> None:
+    assert known.order_ids(OURS) == order_ids
 
 
 def kinds(news: OrderNews) -> list[type]:
@@ -186,12 +187,34 @@ def test_commissions_of_others_do_not_pile_up() -> None:
 
 def test_what_was_asked_for_is_recorded_and_no_news() -> None:
     news = OrderNews(US)
-    asked: list[OrderMessage] = [opened(FOREIGN, order_id=6), printed(OURS, request=3), charged(), ended(OURS)]
+    asked: list[OrderMessage] = [
+        opened(FOREIGN, order_id=6),
+        printed(OURS, request=3),
+        charged(),
+        ended(OURS),
+        complained(9),
+    ]
     with news.recording() as record:
         for message in asked:
             news.take(message)
-    news.take(complained(9))
     assert record == asked
+    assert kinds(news) == []
+
+
+def test_what_happens_meanwhile_is_recorded_and_news() -> None:
+    news = OrderNews(US)
+    with news.recording() as record:
+        for message in (printed(OURS, request=3), printed(OURS, exec_id="new"), charged("new")):
+            news.take(message)
+    assert len(record) == 3
+    assert kinds(news) == [Executed, Commissioned]
+
+
+def test_a_commission_that_comes_after_the_list_it_belongs_to_is_news() -> None:
+    news = OrderNews(US)
+    with news.recording():
+        news.take(printed(OURS, request=3))
+    news.take(charged())
     assert kinds(news) == [Commissioned]
 
 

@@ -7,8 +7,8 @@ import ib_async
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.reading import NOW
 from tests.support.desk import intent, resting
+from tests.support.reading import NOW
 
 from ibkr_rebalancer.core.errors import GatewayUnavailable
 from ibkr_rebalancer.core.instruments import ConId

@@ -10,9 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.reading import DU1, NOW
 
-from ibkr_rebalancer.core.errors import GatewayUnavailable
+from ibkr_rebalancer.core.errors import GatewayUnavailable, Refused
 from ibkr_rebalancer.core.quotes import DataKind
-from ibkr_rebalancer.edges.ibkr.translate import Tick, contract_of, number_of, portfolio_of, position_of, quote_of
+from ibkr_rebalancer.edges.ibkr.translate import (
+    Tick,
+    contract_of,
+    has_all_prices,
+    number_of,
+    portfolio_of,
+    position_of,
+    quote_of,
+)
 
 prices = st.decimals("0.0001", "999999", places=4)
 
@@ -70,12 +78,43 @@ def test_a_quote_is_never_said_to_be_fresher_than_its_ticks(said: DataKind | Non
         assert quote.data is (said or DataKind.FROZEN)
 
 
-def test_a_quote_is_as_old_as_its_newest_price() -> None:
-    later = NOW.replace(second=59)
-    nothing = Tick(kind=4, price=-1.0, received_at=later.replace(minute=59))
-    quote = quote_of([tick(1, 9.0), Tick(kind=2, price=9.1, received_at=later), nothing])
+BID, ASK, LAST, CLOSE = 1, 2, 4, 9
+
+
+@pytest.mark.parametrize(
+    ("ticks", "second"),
+    [
+        ([(BID, 9.0, 0), (ASK, 9.1, 3), (LAST, 9.0, 30), (CLOSE, 9.0, 59)], 3),  # of bid and ask the later one
+        ([(BID, 9.0, 3), (ASK, 9.1, 0), (LAST, -1.0, 59)], 3),
+        ([(BID, 9.0, 0), (ASK, 9.1, 3), (BID, 9.0, 5)], 5),  # told again is known anew
+        ([(BID, -1.0, 50), (ASK, 9.1, 40), (LAST, 9.0, 20), (CLOSE, 9.0, 59)], 20),  # the last price is used
+        ([(BID, 9.2, 50), (ASK, 9.1, 40), (LAST, 9.0, 20), (CLOSE, 9.0, 59)], 20),
+        ([(BID, 1.0, 50), (ASK, 9.1, 40), (LAST, 9.0, 20), (CLOSE, 9.0, 59)], 20),
+        ([(BID, 9.0, 50), (CLOSE, 9.0, 10)], 10),  # the close is used
+        ([(BID, 9.0, 50)], 50),  # nothing is
+    ],
+)
+def test_a_quote_is_as_old_as_the_price_that_is_used(ticks: list[tuple[int, float, int]], second: int) -> None:
+    at = [Tick(kind=kind, price=price, received_at=NOW.replace(second=when)) for kind, price, when in ticks]
+    quote = quote_of(at)
     assert quote is not None
-    assert quote.received_at == later
+    assert quote.received_at == NOW.replace(second=second)
+
+
+@pytest.mark.parametrize(
+    ("ticks", "enough"),
+    [
+        ([(BID, 9.0), (ASK, 9.1), (LAST, 9.0), (CLOSE, 9.0)], True),
+        ([(BID, 9.0), (ASK, 9.1), (CLOSE, 9.0)], True),  # a market needs no last price
+        ([(BID, 1.0), (ASK, 9.1), (CLOSE, 9.0)], False),  # this is none, and the last price may come
+        ([(BID, 1.0), (ASK, 9.1), (LAST, 9.0), (CLOSE, 9.0)], True),  # nor will more come
+        ([(BID, 9.0), (ASK, 9.1), (LAST, 9.0)], False),
+        ([(BID, -1.0), (ASK, 9.1), (LAST, 9.0), (CLOSE, 9.0)], False),
+        ([], False),
+    ],
+)
+def test_when_a_quote_has_all_that_a_plan_asks_for(ticks: list[tuple[int, float]], enough: bool) -> None:
+    assert has_all_prices([DataKind.LIVE, *(tick(kind, price) for kind, price in ticks)]) is enough
 
 
 AAA = ib_async.Contract(conId=101, symbol="AAA", secType="STK", currency="USD")
@@ -116,11 +155,92 @@ def test_balances_as_decimals() -> None:
     assert balances.net_liquidation == balances.total_cash == balances.available_funds == Decimal("1000.50")
     assert (balances.currency, balances.settled_cash) == ("USD", None)
     assert dict(balances.cash) == {"USD": Decimal("1000.50")}
+    assert dict(balances.exchange_rates) == {}
+
+
+def value(key: str, amount: str, currency: str) -> ib_async.AccountValue:
+    return ib_async.AccountValue("DU1", key, amount, currency, "")
+
+
+def ledger(total: str, *cash: tuple[str, str, str]) -> list[object]:
+    """Account values with this much cash in all, and in each currency: amount, currency, rate if there is one."""
+    rows: list[object] = [
+        row for row in figures() if isinstance(row, ib_async.AccountValue) and row.tag != "CashBalance"
+    ]
+    rows += [
+        value("TotalCashValue", total, "USD"),
+        value("CashBalance", total, "BASE"),
+        value("ExchangeRate", "1", "BASE"),
+    ]
+    for amount, currency, rate in cash:
+        rows += [value("CashBalance", amount, currency)] + ([value("ExchangeRate", rate, currency)] if rate else [])
+    return rows
+
+
+def test_cash_of_all_currencies_with_their_rates() -> None:
+    rows = ledger("1220.00", ("1000.00", "USD", "1.00"), ("200.00", "EUR", "1.10"), ("0", "CAD", "0.00"))
+    balances = portfolio_of(DU1, rows).balances
+    assert dict(balances.cash) == {"USD": Decimal("1000.00"), "EUR": Decimal("200.00"), "CAD": Decimal(0)}
+    assert dict(balances.exchange_rates) == {"USD": Decimal("1.00"), "EUR": Decimal("1.10")}
+
+
+@pytest.mark.parametrize("cash", [[], [("250.00", "EUR", "1.10")]], ids=["BASE only", "another currency only"])
+def test_cash_in_the_base_currency_that_is_missing_is_not_zero(cash: list[tuple[str, str, str]]) -> None:
+    with pytest.raises(GatewayUnavailable, match="figures of DU1 lack CashBalance in USD") as caught:
+        portfolio_of(DU1, ledger("275.00", *cash))
+    assert caught.value.code == "SNAPSHOT_INCOMPLETE"
+
+
+@pytest.mark.parametrize(
+    ("total", "cash"),
+    [
+        ("10001.00", [("10000.00", "USD", "1")]),
+        ("-2.95", [("100000.00", "USD", "1"), ("-90911.77", "EUR", "1.10")]),  # rates are told with few digits
+        ("10002.00", [("10000.00", "USD", "1"), ("1.82", "EUR", "1.1")]),
+    ],
+)
+def test_currencies_add_up_to_all_cash_but_for_rounding(total: str, cash: list[tuple[str, str, str]]) -> None:
+    assert portfolio_of(DU1, ledger(total, *cash)).balances.total_cash == Decimal(total)
+
+
+@pytest.mark.parametrize(
+    ("total", "cash", "listed"),
+    [
+        (
+            "10010.02",
+            [("10000.00", "USD", "1")],
+            "10000.00 USD, comes to 10000.00 USD, but its TotalCashValue is 10010.02",
+        ),
+        (
+            "1200.00",
+            [("10000.00", "USD", "1")],
+            "10000.00 USD, comes to 10000.00 USD, but its TotalCashValue is 1200.00",
+        ),
+        ("1200.00", [("0.00", "USD", "1")], "0.00 USD, comes to 0.00 USD, but its TotalCashValue is 1200.00"),
+        (
+            "10000.00",
+            [("10000.00", "USD", "1"), ("-8000", "EUR", "1.1")],
+            "-8000 EUR, 10000.00 USD, comes to 1200.00 USD, but its TotalCashValue is 10000.00",
+        ),
+    ],
+)
+def test_a_currency_that_got_lost_is_noticed(total: str, cash: list[tuple[str, str, str]], listed: str) -> None:
+    with pytest.raises(GatewayUnavailable) as caught:
+        portfolio_of(DU1, ledger(total, *cash))
+    assert caught.value.code == "SNAPSHOT_INCOMPLETE"
+    assert caught.value.message == f"The cash of DU1, {listed}."
+
+
+@pytest.mark.parametrize("rate", ["", "0", "n/a", "-1.1"])
+def test_cash_in_a_currency_without_a_rate_is_refused(rate: str) -> None:
+    with pytest.raises(Refused, match="no exchange rate from EUR to USD") as caught:
+        portfolio_of(DU1, ledger("1220.00", ("1000.00", "USD", "1.00"), ("200.00", "EUR", rate)))
+    assert caught.value.code == "EXCHANGE_RATE_MISSING"
 
 
 def test_of_two_figures_the_later_one_is_true() -> None:
-    rows = [*figures(), ib_async.AccountValue("DU1", "TotalCashValue", "7", "USD", "")]
-    assert portfolio_of(DU1, rows).balances.total_cash == 7
+    rows = [*figures(), ib_async.AccountValue("DU1", "AvailableFunds", "7", "USD", "")]
+    assert portfolio_of(DU1, rows).balances.available_funds == 7
 
 
 @pytest.mark.parametrize(
@@ -148,7 +268,9 @@ def test_holdings_with_the_brokers_marks() -> None:
     assert holding.unrealized_pnl is None
 
 
-def test_a_holding_without_a_mark_is_refused() -> None:
-    item = ib_async.PortfolioItem(AAA, 2.0, math.nan, 0.0, 11.0, 0.0, 0.0, "DU1")
-    with pytest.raises(GatewayUnavailable, match="no market value for AAA in DU1"):
-        portfolio_of(DU1, [*figures(), item])
+@pytest.mark.parametrize("nothing", [math.nan, 1.7976931348623157e308])
+def test_a_mark_that_is_missing_is_none(nothing: float) -> None:
+    """Who needs it refuses; others go on."""
+    item = ib_async.PortfolioItem(AAA, 2.0, nothing, nothing, 11.0, 0.0, 0.0, "DU1")
+    (holding,) = portfolio_of(DU1, [*figures(), item]).holdings
+    assert (holding.market_price, holding.market_value, holding.equity) == (None, None, Decimal(0))

@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from ibkr_rebalancer.edges.ibkr.codes import CODES
+from ibkr_rebalancer.core.errors import GatewayRefused
+from ibkr_rebalancer.edges.ibkr.codes import CODES, INVALID, explain
 from ibkr_rebalancer.edges.ibkr.wire import Wire
 
 SYSTEM = -1
@@ -38,6 +39,25 @@ class Refusal:
 
     code: int
     text: str
+
+    def about(self, what: str) -> GatewayRefused:
+        """The error it is to whoever has asked for this."""
+        words = f"(code {self.code}: {self.text})"
+        if self.is_read_only:
+            return GatewayRefused(
+                "GATEWAY_READ_ONLY",
+                f"The gateway refused {what}: its API is read-only {words}.",
+                hint="Untick Read-Only API in the gateway's configuration under API, Settings; or use --dry-run.",
+            )
+        code = explain(self.code)
+        return GatewayRefused(
+            "GATEWAY_REFUSED", f"The gateway refused {what}: {code.meaning} {words}.", hint=code.remedy
+        )
+
+    @property
+    def is_read_only(self) -> bool:
+        """Whether the gateway takes no orders at all, and maybe tells of none."""
+        return self.code == INVALID and "read-only" in self.text.lower()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,9 +102,6 @@ class Answers:
 
     def __contains__(self, key: Key) -> bool:
         return key in self._open
-
-    def __len__(self) -> int:
-        return len(self._open)
 
     @contextmanager
     def expecting(self, key: Key, answer: Answer) -> Iterator[None]:

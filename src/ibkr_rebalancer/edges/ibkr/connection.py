@@ -13,7 +13,7 @@ from ibkr_rebalancer.edges.ibkr.news import OrderNews
 from ibkr_rebalancer.edges.ibkr.orders import GatewayOrders
 from ibkr_rebalancer.edges.ibkr.troubles import AT_START, ID_TAKEN, NOT_ACCEPTED, Trouble
 from ibkr_rebalancer.edges.ibkr.wire import OrderWire, Wire
-from ibkr_rebalancer.ports import Clock, MarketView, Observer, OrderDesk
+from ibkr_rebalancer.ports import Clock, Observer, OrderDesk
 
 READERS = range(2, 10)
 """Added to the configured client id: `watch` has the id itself, `execute` the next one."""
@@ -31,6 +31,8 @@ class Deadlines:
     """For one batch of quotes: the gateway itself gives up on missing prices after about eleven."""
     preview_s: float = 10.0
     """For the preview of one order."""
+    figures_s: float = 2.0
+    """For the figures of a preview that has begun with a warning; there may be none."""
 
 
 DEADLINES = Deadlines()
@@ -58,10 +60,9 @@ async def open_gateway(
 class TradingGateway:
     """One connection, for looking and for trading."""
 
-    market: MarketView
+    market: GatewayMarket
     desk: OrderDesk
     link: Link
-    """Whether it can still be used."""
 
 
 @asynccontextmanager
@@ -92,7 +93,12 @@ async def open_desk(
         yield TradingGateway(
             market=GatewayMarket(conversation, observer=observer, answer_s=answer_s, quotes_s=deadlines.quotes_s),
             desk=GatewayOrders(
-                conversation, news, client_id=client_id, answer_s=answer_s, preview_s=deadlines.preview_s
+                conversation,
+                news,
+                client_id=client_id,
+                answer_s=answer_s,
+                preview_s=deadlines.preview_s,
+                figures_s=deadlines.figures_s,
             ),
             link=conversation.link,
         )

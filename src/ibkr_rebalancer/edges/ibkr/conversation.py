@@ -13,9 +13,8 @@ from typing import Any, Generic, TypeVar, cast
 
 from ib_async import Client
 
-from ibkr_rebalancer.core.errors import GatewayRefused, GatewayUnavailable
+from ibkr_rebalancer.core.errors import GatewayUnavailable
 from ibkr_rebalancer.edges.ibkr.answers import Answer, Answers, Key, Question
-from ibkr_rebalancer.edges.ibkr.codes import explain
 from ibkr_rebalancer.edges.ibkr.frames import Frames, NotFramesError
 from ibkr_rebalancer.edges.ibkr.link import Link
 from ibkr_rebalancer.edges.ibkr.listener import Listener
@@ -206,7 +205,7 @@ class Conversation(Generic[W_co]):
 
         Raises:
             GatewayUnavailable: it is not (`SNAPSHOT_INCOMPLETE`).
-            GatewayRefused: it is a no.
+            GatewayRefused: it is a no (`GATEWAY_REFUSED`, `GATEWAY_READ_ONLY`).
         """
         if not answer.finished:
             farms = f" (broken data farms: {', '.join(sorted(self.broken_farms))})" if self.broken_farms else ""
@@ -216,12 +215,7 @@ class Conversation(Generic[W_co]):
                 hint="Run the command again; if it lasts, restart the gateway.",
             )
         if answer.refusal is not None:
-            no = answer.refusal
-            raise GatewayRefused(
-                "GATEWAY_REFUSED",
-                f"The gateway refused {about}: {explain(no.code).meaning} (code {no.code}: {no.text}).",
-                hint=explain(no.code).remedy,
-            )
+            raise answer.refusal.about(about)
         return answer.rows
 
     async def _exchange(

@@ -1,15 +1,17 @@
 """The gateway as a `MarketView`: five questions, each answered whole or not at all, and no way to trade."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 import ib_async
 
+from ibkr_rebalancer.core.errors import GatewayRefused, GatewayUnavailable, RebalancerError
 from ibkr_rebalancer.core.instruments import ConId, Contract, ContractQuery
 from ibkr_rebalancer.core.notices import Notice, Severity
 from ibkr_rebalancer.core.portfolio import AccountId, Portfolio, Position
-from ibkr_rebalancer.core.quotes import Quote
+from ibkr_rebalancer.core.quotes import NoQuote, Quote, unpriced
 from ibkr_rebalancer.edges.ibkr.answers import Answer, Question, together
 from ibkr_rebalancer.edges.ibkr.codes import UNKNOWN_CONTRACT, explain
 from ibkr_rebalancer.edges.ibkr.conversation import MESSAGES_PER_S, Conversation
@@ -29,6 +31,8 @@ from ibkr_rebalancer.ports import Observer
 
 DELAYED_FROZEN = 4
 """The market data type that asks least: live where subscribed, else delayed; the last prices when closed."""
+QUOTES_AT_ONCE = 90
+"""Of the 100 market data lines that a user has by default; the rest is left to others."""
 
 TIME: Question[Wire] = Question(kind="time", about="the gateway's clock", send=lambda wire: wire.reqCurrentTime())
 POSITIONS: Question[Wire] = Question(
@@ -50,6 +54,7 @@ class GatewayMarket:
         self._observer = observer
         self._answer_s = answer_s
         self._quotes_s = quotes_s
+        self._lines = asyncio.Semaphore(QUOTES_AT_ONCE)
 
     @property
     def is_of_use(self) -> bool:
@@ -82,77 +87,114 @@ class GatewayMarket:
         rows = await self._conversation.ask(question, deadline_s=self._answer_s)
         return portfolio_of(account, rows)
 
-    async def contracts(self, queries: Sequence[ContractQuery]) -> Mapping[ContractQuery, Sequence[Contract]]:
-        """Every contract that fits each query, asked for all together; an unknown symbol has none."""
+    async def contracts(
+        self, queries: Sequence[ContractQuery]
+    ) -> Mapping[ContractQuery, Sequence[Contract] | RebalancerError]:
+        """Every contract that fits each query, asked for all together, or why a query has no answer.
+
+        An unknown symbol has no contract. A lookup that the gateway refuses or leaves unanswered, while it goes on
+        answering others, concerns only those who need that contract.
+        """
         asked = list(dict.fromkeys(queries))
         deadline_s = self._answer_s + len(asked) / MESSAGES_PER_S
-        found = await together([self._candidates(query, deadline_s) for query in asked])
-        return dict(zip(asked, found, strict=True))
+        answers = await together([self._lookup(query, deadline_s) for query in asked])
+        unanswered = [query for query, answer in zip(asked, answers, strict=True) if not answer.finished]
+        if unanswered:
+            await self._require_talking(about=_contract_of(unanswered[0]))
+        return {
+            query: self._candidates(query, answer, deadline_s) for query, answer in zip(asked, answers, strict=True)
+        }
 
-    async def quotes(self, contracts: Sequence[Contract]) -> Mapping[ConId, Quote]:
-        """Fresh prices of all these contracts in one batch; a contract without any price is missing, and told.
+    async def quotes(self, contracts: Sequence[Contract]) -> Mapping[ConId, Quote | NoQuote]:
+        """Fresh prices of all these contracts in one batch; where one has none, why, which is told too.
 
         The gateway ends a snapshot late, up to eleven seconds, where a price is missing; what has come by the
-        deadline counts.
+        deadline counts, which runs from when a market data line is free for the contract.
         """
         asked = {contract.con_id: contract for contract in contracts}
         if not asked:
             return {}
         self._conversation.tell(lambda wire: wire.reqMarketDataType(DELAYED_FROZEN), about="the quotes")
-        deadline_s = self._quotes_s + len(asked) / MESSAGES_PER_S
+        deadline_s = self._quotes_s + 2 * min(len(asked), QUOTES_AT_ONCE) / MESSAGES_PER_S
         answers = await together([self._prices(contract, deadline_s) for contract in asked.values()])
         if not any(answer.finished or answer.rows for answer in answers):
             self._conversation.whole(answers[0], about=f"any of {len(asked)} quotes", deadline_s=deadline_s)
         if not all(answer.finished for answer in answers):
             await self._require_talking(about=f"the last of {len(asked)} quotes")
-        quotes: dict[ConId, Quote] = {}
-        missing: dict[str, list[str]] = {}
-        for contract, answer in zip(asked.values(), answers, strict=True):
-            quote = quote_of(answer.rows) if answer.refusal is None else None
-            if quote is None:
-                missing.setdefault(self._reason(answer), []).append(contract.symbol)
-            else:
-                quotes[contract.con_id] = quote
-        self._tell_missing(missing)
-        return quotes
+        quotes = [self._quote(answer) for answer in answers]
+        self._tell_missing([contract.symbol for contract in asked.values()], quotes)
+        return dict(zip(asked, quotes, strict=True))
 
     async def _require_talking(self, *, about: str) -> None:
         """Tell a gateway that has no price from one that says nothing at all any more: the clock always answers."""
         await self._conversation.ask(replace(TIME, about=about), deadline_s=self._answer_s)
 
-    async def _candidates(self, query: ContractQuery, deadline_s: float) -> tuple[Contract, ...]:
-        about = f"the contract of {query.symbol}"
+    async def _lookup(self, query: ContractQuery, deadline_s: float) -> Answer:
         wanted = wanted_contract(query)
 
         def send(wire: Wire, number: int) -> None:
             wire.reqContractDetails(number, wanted)
 
-        answer = await self._conversation.ask_numbered(send, about=about, deadline_s=deadline_s)
+        return await self._conversation.ask_numbered(send, about=_contract_of(query), deadline_s=deadline_s)
+
+    def _candidates(
+        self, query: ContractQuery, answer: Answer, deadline_s: float
+    ) -> tuple[Contract, ...] | RebalancerError:
         if answer.refusal is not None and answer.refusal.code == UNKNOWN_CONTRACT:
             return ()
-        rows = self._conversation.whole(answer, about=about, deadline_s=deadline_s)
-        return tuple(contract_of(details) for details in rows_of(ib_async.ContractDetails, rows))
+        try:
+            rows = self._conversation.whole(answer, about=_contract_of(query), deadline_s=deadline_s)
+            return tuple(contract_of(details) for details in rows_of(ib_async.ContractDetails, rows))
+        except (GatewayUnavailable, GatewayRefused) as error:
+            return error
 
     async def _prices(self, contract: Contract, deadline_s: float) -> Answer:
+        """The prices of one contract, once a market data line is free; the line is free again afterwards."""
         wanted = priced_contract(contract)
+        numbers: list[int] = []
 
         def send(wire: Wire, number: int) -> None:
+            numbers.append(number)
             wire.reqMktData(number, wanted, "", True, False, [])
 
-        return await self._conversation.ask_numbered(
-            send, about=f"the quote of {contract.symbol}", deadline_s=deadline_s, suffices=has_all_prices
-        )
+        about = f"the quote of {contract.symbol}"
+        async with self._lines:
+            answer = await self._conversation.ask_numbered(
+                send, about=about, deadline_s=deadline_s, suffices=has_all_prices
+            )
+            # The gateway itself has not ended these yet; while lines are free, it may do so in its own time.
+            if not answer.finished or (self._lines.locked() and has_all_prices(answer.rows)):
+                self._conversation.tell(lambda wire: wire.cancelMktData(numbers[0]), about=about)
+            return answer
 
-    def _reason(self, answer: Answer) -> str:
-        """Why an answer holds no price."""
+    def _quote(self, answer: Answer) -> Quote | NoQuote:
+        """What the answer says of prices, or why it says nothing."""
         if answer.refusal is not None:
             code = explain(answer.refusal.code)
-            return f"{code.meaning} (code {answer.refusal.code}). {code.remedy}"
+            return NoQuote(reason=f"{code.meaning} (code {answer.refusal.code})", remedy=code.remedy)
+        quote = quote_of(answer.rows)
+        if quote is not None:
+            return quote
         if self._conversation.broken_farms:
-            return f"the gateway reports broken data farms: {', '.join(sorted(self._conversation.broken_farms))}."
-        return "the gateway has none." if answer.finished else "the gateway sent none in time."
+            farms = ", ".join(sorted(self._conversation.broken_farms))
+            return NoQuote(
+                reason=f"the gateway reports broken data farms: {farms}",
+                remedy="Run the command again in a few minutes; if it lasts, restart the gateway.",
+            )
+        if not answer.finished:
+            return NoQuote(reason="the gateway sent no price in time", remedy=unpriced(None).remedy)
+        return unpriced(None)
 
-    def _tell_missing(self, missing: Mapping[str, Sequence[str]]) -> None:
-        for reason, symbols in missing.items():
-            text = f"No price for {', '.join(symbols)}: {reason}"
+    def _tell_missing(self, symbols: Sequence[str], quotes: Sequence[Quote | NoQuote]) -> None:
+        """Tell which have no price, those together that lack it for the same reason."""
+        missing: dict[NoQuote, list[str]] = {}
+        for symbol, quote in zip(symbols, quotes, strict=True):
+            if isinstance(quote, NoQuote):
+                missing.setdefault(quote, []).append(symbol)
+        for why, unquoted in missing.items():
+            text = f"No price for {', '.join(unquoted)}: {why}"
             self._observer.notify(Notice(event="quotes.missing", text=text, severity=Severity.WARNING))
+
+
+def _contract_of(query: ContractQuery) -> str:
+    return f"the contract of {query.symbol}"

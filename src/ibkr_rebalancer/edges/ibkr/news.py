@@ -41,12 +41,16 @@ class References:
         """An order goes out over our client id."""
         self._by_number[self._client_id, order_id] = order_ref
 
-    def order_id(self, order_ref: str) -> int | None:
-        """The order's number under our client id; None unless it was placed here or has been seen open."""
-        for (client_id, order_id), ref in self._by_number.items():
-            if client_id == self._client_id and ref == order_ref:
-                return order_id
-        return None
+    def order_ids(self, order_ref: str) -> tuple[int, ...]:
+        """The order's number under our client id; none unless it was placed here or has been seen open.
+
+        The broker has been seen to make two orders of one: then each has a number.
+        """
+        return tuple(
+            order_id
+            for (client_id, order_id), ref in self._by_number.items()
+            if client_id == self._client_id and ref == order_ref
+        )
 
     def learn(self, message: OrderMessage) -> None:
         """Remember what the message calls an order of ours, and forget what is somebody else's now.
@@ -117,6 +121,8 @@ class OrderNews:
         self._unheard: list[Heard] = []
         self._early: deque[Charged] = deque(maxlen=EARLY)
         self._record: list[OrderMessage] | None = None
+        self._listed: set[str] = set()
+        """Ids of the prints that a request has been answered with, while a record is kept."""
 
     @contextmanager
     def recording(self) -> Iterator[list[OrderMessage]]:
@@ -127,6 +133,7 @@ class OrderNews:
             yield record
         finally:
             self._record = None
+            self._listed.clear()
 
     def take(self, message: OrderMessage) -> None:
         """A message about orders has come; what was asked for is not news."""
@@ -136,7 +143,9 @@ class OrderNews:
         match message:
             case Ended():
                 pass
-            case Printed(request=request) if request != LIVE:
+            case Printed(request=request, execution=execution) if request != LIVE:
+                self._listed.add(execution.execId)
+            case Charged(report=report) if report.execId in self._listed:
                 pass
             case Printed(execution=execution):
                 self._add(message, *(early for early in self._early if early.report.execId == execution.execId))

@@ -1,16 +1,16 @@
 """The gateway as an `OrderDesk`: the only code that sends orders, and the ear for all that is said of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import ib_async
 
-from ibkr_rebalancer.core.errors import GatewayRefused, RebalancerError, Refused
+from ibkr_rebalancer.core.errors import GatewayRefused, Refused
 from ibkr_rebalancer.core.order_book import Heard, OrderBook
 from ibkr_rebalancer.core.orders import OrderIntent
 from ibkr_rebalancer.core.portfolio import AccountId
 from ibkr_rebalancer.edges.ibkr.answers import Question, Refusal, together
-from ibkr_rebalancer.edges.ibkr.codes import INVALID, explain
+from ibkr_rebalancer.edges.ibkr.codes import explain
 from ibkr_rebalancer.edges.ibkr.conversation import Conversation
 from ibkr_rebalancer.edges.ibkr.market import TIME
 from ibkr_rebalancer.edges.ibkr.news import OrderNews
@@ -24,9 +24,6 @@ from ibkr_rebalancer.edges.ibkr.order_messages import (
 from ibkr_rebalancer.edges.ibkr.translate import rows_of
 from ibkr_rebalancer.edges.ibkr.wire import OrderWire
 from ibkr_rebalancer.ports import WhatIf
-
-FIGURES_S = 2.0
-"""How long after a bare warning the figures of a preview may still come."""
 
 OPEN_ORDERS: Question[OrderWire] = Question(
     kind="open orders", about="the list of open orders", send=lambda wire: wire.reqAllOpenOrders()
@@ -47,13 +44,17 @@ class GatewayOrders:
         client_id: int,
         answer_s: float,
         preview_s: float,
+        figures_s: float,
     ) -> None:
-        """`answer_s` and `preview_s` are the deadlines of one answer or sending, and of one preview."""
+        """Deadlines: `answer_s` of one answer or sending, `preview_s` of one preview, `figures_s` of its figures once
+        it has begun with a warning.
+        """
         self._conversation = conversation
         self._news = news
         self._client_id = client_id
         self._answer_s = answer_s
         self._preview_s = preview_s
+        self._figures_s = figures_s
 
     @property
     def client_id(self) -> int:
@@ -63,7 +64,7 @@ class GatewayOrders:
     async def order_book(self, account: AccountId) -> OrderBook:
         """Open orders of all clients, executions and completed orders, asked for at once and each whole to its end.
 
-        What is said of orders while it is read is part of it, and of the news too.
+        What happens to orders while it is read is part of it, and news too.
         """
         link = self._conversation.link
         async with self._conversation.turn:
@@ -77,12 +78,13 @@ class GatewayOrders:
                         self._conversation.ask_in_turn(TIME, deadline_s=self._answer_s),
                     ]
                 )
-        link.told = max(link.told, failures)
-        return OrderBook(
+        book = OrderBook(
             taken_at=rows_of(datetime, clock)[-1],
             open_orders=open_orders_in(messages),
             heard=tuple(filter(None, map(self._news.references.heard, messages))),
         )
+        link.told = max(link.told, failures)
+        return book
 
     async def what_if(self, intent: OrderIntent) -> WhatIf:
         """Ask what the order would do, without placing it; a warning without figures is an answer too.
@@ -98,10 +100,10 @@ class GatewayOrders:
             wire.placeOrder(number, traded_contract(intent.con_id), order)
 
         answer = await self._conversation.ask_numbered(
-            send, about=about, deadline_s=self._preview_s, suffices=has_figures, lull_s=FIGURES_S
+            send, about=about, deadline_s=self._preview_s, suffices=has_figures, lull_s=self._figures_s
         )
-        if answer.refusal is not None:
-            raise _refused(intent, answer.refusal)
+        if answer.refusal is not None and not answer.refusal.is_read_only:
+            raise _would_be_rejected(intent, answer.refusal)
         return what_if_in(self._conversation.whole(answer, about=about, deadline_s=self._preview_s))
 
     async def place(self, intent: OrderIntent) -> None:
@@ -131,19 +133,17 @@ class GatewayOrders:
             GatewayRefused: it was not, and nothing was sent (`ORDER_NOT_CANCELLABLE`).
             GatewayUnavailable: the connection or the link failed; the sentence says whether anything was sent.
         """
-        order_id = self._news.references.order_id(order_ref)
-        if order_id is None:
+        order_ids = self._news.references.order_ids(order_ref)
+        if not order_ids:
             raise GatewayRefused(
                 "ORDER_NOT_CANCELLABLE",
                 f"The order {order_ref} is not known to be open under client id {self._client_id}, and only the client "
                 "that placed an order can cancel it. Nothing was sent.",
                 hint="Cancel it in TWS or Client Portal if it is open there.",
             )
-        await self._conversation.dispatch(
-            lambda wire, _: wire.cancelOrder(order_id, ""),
-            about=f"the cancellation of the order {order_ref}",
-            deadline_s=self._answer_s,
-        )
+        about = f"the cancellation of the order {order_ref}"
+        for order_id in order_ids:
+            await self._conversation.dispatch(_cancel(order_id), about=about, deadline_s=self._answer_s)
 
     async def heard(self, *, within_s: float) -> Sequence[Heard]:
         """What has arrived about orders of ours since the last call; waits for the first piece, and no longer.
@@ -174,23 +174,21 @@ class GatewayOrders:
         return self._conversation.whole(answer, about=about, deadline_s=self._answer_s)
 
 
+def _cancel(order_id: int) -> Callable[[OrderWire, int], None]:
+    return lambda wire, _: wire.cancelOrder(order_id, "")
+
+
 def _described(intent: OrderIntent) -> str:
     return (
         f"the order to {intent.side.value} {intent.quantity} {intent.symbol} in {intent.account} ({intent.order_ref})"
     )
 
 
-def _refused(intent: OrderIntent, refusal: Refusal) -> RebalancerError:
-    words = f"(code {refusal.code}: {refusal.text})"
-    if refusal.code == INVALID and "read-only" in refusal.text.lower():
-        return GatewayRefused(
-            "GATEWAY_READ_ONLY",
-            f"The gateway takes no orders, as its API is read-only {words}. No order was sent.",
-            hint="Untick Read-Only API in the gateway's configuration under API, Settings; or use --dry-run.",
-        )
+def _would_be_rejected(intent: OrderIntent, refusal: Refusal) -> Refused:
     code = explain(refusal.code)
     return Refused(
         "ORDER_WOULD_BE_REJECTED",
-        f"The broker would reject {_described(intent)}: {code.meaning} {words}. It was not sent.",
+        f"The broker would reject {_described(intent)}: {code.meaning} (code {refusal.code}: {refusal.text}). "
+        "It was not sent.",
         hint=code.remedy,
     )

@@ -11,9 +11,9 @@ import ib_async
 from ibkr_rebalancer.core.errors import GatewayUnavailable
 from ibkr_rebalancer.core.hours import parse_liquid_hours
 from ibkr_rebalancer.core.instruments import STOCK, ConId, Contract, ContractQuery
-from ibkr_rebalancer.core.money import decimal_of
+from ibkr_rebalancer.core.money import ZERO, decimal_of, to_cents
 from ibkr_rebalancer.core.portfolio import AccountId, Balances, Holding, Portfolio, Position
-from ibkr_rebalancer.core.quotes import DataKind, Quote
+from ibkr_rebalancer.core.quotes import DataKind, Quote, market_flaw
 
 UNSET = 1.7976931348623157e308
 """How the gateway writes a number that it does not have."""
@@ -24,6 +24,11 @@ DATA_KINDS = {1: DataKind.LIVE, 2: DataKind.FROZEN, 3: DataKind.DELAYED, 4: Data
 BID, ASK, LAST, CLOSE = (1, 66), (2, 67), (4, 68), (9, 75)
 """The tick types of each price, live (or frozen) and delayed."""
 DELAYED_TICKS = range(66, 77)
+
+CASH_TOLERANCE = Decimal("0.001")
+"""Of all cash, owed or owned: what the rounding of exchange rates can make."""
+ONE = Decimal(1)
+"""Of the base currency: what the rounding of amounts can make."""
 
 Row = TypeVar("Row")
 
@@ -59,6 +64,7 @@ def portfolio_of(account: AccountId, rows: Sequence[object]) -> Portfolio:
     Raises:
         GatewayUnavailable: the account is not ready (`ACCOUNT_NOT_READY`), or a figure is missing
             (`SNAPSHOT_INCOMPLETE`).
+        Refused: a currency has cash and no rate (`EXCHANGE_RATE_MISSING`).
     """
     values = {(row.tag, row.currency): row.value for row in rows_of(ib_async.AccountValue, rows)}
     items = {row.contract.conId: row for row in rows_of(ib_async.PortfolioItem, rows)}
@@ -114,23 +120,28 @@ def priced_contract(contract: Contract) -> ib_async.Contract:
 def quote_of(rows: Sequence[object]) -> Quote | None:
     """The quote in these ticks, None when they hold no price."""
     ticks = rows_of(Tick, rows)
-    priced = [tick for tick in (_newest(ticks, side) for side in (BID, ASK, LAST, CLOSE)) if tick is not None]
+    bid, ask, last, close = (_newest(ticks, side) for side in (BID, ASK, LAST, CLOSE))
+    priced = [tick for tick in (bid, ask, last, close) if tick is not None]
     if not priced:
         return None
+    market = [] if market_flaw(_price(bid), _price(ask)) else [tick for tick in (bid, ask) if tick is not None]
+    instead = [tick for tick in (last, close) if tick is not None][:1]
     return Quote(
-        bid=_price(_newest(ticks, BID)),
-        ask=_price(_newest(ticks, ASK)),
-        last=_price(_newest(ticks, LAST)),
-        close=_price(_newest(ticks, CLOSE)),
+        bid=_price(bid),
+        ask=_price(ask),
+        last=_price(last),
+        close=_price(close),
         data=_data_kind(rows_of(DataKind, rows), priced),
-        received_at=max(tick.received_at for tick in priced),
+        received_at=max(tick.received_at for tick in market or instead or priced),
     )
 
 
 def has_all_prices(rows: Sequence[object]) -> bool:
-    """Whether a quote of these ticks could not become fuller."""
+    """Whether these ticks have all that a plan asks for: a market and the previous close, or else every price."""
     ticks = rows_of(Tick, rows)
-    return all(_newest(ticks, side) is not None for side in (BID, ASK, LAST, CLOSE))
+    bid, ask, last, close = (_price(_newest(ticks, side)) for side in (BID, ASK, LAST, CLOSE))
+    market = market_flaw(bid, ask) is None
+    return close is not None and (market or None not in {bid, ask, last})
 
 
 def _newest(ticks: Sequence[Tick], side: tuple[int, int]) -> Tick | None:
@@ -168,13 +179,11 @@ def _position(account: str, contract: ib_async.Contract, quantity: float, averag
 
 
 def _holding(item: ib_async.PortfolioItem) -> Holding:
-    price, value = number_of(item.marketPrice), number_of(item.marketValue)
-    if price is None or value is None:
-        raise _incomplete(f"The gateway gives no market value for {item.contract.symbol} in {item.account}.")
     return Holding(
         position=_position(item.account, item.contract, item.position, item.averageCost),
-        market_price=price,
-        market_value=value,
+        primary_exchange=item.contract.primaryExchange,
+        market_price=number_of(item.marketPrice),
+        market_value=number_of(item.marketValue),
         unrealized_pnl=number_of(item.unrealizedPNL),
     )
 
@@ -193,18 +202,39 @@ def _balances(account: AccountId, values: AccountValues) -> Balances:
     base = next((currency for key, currency in values if key == "NetLiquidation" and currency), None)
     if base is None:
         raise _lacking(account, "NetLiquidation")
-    cash = {currency: _amount(account, values, key, currency) for key, currency in values if key == "CashBalance"}
-    if not cash:
-        raise _lacking(account, "CashBalance")
-    return Balances(
+    currencies = [currency for key, currency in values if key == "CashBalance" and currency != "BASE"]
+    if base not in currencies:
+        raise _lacking(account, f"CashBalance in {base}")
+    balances = Balances(
         account_type=_required(account, values, "AccountType", ""),
         currency=base,
         net_liquidation=_amount(account, values, "NetLiquidation", base),
         total_cash=_amount(account, values, "TotalCashValue", base),
         settled_cash=decimal_of(values.get(("SettledCash", base), "")),
         available_funds=_amount(account, values, "AvailableFunds", base),
-        cash={currency: amount for currency, amount in cash.items() if currency != "BASE"},
+        cash={currency: _amount(account, values, "CashBalance", currency) for currency in currencies},
+        exchange_rates=_rates(values),
     )
+    _require_all_cash(account, balances)
+    return balances
+
+
+def _rates(values: AccountValues) -> dict[str, Decimal]:
+    """The rates that are rates; one of a currency that nobody needs may be missing, or 0."""
+    told = {currency: decimal_of(text) for (key, currency), text in values.items() if key == "ExchangeRate"}
+    return {currency: rate for currency, rate in told.items() if currency != "BASE" and rate is not None and rate > 0}
+
+
+def _require_all_cash(account: AccountId, balances: Balances) -> None:
+    """The cash of the single currencies must add up to the cash of the account: none of them has got lost."""
+    converted = [balances.in_base(amount, currency) for currency, amount in balances.cash.items()]
+    tolerance = max(ONE, CASH_TOLERANCE * sum(map(abs, converted), ZERO))
+    if abs(sum(converted, ZERO) - balances.total_cash) > tolerance:
+        listed = ", ".join(f"{amount} {currency}" for currency, amount in sorted(balances.cash.items()))
+        raise _incomplete(
+            f"The cash of {account}, {listed}, comes to {to_cents(sum(converted, ZERO))} {balances.currency}, "
+            f"but its TotalCashValue is {balances.total_cash}."
+        )
 
 
 def _amount(account: AccountId, values: AccountValues, key: str, currency: str) -> Decimal:

@@ -25,6 +25,7 @@ class Wire(Protocol):
         regulatory_snapshot: bool,
         options: list[TagValue],
     ) -> None: ...
+    def cancelMktData(self, number: int) -> None: ...
 
 
 class OrderWire(Wire, Protocol):

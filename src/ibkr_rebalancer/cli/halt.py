@@ -1,0 +1,44 @@
+"""`rebalancer halt`: let no order leave any more, from any process on this state folder."""
+
+from typing import Annotated
+
+import typer
+
+from ibkr_rebalancer.cli.options import Config, Json, State, Verbose
+from ibkr_rebalancer.core.errors import EXIT_DONE
+
+Reason = Annotated[
+    list[str] | None, typer.Argument(metavar="REASON", help="Why, for whoever meets it later.", show_default=False)
+]
+NO_REASON = "no reason given"
+
+
+def halt(
+    reason: Reason = None,
+    config: Config = None,
+    state: State = None,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> int:
+    """Halt all trading, until `rebalancer resume`.
+
+    A run at work sends no further order. The gateway is not asked for anything.
+
+    \b
+    Examples:
+      rebalancer halt
+      rebalancer halt the targets of today look wrong
+    """
+    from ibkr_rebalancer.cli.output import show, show_document
+    from ibkr_rebalancer.cli.session import on_journal
+    from ibkr_rebalancer.core.documents import document
+
+    said = " ".join(reason or [NO_REASON])
+    now, settings = on_journal(
+        lambda session: (session.halt(said), session.settings), config, state=state, verbose=verbose
+    )
+    if as_json:
+        show_document(document("halt", halt=now, state=str(settings.state_path)))
+    else:
+        show(f"Trading is halted: {now.reason}.\nNo order leaves any process whose state is in {settings.state_path}.")
+    return EXIT_DONE

@@ -1,0 +1,49 @@
+"""`rebalancer resume`: end a halt."""
+
+from typing import TYPE_CHECKING
+
+from ibkr_rebalancer.cli.halt import NO_REASON, Reason
+from ibkr_rebalancer.cli.options import Config, Json, State, Verbose
+from ibkr_rebalancer.core.errors import EXIT_DONE
+
+if TYPE_CHECKING:
+    from ibkr_rebalancer.app import Rebalancer
+    from ibkr_rebalancer.ports import Halt
+
+
+def resume(
+    reason: Reason = None,
+    config: Config = None,
+    state: State = None,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> int:
+    """End a halt. Nothing is sent by it: trading goes on with the next run.
+
+    \b
+    Examples:
+      rebalancer resume
+      rebalancer resume the targets are corrected
+    """
+    from ibkr_rebalancer.cli.output import show, show_document
+    from ibkr_rebalancer.cli.session import on_journal
+    from ibkr_rebalancer.core.documents import document
+
+    said = " ".join(reason or [NO_REASON])
+    ended, where = on_journal(lambda session: _resumed(session, said), config, state=state, verbose=verbose)
+    if as_json:
+        show_document(document("halt", halt=None, state=where))
+    elif ended is None:
+        show(f"Trading was not halted for any process whose state is in {where}.")
+    else:
+        since = f"{ended.at:%Y-%m-%d %H:%M} UTC"
+        show(f"Trading may go on. It was halted since {since}: {ended.reason}.\nThe state is in {where}.")
+    return EXIT_DONE
+
+
+def _resumed(session: "Rebalancer", reason: str) -> "tuple[Halt | None, str]":
+    """The halt that is ended, if there is one, and the folder that says so."""
+    halted = session.halted()
+    if halted is not None:
+        session.resume(reason)
+    return halted, str(session.settings.state_path)

@@ -1,0 +1,38 @@
+"""What accounts.yaml says, as tables."""
+
+from urllib.parse import urlsplit
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from ibkr_rebalancer.cli.tables.layout import new_table, uncut
+from ibkr_rebalancer.config.schema import Settings
+
+
+def accounts_view(settings: Settings) -> RenderableType:
+    """What accounts.yaml says: a line per account, and where its targets come from."""
+    table = new_table()
+    for heading in ("Account", "Enabled", "Reserve", "Min gain"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("Channel", overflow="fold")
+    addresses = Table(box=None, show_header=False, padding=(0, 1), pad_edge=True)
+    addresses.add_column(no_wrap=True)
+    addresses.add_column(overflow="fold", style="dim")
+    for account in settings.accounts:
+        table.add_row(
+            account.account_id,
+            "yes" if account.enabled else "no",
+            f"{account.policy.cash_reserve_pct} %",
+            f"{account.policy.min_gain_bp} bp",
+            account.channel,
+        )
+        addresses.add_row(account.account_id, shown_url(account.allocations_url))
+    where = Text(f"{settings.config_path}", "dim", no_wrap=True, overflow="ignore")
+    return Group(where, f"{settings.mode.value.capitalize()} trading", uncut(table), addresses)
+
+
+def shown_url(url: str) -> str:
+    """A URL without its query, which may hold a key."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}{parts.path}"

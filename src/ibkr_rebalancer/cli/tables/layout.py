@@ -1,0 +1,54 @@
+"""What all tables have in common: their frame, their figures, the colours of the two sides."""
+
+from collections.abc import Iterable
+from decimal import Decimal
+
+from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
+from rich.console import Group, RenderableType
+from rich.table import Table
+
+from ibkr_rebalancer.core.plan import Side
+from ibkr_rebalancer.core.portfolio import AccountId, TradingMode, belongs_to
+
+WIDE = 110
+"""Columns from which the reasons stand in the table itself."""
+SIDE_STYLE = {Side.BUY: "blue", Side.SELL: "yellow"}
+
+
+def new_table(title: str | None = None) -> Table:
+    return Table(
+        title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False, collapse_padding=True
+    )
+
+
+def uncut(table: Table) -> Table:
+    """The table, its figures kept whole: a line too long for the terminal is broken there and loses no digit."""
+    for column in table.columns:
+        if column.no_wrap:
+            column.min_width = max((cell_len(str(cell)) for cell in (column.header, *column.cells)), default=0)
+    return table
+
+
+def blocks(parts: Iterable[RenderableType]) -> RenderableType:
+    """Parts with an empty line between them."""
+    spaced: list[RenderableType] = []
+    for part in parts:
+        spaced += ["", part] if spaced else [part]
+    return Group(*spaced)
+
+
+def shown_count(quantity: Decimal) -> str:
+    """A number of shares, fractions only where there are any."""
+    return f"{quantity:,f}" if quantity != quantity.to_integral_value() else f"{quantity:,.0f}"
+
+
+def shown_price(price: Decimal) -> str:
+    """A price with two decimals, or up to four where it has them."""
+    return f"{price:,.2f}" if round(price, 2) == price else f"{round(price, 4).normalize():,f}"
+
+
+def shown_account(account: AccountId) -> str:
+    """An account with the kind of money in it."""
+    kind = TradingMode.PAPER if belongs_to(TradingMode.PAPER, account) else TradingMode.LIVE
+    return f"{kind.value} account {account}"

@@ -1,0 +1,79 @@
+"""How `execute` trades: a person is asked, signals are met in good order, and the report tells what came of it."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from ibkr_rebalancer.app import Rebalancer
+from ibkr_rebalancer.cli.asking import confirmed
+from ibkr_rebalancer.cli.output import conversation, show_outcomes
+from ibkr_rebalancer.cli.progress import Progress
+from ibkr_rebalancer.cli.session import read_settings, tell_settings
+from ibkr_rebalancer.cli.stopping import AtStake, run_stoppable
+from ibkr_rebalancer.cli.streams import READER_GONE
+from ibkr_rebalancer.cli.tables import plans_view, runs_view
+from ibkr_rebalancer.config.schema import Settings
+from ibkr_rebalancer.core.errors import RebalancerError, gravest
+from ibkr_rebalancer.core.money import ZERO
+from ibkr_rebalancer.core.plan import Plan
+from ibkr_rebalancer.core.portfolio import AccountId, TradingMode
+from ibkr_rebalancer.core.report import Report
+from ibkr_rebalancer.flows.trading import Confirm
+
+Outcomes = Mapping[AccountId, Report | RebalancerError]
+
+
+def trade(
+    named: Sequence[str],
+    *,
+    asks: bool,
+    adopt: bool,
+    config: Path | None,
+    state: Path | None,
+    as_json: bool,
+    verbose: bool,
+) -> int:
+    """Rebalance the accounts and show what came of it; a reader who has gone changes no exit code.
+
+    Raises:
+        RebalancerError: nothing was sent; or the command was ended at once (`STOPPED_AT_ONCE`).
+    """
+    settings = read_settings(config, state=state, verbose=verbose)
+    progress = Progress(as_log=verbose)
+    confirm = _asking(progress, settings.mode) if asks else None
+    with AtStake(progress) as observer:
+        with progress:
+            tell_settings(settings, progress)
+            work = _rebalance(settings, named, observer, confirm=confirm, adopt=adopt)
+            outcomes = run_stoppable(work, on_stop=observer.tell_stop)
+        with suppress(*READER_GONE):
+            show_outcomes("run", "runs", outcomes, view=runs_view, as_json=as_json)
+    return gravest(outcome.exit_code for outcome in outcomes.values())
+
+
+async def _rebalance(
+    settings: Settings, named: Sequence[str], observer: AtStake, *, confirm: Confirm | None, adopt: bool
+) -> Outcomes:
+    async with Rebalancer.open(settings, observer=observer) as session:
+        return await session.rebalance(*named, confirm=confirm, adopt=adopt)
+
+
+def _asking(progress: Progress, mode: TradingMode) -> Confirm:
+    """Show plans and ask for leave to send them."""
+
+    async def confirm(plans: Sequence[Plan]) -> bool:
+        with progress.paused():
+            conversation().print(plans_view(plans), crop=False)
+            return await confirmed(_question(plans, mode))
+
+    return confirm
+
+
+def _question(plans: Sequence[Plan], mode: TradingMode) -> str:
+    orders = sum(len(plan.trades) for plan in plans)
+    worth = dict.fromkeys((plan.currency for plan in plans), ZERO)
+    for plan in plans:
+        worth[plan.currency] += sum((trade.notional for trade in plan.trades), ZERO)
+    money = " and ".join(f"{amount:,.0f} {currency}" for currency, amount in worth.items())
+    accounts = " and ".join(plan.account for plan in plans)
+    return f"\nSend {orders} order{'' if orders == 1 else 's'} worth {money} for {accounts} ({mode.value})?"

@@ -1,0 +1,84 @@
+"""Why each instrument of a plan is traded, or is not, in words that are true of it. Pure."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from ibkr_rebalancer.core.managed import Managed
+from ibkr_rebalancer.core.money import BASIS_POINT, ZERO, share_of, to_cents
+from ibkr_rebalancer.core.policy import Policy
+from ibkr_rebalancer.core.sizing import Funds, Sizing
+
+HALF_A_SHARE = Decimal("0.5")
+
+
+def idle_reason(names: Sequence[Managed], sizing: Sizing, funds: Funds, policy: Policy) -> str | None:
+    """Why what could be traded is not, or None.
+
+    A plan must be worth its trades, unless something has to go, or cash to be raised: a loan is never left standing.
+    """
+    trades = any(sizing.shares[name.con_id] != name.whole for name in names)
+    least = policy.min_gain_bp * BASIS_POINT * funds.net_liquidation
+    gain = sizing.drift_before - sizing.drift_after
+    has_to_go = any(not name.weight for name in names)
+    lacks_cash = funds.cash < max(ZERO, funds.reserve - least)
+    if not trades or policy.rounds_to_nearest or has_to_go or lacks_cash or gain >= least:
+        return None
+    gain_bp = max(ZERO, gain / funds.net_liquidation / BASIS_POINT)
+    return f"the whole plan would remove {gain_bp:.1f} bp of drift, less than min_gain_bp {policy.min_gain_bp}"
+
+
+def trade_reason(name: Managed, names: Sequence[Managed], sizing: Sizing, funds: Funds) -> str:
+    """Why it is bought or sold, and why by no more."""
+    if not name.weight:
+        left = f"; {name.fraction} of a share stays, the gateway sells whole ones" if name.fraction else ""
+        return name.exit_reason + left
+    shares, wanted = sizing.shares[name.con_id], sizing.ideal.shares(name)
+    off = share_of(name.held * name.prices.value - sizing.ideal.values[name.con_id], funds.net_liquidation)
+    if shares < name.whole <= wanted:
+        return f"sold to raise cash, though underweight by {abs(off):.2%}"
+    reason = f"{'over' if off > 0 else 'under'}weight by {abs(off):.2%}"
+    fewer = int(wanted) - shares
+    if fewer <= 0:
+        return reason
+    if shares > name.whole:
+        return f"{reason}; {_shares(fewer)} short, {_why_no_more(name, names, sizing, funds)}"
+    raising = funds.cash < funds.reserve
+    return f"{reason}; {_shares(fewer)} beyond its target, {'to raise cash' if raising else ELSEWHERE}"
+
+
+def skip_reason(name: Managed, names: Sequence[Managed], sizing: Sizing, funds: Funds, idle: str | None) -> str:
+    """Why it stays as it is."""
+    wanted = sizing.ideal.shares(name)
+    lacking = wanted - name.whole
+    if idle is not None and (sizing.shares[name.con_id] != name.whole or lacking > HALF_A_SHARE):
+        return idle
+    if lacking > HALF_A_SHARE:
+        return f"{_shares(lacking)} under the target, {_why_no_more(name, names, sizing, funds)}"
+    if lacking < -HALF_A_SHARE:
+        return f"{_shares(-lacking)} over the target, to sell brings the account no nearer"
+    if 0 < wanted < 1 and not name.whole:
+        return f"the target is {wanted:.2f} of a share at {to_cents(name.prices.value)}, nearer to none than to one"
+    return "on target to the nearest share"
+
+
+ELSEWHERE = "cash goes further elsewhere"
+
+
+def _why_no_more(name: Managed, names: Sequence[Managed], sizing: Sizing, funds: Funds) -> str:
+    """Why not a share more of it is bought, which is wanted."""
+    added = {other.con_id: max(0, sizing.shares[other.con_id] - other.whole) for other in names}
+    elsewhere = sum((added[o.con_id] * o.prices.ask for o in names if o.con_id != name.con_id), ZERO)
+    left, kept_back = sizing.cash_after - sizing.reserve_after, funds.cash - funds.spendable
+    price = name.prices.ask
+    if price > left + elsewhere:
+        return f"not enough cash for one: a share costs {to_cents(price)}, {to_cents(max(ZERO, left))} is left"
+    if (price <= left and kept_back) or price > left + elsewhere - kept_back:
+        return f"the broker lets only {to_cents(max(ZERO, funds.spendable))} be spent"
+    return ELSEWHERE
+
+
+def _shares(count: Decimal | int) -> str:
+    """`3 shares`, `1 share`, `0.60 of a share`."""
+    if count < 1:
+        return f"{count:.2f} of a share"
+    return f"{int(count)} share{'' if int(count) == 1 else 's'}"

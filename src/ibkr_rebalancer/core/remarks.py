@@ -1,0 +1,112 @@
+"""What the reader of a plan should know about the whole of it, in sentences. Pure."""
+
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from itertools import groupby
+
+from ibkr_rebalancer.core.allocation import Allocation
+from ibkr_rebalancer.core.commissions import SCHEDULE_CURRENCY
+from ibkr_rebalancer.core.hours import is_open, next_open
+from ibkr_rebalancer.core.managed import Managed
+from ibkr_rebalancer.core.money import ZERO, to_cents
+from ibkr_rebalancer.core.plan import Trade
+from ibkr_rebalancer.core.portfolio import Portfolio, Snapshot
+from ibkr_rebalancer.core.sizing import Funds, Sizing
+
+VALUE_TOLERANCE = Decimal("0.005")
+"""Of net liquidation: how far our valuation may be from the broker's before the plan says so."""
+IDLE_CASH = Decimal("0.01")
+"""Of net liquidation: more than this in cash beyond what is meant to be there is worth telling."""
+NO_SHARE = "it pays for no whole share that brings the account nearer"
+
+
+def remarks(
+    allocation: Allocation,
+    *,
+    snapshot: Snapshot,
+    names: Sequence[Managed],
+    trades: Sequence[Trade],
+    decided: Sizing,
+    funds: Funds,
+    idle: str | None,
+) -> Iterator[str]:
+    """The remarks of a plan, those on its targets first, those on its money last."""
+    yield from _target_remarks(allocation, snapshot)
+    yield from _price_remarks(names)
+    yield from _hours_remarks(trades, snapshot)
+    yield from _cash_remarks(snapshot.portfolio, funds)
+    yield from _idle_cash_remarks(decided, funds, idle)
+    yield from _value_remarks(names, snapshot.portfolio)
+    currency = snapshot.portfolio.balances.currency
+    if trades and currency != SCHEDULE_CURRENCY:
+        yield f"Commissions are estimated by the schedule for {SCHEDULE_CURRENCY}, as if it were in {currency}."
+
+
+def _target_remarks(allocation: Allocation, snapshot: Snapshot) -> Iterator[str]:
+    total = allocation.stated_sum
+    if total != 1:
+        rest = "scaled to 1" if total > 1 else f"{(1 - total):.2%} is meant to stay cash"
+        yield f"The weights add up to {total}: {rest}."
+    for symbol, contract in sorted(snapshot.targets.items()):
+        if allocation.weights[symbol] and contract.symbol != symbol:
+            yield f"{symbol} means {contract.symbol} (con_id {contract.con_id}, {contract.name})."
+
+
+def _price_remarks(names: Sequence[Managed]) -> Iterator[str]:
+    remarked = sorted((name.prices.remark, name.symbol) for name in names if name.prices.remark)
+    for remark, group in groupby(remarked, key=lambda pair: pair[0]):
+        yield f"Priced by {remark}: {', '.join(symbol for _, symbol in group)}."
+
+
+def _hours_remarks(trades: Sequence[Trade], snapshot: Snapshot) -> Iterator[str]:
+    closed, unknown, opens = [], [], set()
+    for trade in sorted(trades, key=lambda trade: trade.symbol):
+        sessions = snapshot.contracts[trade.con_id].sessions
+        if sessions is None:
+            unknown.append(trade.symbol)
+        elif not is_open(sessions, at=snapshot.taken_at):
+            closed.append(trade.symbol)
+            opens.add(next_open(sessions, after=snapshot.taken_at))
+    if closed:
+        known = [moment for moment in opens if moment]
+        when = f"; next open {min(known):%Y-%m-%d %H:%M} UTC" if known else ""
+        yield f"Market closed at {snapshot.taken_at:%Y-%m-%d %H:%M} UTC for {', '.join(closed)}{when}."
+    if unknown:
+        yield f"The gateway gave no readable trading hours for {', '.join(unknown)}."
+
+
+def _cash_remarks(portfolio: Portfolio, funds: Funds) -> Iterator[str]:
+    """What of the cash is not ours to spend, and why."""
+    balances = portfolio.balances
+    currency, cash = balances.currency, balances.cash[balances.currency]
+    others = {other: amount for other, amount in sorted(balances.cash.items()) if other != currency}
+    loans = cash - balances.total_cash if any(amount < 0 for amount in others.values()) else ZERO
+    owed = {"in other currencies": loans, "on short positions": portfolio.owed_on_shorts}
+    debts = [f"{to_cents(amount)} is owed {where}" for where, amount in owed.items() if amount > 0]
+    if debts:
+        yield f"Of {to_cents(cash)} {currency} in cash {to_cents(funds.cash)} counts: {' and '.join(debts)}."
+    if funds.spendable < funds.cash:
+        yield f"Of {to_cents(funds.cash)} cash the broker lets {to_cents(funds.spendable)} be spent."
+    for other, amount in others.items():
+        if amount > 0:
+            yield f"{to_cents(amount)} {other} in cash is not invested: only {currency} is."
+
+
+def _idle_cash_remarks(decided: Sizing, funds: Funds, idle: str | None) -> Iterator[str]:
+    """Cash that should be invested and stays; what the broker keeps back has its own remark."""
+    left = decided.cash_after - decided.ideal.cash - (funds.cash - funds.spendable)
+    if left > IDLE_CASH * funds.net_liquidation:
+        yield f"{to_cents(left)} stays uninvested: {idle or NO_SHARE}."
+
+
+def _value_remarks(names: Sequence[Managed], portfolio: Portfolio) -> Iterator[str]:
+    """Compare our valuation with the broker's."""
+    ours, balances = {name.con_id for name in names}, portfolio.balances
+    others = [holding for holding in portfolio.holdings if holding.position.con_id not in ours]
+    worth = balances.total_cash + sum((name.held * name.prices.value for name in names), ZERO)
+    worth += sum((portfolio.value_in_base(holding) for holding in others), ZERO)
+    if abs(worth - balances.net_liquidation) > VALUE_TOLERANCE * balances.net_liquidation:
+        yield (
+            f"At these prices the account is worth {to_cents(worth)}; "
+            f"Interactive Brokers says {to_cents(balances.net_liquidation)}."
+        )
