@@ -394,6 +394,8 @@ class World:
             self.witness.breaches.append(f"I15 no end: {[code(outcome) for outcome in (*outcomes, last)]}")
         if code(last) == "nothing-to-do":
             self._require_on_target()
+            if left := self._beside.unsettled(DU1):
+                self.witness.breaches.append(f"I14 at rest, and without an outcome: {left}")
 
     async def again(self) -> None:
         """The same once more: there must be nothing left to send (I16)."""
