@@ -76,6 +76,7 @@ TROUBLES = st.builds(
     cut_at_send=seldom(st.integers(1, 5)),
     arrives=st.booleans(),
     cut_at_question=seldom(st.integers(1, 12)),
+    keeps_socket=st.booleans(),
     away_s=st.sampled_from([1.0, 0.0, 20.0, 100.0, None]),
     deaf=rarely(),
     stutters=rarely(),

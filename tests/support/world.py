@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,7 +25,7 @@ from tests.support.sandbox import scenario_with
 from tests.support.scene import Documents
 from tests.support.trading_scene import DU1, OPEN, START, account
 from tests.support.venue_desk import VenueGateway, lost
-from tests.support.venue_market import VenueMarket
+from tests.support.venue_market import Meanwhile, VenueMarket
 from tests.support.virtual_time import VirtualTimeLoop
 from tests.support.witness import Sender, WatchedVenue, Witness, held, worth
 
@@ -78,6 +78,8 @@ class Trouble:
     arrives: bool = True
     """Whether the order sent into the cut arrives."""
     cut_at_question: int | None = None
+    keeps_socket: bool = False
+    """Whether it is the gateway that has lost Interactive Brokers, and not we the gateway."""
     away_s: float | None = 1.0
     """How long the gateway stays away; None is for ever."""
     deaf: bool = False
@@ -146,8 +148,6 @@ class Process(Sender):
         assert gateway is not None
         if is_before and self._questions == self._trouble.cut_at_question:
             self._cut()
-        if not gateway.line.up:
-            raise lost()
         if question == "quotes" and not is_before:
             if self.quoted_at is None and self._trouble.prices_drop is not None:
                 self._world.move_prices(self._trouble.prices_drop)
@@ -156,6 +156,9 @@ class Process(Sender):
     def _cut(self) -> None:
         assert self.gateway is not None
         self.gateway.back_after_s = self._trouble.away_s
+        if self._trouble.keeps_socket:
+            self.gateway.line.interrupt()
+            raise lost()
         raise self.gateway.line.cut()
 
 
@@ -163,15 +166,17 @@ class _Client(VenueGateway):
     """The gateway of one process, with taps on what it hands out."""
 
     def __init__(self, world: "World", process: Process, trouble: Trouble) -> None:
-        market = _HostMarket(world)
-        super().__init__(world.venue, clock=world.clock, market=market)
+        super().__init__(world.venue, clock=world.clock)
         self.line.deaf = trouble.deaf
+        self._world = world
         self._process = process
         self._stutters = trouble.stutters
 
     async def session(self, *, within_s: float) -> GatewaySession:
         session = await super().session(within_s=within_s)
-        market: MarketView = tapped(session.market, QUESTIONS, self._process.at)
+        require_up = partial(self.line.require, self.line.connection)
+        seen = _HostMarket(self._world, meanwhile=dict.fromkeys(QUESTIONS, require_up))
+        market: MarketView = tapped(seen, QUESTIONS, self._process.at)
         return GatewaySession(market=market, desk=tapped(session.desk, SENDS | LOOKS, self._process.at))
 
     def happen(self, events: Sequence[Event]) -> None:
@@ -181,8 +186,8 @@ class _Client(VenueGateway):
 class _HostMarket(VenueMarket):
     """Quotes are stamped by the host's clock, everything else by the venue's."""
 
-    def __init__(self, world: "World") -> None:
-        super().__init__(world.venue, clock=world.host)
+    def __init__(self, world: "World", *, meanwhile: Meanwhile) -> None:
+        super().__init__(world.venue, clock=world.host, meanwhile=meanwhile)
         self._venue_clock = world.clock
 
     @property
