@@ -111,7 +111,9 @@ class Witness:
         sender, scenario = self.sender, venue.scenario
         working = [order for order in venue.open_orders if order.ticket.account == self.account]
         ours = [order for order in working if is_ours(order.ticket.order_ref)]
-        what = f"{ticket.side} {ticket.quantity:f} {ticket.con_id} {ticket.order_ref} by {sender.name} at {now:%H:%M:%S}"
+        what = (
+            f"{ticket.side} {ticket.quantity:f} {ticket.con_id} {ticket.order_ref} by {sender.name} at {now:%H:%M:%S}"
+        )
         intent = self._committed(ticket.order_ref)
         checks = {
             "I1 sent by a dry run": self.dry,
@@ -134,7 +136,9 @@ class Witness:
             self._intents[ticket.order_ref] = intent
         self.placed.append(ticket)
         self.epoch.orders.add(ticket.order_ref)
-        self.breaches += [f"{breach}: {what}" for breach in (*self._limits(intent), *self._overspent(ticket, ours, venue))]
+        self.breaches += [
+            f"{breach}: {what}" for breach in (*self._limits(intent), *self._overspent(ticket, ours, venue))
+        ]
 
     def cancel(self, client_id: int, order: Order | None) -> None:
         """Somebody asks for a cancel; only ours are watched."""
@@ -191,7 +195,9 @@ class Witness:
             return
         leg = (intent.plan_id, intent.con_id, intent.side)
         filled = sum(
-            self._filled[ref] for ref, other in self._intents.items() if (other.plan_id, other.con_id, other.side) == leg
+            self._filled[ref]
+            for ref, other in self._intents.items()
+            if (other.plan_id, other.con_id, other.side) == leg
         )
         planned = sum(t.quantity for t in plan.trades if (t.con_id, t.side) == (intent.con_id, intent.side))
         if filled > planned:
