@@ -139,6 +139,13 @@ def execution_report(
     )
 
 
+def unkept(report: Report, failure: StorageFailed) -> Report:
+    """The same report when the journal could not take it: a run that went well otherwise has failed in that."""
+    if report.exit_code != EXIT_DONE:
+        return report
+    return replace(report, outcome="failed", exit_code=failure.exit_code, trouble=failure.message, hint=failure.hint)
+
+
 def _outcome(
     plan: Plan, states: Sequence[OrderState], trouble: RebalancerError | None, *, interrupted: bool
 ) -> tuple[str, int]:
