@@ -226,7 +226,7 @@ class Trading(RuleBasedStateMachine):
 
 
 def check(*, examples: int, steps: int) -> None:
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         Trading,
         settings=settings(
             max_examples=examples,

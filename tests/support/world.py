@@ -166,7 +166,7 @@ class _Client(VenueGateway):
     """The gateway of one process, with taps on what it hands out."""
 
     def __init__(self, world: "World", process: Process, trouble: Trouble) -> None:
-        super().__init__(world.venue, clock=world.clock)
+        super().__init__(world.venue, clock=world.clock, ours=world.clock)
         self.line.deaf = trouble.deaf
         self._world = world
         self._process = process
@@ -453,7 +453,9 @@ class World:
 
     # What must be true of what it says
 
-    def _judge(self, outcome: Outcome, journal: Journal, *, sent: Sequence[str], trouble: Trouble) -> None:
+    def _judge(  # noqa: C901 (a line for each promise)
+        self, outcome: Outcome, journal: Journal, *, sent: Sequence[str], trouble: Trouble
+    ) -> None:
         """The exit code, the report and the journal agree with one another and with the venue (I24, I25)."""
         breaches = self.witness.breaches
         if isinstance(outcome, RebalancerError):
