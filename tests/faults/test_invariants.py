@@ -15,9 +15,16 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from tests.support.sandbox import order_fault
-from tests.support.world import PEACE, STOCKS, Trouble, World, code
+from tests.support.world import STOCKS, Trouble, World, code
 
 from ibkr_rebalancer.core.policy import Limits, OrderType, Policy
 
@@ -130,7 +137,12 @@ class Trading(RuleBasedStateMachine):
         if code(self.world.play(self.world.run())) == "done":
             self.world.play(self.world.again())
 
-    @rule(first=TROUBLES, second=TROUBLES, later_s=st.sampled_from([0.0, 0.3, 5.0, 125.0]), wanted=st.sampled_from(TARGETS))
+    @rule(
+        first=TROUBLES,
+        second=TROUBLES,
+        later_s=st.sampled_from([0.0, 0.3, 5.0, 125.0]),
+        wanted=st.sampled_from(TARGETS),
+    )
     def two_processes_run(self, first: Trouble, second: Trouble, later_s: float, wanted: dict[str, str]) -> None:
         self.world.want(wanted)
         self.world.play(self.world.run_two(first, second, later_s))
@@ -180,7 +192,7 @@ class Trading(RuleBasedStateMachine):
 
     @precondition(lambda self: not self.world.venue.open_orders)
     @rule(side=st.sampled_from(["BUY", "SELL"]), symbol=st.sampled_from(sorted(STOCKS)), rests=st.booleans())
-    def stranger_trades(self, side: str, symbol: str, rests: bool) -> None:  # noqa: FBT001
+    def stranger_trades(self, side: str, symbol: str, rests: bool) -> None:
         """A few shares, or an order that waits in the book for a better price."""
         limit = {"BUY": "5", "SELL": "900"}[side] if rests else None
         if rests or self.world.can_afford(side, symbol, 3):
@@ -214,7 +226,7 @@ class Trading(RuleBasedStateMachine):
 
 
 def check(*, examples: int, steps: int) -> None:
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         Trading,
         settings=settings(
             max_examples=examples,

@@ -21,7 +21,7 @@ from tests.support.sandbox import events, scenario_with
 from tests.support.worker import Job, Nursery, nursery
 
 from ibkr_rebalancer.core.order_state import order_state
-from ibkr_rebalancer.core.portfolio import AccountId, TradingMode
+from ibkr_rebalancer.core.portfolio import TradingMode
 from ibkr_rebalancer.edges.host import SystemClock
 from ibkr_rebalancer.edges.journal.opening import open_journal
 from ibkr_rebalancer.sandbox.venue.accounts import Account
@@ -107,11 +107,7 @@ def require_rest(stage: Stage, case: str) -> None:
         stage.folder / "state", mode=TradingMode.PAPER, clock=SystemClock(), observer=Notices()
     ) as journal:
         assert not journal.unsettled(), f"{case}: an order has no outcome"
-        known = {
-            order.intent.order_ref: order
-            for run in journal.runs(limit=10)
-            for order in run.orders
-        }
+        known = {order.intent.order_ref: order for run in journal.runs(limit=10) for order in run.orders}
     assert set(orders.values()) <= set(known), f"{case}: an order was lost"
     for ref, order in known.items():
         assert order_state(order).filled == filled[ref], f"{case}: {order}"

@@ -189,9 +189,10 @@ def test_an_order_whose_process_died_between_its_proof_and_its_outcome_gets_it_f
 
     async def story() -> None:
         scene = on_the_way(tmp_path)
-        with monkeypatch.context() as patched, pytest.raises(Killed):
+        with monkeypatch.context() as patched:
             patched.setattr(Journal, "settle", die)
-            await scene.rebalance(SWITCH)
+            with pytest.raises(Killed):
+                await scene.rebalance(SWITCH)
         await asyncio.sleep(1)
         assert reported(await scene.rebalance(SWITCH)).outcome == "done"
         assert scene.orders == ["SELL 100 AAA", "BUY 398 BBB"]

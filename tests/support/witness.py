@@ -7,7 +7,7 @@ number of the invariant that it breaks (I1 to I25 in the facts on reliability).
 
 import fcntl
 import sqlite3
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -111,7 +111,9 @@ class Witness:
         sender, scenario = self.sender, venue.scenario
         working = [order for order in venue.open_orders if order.ticket.account == self.account]
         ours = [order for order in working if is_ours(order.ticket.order_ref)]
-        what = f"{ticket.side} {ticket.quantity:f} {ticket.con_id} {ticket.order_ref} by {sender.name} at {now:%H:%M:%S}"
+        what = (
+            f"{ticket.side} {ticket.quantity:f} {ticket.con_id} {ticket.order_ref} by {sender.name} at {now:%H:%M:%S}"
+        )
         intent = self._committed(ticket.order_ref)
         checks = {
             "I1 sent by a dry run": self.dry,
@@ -134,7 +136,9 @@ class Witness:
             self._intents[ticket.order_ref] = intent
         self.placed.append(ticket)
         self.epoch.orders.add(ticket.order_ref)
-        self.breaches += [f"{breach}: {what}" for breach in (*self._limits(intent), *self._overspent(ticket, ours, venue))]
+        self.breaches += [
+            f"{breach}: {what}" for breach in (*self._limits(intent), *self._overspent(ticket, ours, venue))
+        ]
 
     def cancel(self, client_id: int, order: Order | None) -> None:
         """Somebody asks for a cancel; only ours are watched."""
@@ -191,7 +195,9 @@ class Witness:
             return
         leg = (intent.plan_id, intent.con_id, intent.side)
         filled = sum(
-            self._filled[ref] for ref, other in self._intents.items() if (other.plan_id, other.con_id, other.side) == leg
+            self._filled[ref]
+            for ref, other in self._intents.items()
+            if (other.plan_id, other.con_id, other.side) == leg
         )
         planned = sum(t.quantity for t in plan.trades if (t.con_id, t.side) == (intent.con_id, intent.side))
         if filled > planned:
@@ -269,7 +275,10 @@ class Witness:
         return None if body is None else read(Plan, body)
 
     def _read(self, statement: str, argument: str) -> str | None:
-        with closing(sqlite3.connect(f"file:{self._folder / 'journal.db'}?mode=ro", uri=True)) as connection:
+        path = self._folder / "journal.db"
+        if not path.exists():
+            return None
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
             row = connection.execute(statement, (argument,)).fetchone()
             return None if row is None else str(row[0])
 
@@ -309,9 +318,9 @@ class WatchedVenue(Venue):
         return []
 
 
-def held(scenario: Scenario, account: str) -> Counter[int]:
+def held(scenario: Scenario, account: str) -> defaultdict[int, Decimal]:
     """Positions by con_id; what is not held counts as zero."""
-    return Counter({con_id: h.quantity for con_id, h in scenario.accounts[account].positions.items()})  # type: ignore[misc]
+    return defaultdict(Decimal, {con_id: h.quantity for con_id, h in scenario.accounts[account].positions.items()})
 
 
 def worth(scenario: Scenario, account: str) -> Decimal:
