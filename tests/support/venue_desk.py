@@ -45,11 +45,13 @@ CLIENT_ID = 11
 
 @dataclass(slots=True)
 class Line:
-    """What the connection does: `before_send` and `after_send` see each order and may raise or cut it."""
+    """What the connection does: `before_send` and `after_send` see each order, `answered` each question about the
+    account or the market once its answer is made; all may raise, or cut the line."""
 
     up: bool = True
     before_send: Callable[[OrderIntent], None] = lambda _: None
     after_send: Callable[[OrderIntent], None] = lambda _: None
+    answered: Callable[[str], None] = lambda _: None
     deaf: bool = False
     """Nothing is heard of orders but by a look."""
     connection: int = 1
@@ -81,7 +83,8 @@ def lost() -> GatewayUnavailable:
 class VenueGateway:
     """A gateway that can be lost and found again; what was lost while it was away is only seen by looking."""
 
-    def __init__(self, venue: Venue, *, clock: Clock) -> None:
+    def __init__(self, venue: Venue, *, clock: Clock, ours: Clock) -> None:
+        """`clock` is the gateway's, `ours` this machine's."""
         self.venue = venue
         self.line = Line()
         self.back_after_s: float | None = 1.0
@@ -93,6 +96,7 @@ class VenueGateway:
         self.events: list[Event] = []
         """All that happened to orders."""
         self._clock = clock
+        self._ours = ours
         self._waiting: list[Heard] = []
         self._arrived = asyncio.Event()
 
@@ -104,8 +108,8 @@ class VenueGateway:
             await asyncio.sleep(self.back_after_s)
             self.line.up = True
             self._waiting.clear()
-        require_up = partial(self.line.require, self.line.connection)
-        market = VenueMarket(self.venue, clock=self._clock, meanwhile=dict.fromkeys(QUESTIONS, require_up))
+        meanwhile = {question: partial(self._answered, question, self.line.connection) for question in QUESTIONS}
+        market = VenueMarket(self.venue, clock=self._clock, ours=self._ours, meanwhile=meanwhile)
         return GatewaySession(market=market, desk=VenueDesk(self, self.line))
 
     def now(self) -> datetime:
@@ -120,6 +124,10 @@ class VenueGateway:
 
     def advance(self) -> None:
         self.happen(self.venue.advance(self.now()))
+
+    def _answered(self, question: str, connection: int) -> None:
+        self.line.answered(question)
+        self.line.require(connection)
 
     def take(self) -> list[Heard]:
         taken, self._waiting = self._waiting, []

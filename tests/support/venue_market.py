@@ -50,10 +50,14 @@ class WoundClock:
 class VenueMarket:
     """The venue, to be looked at; `asked` has every question with its argument, in order."""
 
-    def __init__(self, venue: Venue, *, clock: Clock, meanwhile: Meanwhile | None = None) -> None:
+    def __init__(
+        self, venue: Venue, *, clock: Clock, ours: Clock | None = None, meanwhile: Meanwhile | None = None
+    ) -> None:
+        """`ours` is this machine's clock, if it is not the gateway's."""
         self.asked: list[tuple[str, object]] = []
         self._venue = venue
         self._clock = clock
+        self._ours = ours or clock
         self._meanwhile = meanwhile or {}
 
     async def server_time(self) -> datetime:
@@ -133,7 +137,7 @@ class VenueMarket:
         if not (bid or ask or last or close):
             return unpriced(None)
         data = DATA_KINDS[data_at(listing, self._time)]
-        return Quote(bid=bid, ask=ask, last=last, close=close, data=data, received_at=self._clock.now())
+        return Quote(bid=bid, ask=ask, last=last, close=close, data=data, received_at=self._ours.now())
 
 
 def venue_with(**overlay: object) -> Venue:

@@ -104,6 +104,7 @@ class Execution:
 
     async def _trade(self) -> None:
         await self._gate.resume()
+        await self._gate.listen(self._docket, within_s=0)  # after an interruption nobody knew of, nothing would be sent
         plan = self._planned.plan
         sales = [trade for trade in plan.trades if trade.side is Side.SELL]
         purchases = [trade for trade in plan.trades if trade.side is Side.BUY]
@@ -115,7 +116,7 @@ class Execution:
         if not purchases:
             return
         self._require_clear_sight()
-        snapshot, cash = await self._after_the_sales(purchases)
+        snapshot, cash = await self._seen_after_the_sales(purchases)
         affordable = plan_purchases(
             self._planned.plan,
             cash=cash,
@@ -174,6 +175,17 @@ class Execution:
             run_id=self._start.run_id,
             client_id=self._gate.session.desk.client_id,
         )
+
+    async def _seen_after_the_sales(self, purchases: Sequence[Trade]) -> tuple[Snapshot, Decimal]:
+        """The same as below; a connection that broke meanwhile is found again, once, and all orders looked at."""
+        try:
+            await self._gate.listen(self._docket, within_s=0)
+            return await self._after_the_sales(purchases)
+        except GatewayUnavailable as trouble:
+            self._warn("orders.delay", f"{trouble.message} The purchases wait for the gateway")
+        await self._gate.reconnect(within_s=self._patience.link_s)
+        await self._gate.look(self._docket)
+        return await self._after_the_sales(purchases)
 
     async def _after_the_sales(self, purchases: Sequence[Trade]) -> tuple[Snapshot, Decimal]:
         """Fresh prices, holdings and money for the purchases, and the cash there is by the ledger.

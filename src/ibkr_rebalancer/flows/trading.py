@@ -31,7 +31,7 @@ from ibkr_rebalancer.core.orders import require_open
 from ibkr_rebalancer.core.plan import Plan, Side
 from ibkr_rebalancer.core.policy import Account
 from ibkr_rebalancer.core.portfolio import AccountId, TradingMode
-from ibkr_rebalancer.core.report import Report, unsent_report
+from ibkr_rebalancer.core.report import Report, unkept, unsent_report
 from ibkr_rebalancer.core.runs import RunStart, run_failure, run_start
 from ibkr_rebalancer.flows.docket import Docket
 from ibkr_rebalancer.flows.execution import Execution, take_back_cancellation
@@ -151,8 +151,7 @@ class TradingRun:
             raise
         ended: dict[AccountId, Report | RebalancerError] = {}
         for account, run in runs.items():
-            ended[account] = await self._turn(run, planned[account], wish)
-            self._keep_end(run, ended[account])
+            ended[account] = self._keep_end(run, await self._turn(run, planned[account], wish))
         return ended
 
     async def _turn(
@@ -314,8 +313,8 @@ class TradingRun:
         finally:
             self._interrupted = execution.was_interrupted
 
-    def _keep_end(self, run: _Begun, end: Report | RebalancerError) -> None:
-        """Journal the end of a run. A journal that fails only now must not hide what was sent."""
+    def _keep_end(self, run: _Begun, end: Report | RebalancerError) -> Report | RebalancerError:
+        """Journal the end of a run. A journal that fails only now must not hide what was sent, nor be hidden by it."""
         try:
             if isinstance(end, Report):
                 self._ports.ledger.end_run(end)
@@ -323,6 +322,8 @@ class TradingRun:
                 self._ports.ledger.fail_run(run_failure(run.start, end, ended=self._ports.clock.now()))
         except StorageFailed as failure:
             self._warn("journal.failed", f"{failure.message} The end of run {run.start.run_id} is not in the journal")
+            return unkept(end, failure) if isinstance(end, Report) else end
+        return end
 
     def _warn(self, event: str, text: str) -> None:
         self._ports.observer.notify(Notice(event=event, text=text, severity=Severity.WARNING))
