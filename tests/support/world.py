@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,7 +25,6 @@ from tests.support.sandbox import scenario_with
 from tests.support.scene import Documents
 from tests.support.trading_scene import DU1, OPEN, START, account
 from tests.support.venue_desk import VenueGateway, lost
-from tests.support.venue_market import Meanwhile, VenueMarket
 from tests.support.virtual_time import VirtualTimeLoop
 from tests.support.witness import Sender, WatchedVenue, Witness, held, worth
 
@@ -166,33 +165,18 @@ class _Client(VenueGateway):
     """The gateway of one process, with taps on what it hands out."""
 
     def __init__(self, world: "World", process: Process, trouble: Trouble) -> None:
-        super().__init__(world.venue, clock=world.clock)
+        super().__init__(world.venue, clock=world.clock, ours=world.host)
         self.line.deaf = trouble.deaf
-        self._world = world
         self._process = process
         self._stutters = trouble.stutters
 
     async def session(self, *, within_s: float) -> GatewaySession:
         session = await super().session(within_s=within_s)
-        require_up = partial(self.line.require, self.line.connection)
-        seen = _HostMarket(self._world, meanwhile=dict.fromkeys(QUESTIONS, require_up))
-        market: MarketView = tapped(seen, QUESTIONS, self._process.at)
+        market: MarketView = tapped(session.market, QUESTIONS, self._process.at)
         return GatewaySession(market=market, desk=tapped(session.desk, SENDS | LOOKS, self._process.at))
 
     def happen(self, events: Sequence[Event]) -> None:
         super().happen([*reversed(events), *events] if self._stutters else events)
-
-
-class _HostMarket(VenueMarket):
-    """Quotes are stamped by the host's clock, everything else by the venue's."""
-
-    def __init__(self, world: "World", *, meanwhile: Meanwhile) -> None:
-        super().__init__(world.venue, clock=world.host, meanwhile=meanwhile)
-        self._venue_clock = world.clock
-
-    @property
-    def _time(self) -> datetime:
-        return self._venue_clock.now()
 
 
 class VenueClock:
