@@ -160,6 +160,7 @@ class Trading(RuleBasedStateMachine):
         """On the same targets."""
         self.world.play(self.world.run(replace(trouble, dies_at=point)))
 
+    @precondition(lambda self: not self.world.venue.open_orders)
     @rule(wanted=st.sampled_from(TARGETS))
     def is_done_once(self, wanted: dict[str, str]) -> None:
         """What is done is done: the same once more has nothing left to send, if nobody paid more than was planned."""
@@ -252,23 +253,27 @@ class Trading(RuleBasedStateMachine):
             self.folder.cleanup()
 
 
-def check(*, examples: int, steps: int) -> None:
+def check(*, examples: int, steps: int, derandomize: bool) -> None:
     run_state_machine_as_test(
         Trading,
         settings=settings(
             max_examples=examples,
             stateful_step_count=steps,
+            derandomize=derandomize,
+            database=None,
             deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
     )
 
 
+@pytest.mark.timeout(600)
 def test_the_invariants_hold_in_short_stories() -> None:
-    check(examples=40, steps=8)
+    """Always the same ones: what a change breaks, and not what luck finds."""
+    check(examples=100, steps=10, derandomize=True)
 
 
 @pytest.mark.long
-@pytest.mark.timeout(3600)
+@pytest.mark.timeout(7200)
 def test_the_invariants_hold_in_long_stories() -> None:
-    check(examples=1000, steps=25)
+    check(examples=1000, steps=25, derandomize=False)
