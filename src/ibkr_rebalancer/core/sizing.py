@@ -140,10 +140,8 @@ def _is_nearer(names: Sequence[Managed], again: Quantities, shares: Quantities, 
     """Whether `again` keeps every rule that `shares` had to keep, and comes nearer."""
     raising = funds.cash < funds.reserve
     allowed = all(again[name.con_id] >= _fewest(name, ideal, raising=raising) for name in names)
-    if not allowed or _missing(names, again, funds) > 0:
-        return False
     drifts = [_drift(names, these, _cash_after(names, these, funds.cash), ideal) for these in (again, shares)]
-    return drifts[0] < drifts[1]
+    return allowed and _missing(names, again, funds) <= 0 and drifts[0] < drifts[1]
 
 
 def _settle_costs(names: Sequence[Managed], funds: Funds, *, nearest: bool) -> tuple[Ideal, Quantities]:
@@ -338,9 +336,7 @@ def _outlay(name: Managed, shares: int) -> Decimal:
 def _missing(names: Sequence[Managed], shares: Quantities, funds: Funds) -> Decimal:
     """What lacks to the reserve. Only purchases need the broker's leave to spend."""
     buying = any(shares[name.con_id] > name.whole for name in names)
-    return _reserve_after(names, shares, funds) - _cash_after(
-        names, shares, funds.spendable if buying else funds.cash
-    )
+    return _reserve_after(names, shares, funds) - _cash_after(names, shares, funds.spendable if buying else funds.cash)
 
 
 def _reserve_after(names: Sequence[Managed], shares: Quantities, funds: Funds) -> Decimal:
