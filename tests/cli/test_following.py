@@ -52,9 +52,8 @@ def test_a_refused_pause_is_a_usage_error(here: Here) -> None:
         assert ended.err.startswith("Error: Invalid value for '--every'"), pause
 
 
-@pytest.mark.parametrize("as_json", [False, True], ids=["for people", "JSON"])
-def test_a_trouble_is_told_once_beside_the_views_which_go_on_after_it(here: Here, as_json: bool) -> None:
-    with here.start("positions", SECOND, "--follow", "--every", "1", *(["--json"] if as_json else [])) as process:
+def test_a_trouble_is_told_once_beside_the_views_which_go_on_after_it(here: Here) -> None:
+    with here.start("positions", SECOND, "--follow", "--every", "1", "--json") as process:
         assert process.stdout is not None
         assert process.stderr is not None
         assert _cash(process.stdout) == "52400.00"

@@ -96,7 +96,7 @@ def test_the_next_command_finds_out_what_the_ended_one_left(here: Here) -> None:
     here.hurry_trading(fill_s=0.1)
     again = here.run("execute", SECOND, "--yes")
     assert again.exit_code == 0
-    assert "orders.reconcile: Finding out about 1 orders that an earlier run left open" in again.err
+    assert "orders.reconcile: Finding out what became of orders that an earlier run left open: 1" in again.err
     story = here.run("runs", left["run_id"]).out
     assert "cancelled, 5 of 20 shares filled" in story
     assert "Its process died." in story

@@ -22,7 +22,7 @@ def test_progress_is_drawn_beside_the_data(here: Here) -> None:
     assert not CONTROL.search(terminal.out.text)
     assert COLOUR.search(terminal.out.text)
     golden = COLOUR.sub("", terminal.out.text).splitlines()
-    assert golden[0].startswith("Plan for DU123456")
+    assert golden[0].startswith("Plan for paper account DU123456")
     assert max(len(line) for line in golden) <= 80
 
 

@@ -56,12 +56,13 @@ async def reconcile(
         GatewayUnavailable: the gateway could not be asked.
     """
     docket = Docket(ledger.unsettled(account), ledger=ledger)
+    if docket.orders:
+        text = f"Finding out what became of orders that an earlier run left open: {len(docket.orders)}"
+        observer.notify(Notice(event="orders.reconcile", text=text, account=account, severity=Severity.WARNING))
     book = await gate.look(docket)
     _require_known_to(ledger, account, book)
     if not docket.open:
         return book
-    text = f"Finding out about {len(docket.open)} orders that an earlier run left open"
-    observer.notify(Notice(event="orders.reconcile", text=text, account=account, severity=Severity.WARNING))
     await settle(docket, gate, patience=patience, fill_s=patience.fill_s)
     require_known(account, docket)
     return await gate.look(docket)

@@ -22,6 +22,7 @@ from ibkr_rebalancer.cli.tables.plans import PlanView
 from ibkr_rebalancer.core.errors import EXIT_PARTIAL, UnknownOutcome
 from ibkr_rebalancer.core.instruments import ConId
 from ibkr_rebalancer.core.money import ZERO
+from ibkr_rebalancer.core.order_state import OrderStatus
 from ibkr_rebalancer.core.plan import Plan, Side, Trade
 from ibkr_rebalancer.core.report import OrderReport, Report, RunMode
 
@@ -144,7 +145,7 @@ def _table(lines: Sequence[_Line], labels: Mapping[ConId, str], *, wide: bool) -
 
 def _cells(line: _Line) -> list[RenderableType]:
     order, trade = line.order, line.trade
-    is_sent = order is not None and order.order_ref is not None
+    is_sent = order is not None and order.order_ref is not None and order.status != OrderStatus.ABSENT.value
     price = order.average_price if order else None
     return [
         Text(trade.side.value, SIDE_STYLE[trade.side]),
@@ -194,7 +195,7 @@ def _sentence(report: Report, plan: Plan) -> str:
         case "done":
             return f"Done: {'the one order is' if trades == 1 else f'all {trades} orders are'} filled."
         case "unknown":
-            unknown = sum(order.status == "unknown" for order in report.orders)
+            unknown = sum(order.status == OrderStatus.UNKNOWN.value for order in report.orders)
             return f"Unknown: nobody can say what became of {_orders(unknown)}. {filled}"
         case outcome:
             return f"{outcome.capitalize()}: {filled}"
@@ -203,7 +204,7 @@ def _sentence(report: Report, plan: Plan) -> str:
 def _next_step(report: Report) -> Iterator[Text]:
     hint = report.hint or NEXT_STEPS.get(report.exit_code)
     if hint:
-        unknown = [order.order_ref for order in report.orders if order.status == "unknown"]
+        unknown = [order.order_ref for order in report.orders if order.status == OrderStatus.UNKNOWN.value]
         commands = [f"\n  rebalancer resolve {order_ref} --filled N --note TEXT" for order_ref in unknown]
         yield Text.assemble(("Next: ", "bold"), hint, *commands)
 
