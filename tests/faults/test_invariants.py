@@ -24,7 +24,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from tests.support.sandbox import order_fault
-from tests.support.world import STOCKS, Trouble, World, code
+from tests.support.troubles import Trouble
+from tests.support.world import STOCKS, World, code
 
 from ibkr_rebalancer.core.policy import Limits, OrderType, Policy
 

@@ -30,6 +30,8 @@ ACCOUNT = "DU123456"
 PROCESSES = 2
 MOST_POINTS = 200
 """What only a broken test reaches."""
+FEWEST_POINTS = 20
+"""Two sends and the writes of a run; how much evidence one write takes in depends on the moment."""
 MEMORY = Path("/dev/shm")  # noqa: S108 (a disk that costs no time, where there is one)
 
 
@@ -144,7 +146,7 @@ def in_parallel(stories: Sequence[Iterable[Callable[[Stage], bool]]]) -> int:
 def test_a_process_that_is_killed_anywhere_sends_nothing_twice_and_loses_nothing() -> None:
     stories = [[killed_once(k) for k in range(first + 1, MOST_POINTS, PROCESSES)] for first in range(PROCESSES)]
     kills = in_parallel(stories)
-    assert 30 < kills < MOST_POINTS - PROCESSES
+    assert FEWEST_POINTS <= kills < MOST_POINTS - PROCESSES
 
 
 @pytest.mark.long

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from tests.support import trading_defects as wrong
 from tests.support.sandbox import order_fault
-from tests.support.world import PEACE, Alter, Trouble, World
+from tests.support.troubles import PEACE, Trouble
+from tests.support.world import Alter, World
 
 from ibkr_rebalancer.core.order_book import OrderBook
 from ibkr_rebalancer.core.order_state import OrderState, OrderStatus
