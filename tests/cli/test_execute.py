@@ -236,7 +236,7 @@ def test_a_defect_while_orders_are_out_does_not_say_that_nothing_was_sent(here: 
     async def fail(*_: object) -> None:
         raise RuntimeError("no idea")
 
-    here.monkeypatch.setattr(Execution, "_after_the_sales", fail)
+    here.monkeypatch.setattr(Execution, "_affordable", fail)
     ended = here.run("execute", SECOND, "--yes")
     assert ended.exit_code == 70
     assert (

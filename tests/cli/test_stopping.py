@@ -101,7 +101,7 @@ def test_the_next_command_finds_out_what_the_ended_one_left(here: Here) -> None:
     story = here.run("runs", left["run_id"]).out
     assert "cancelled, 5 of 20 shares filled" in story
     assert "Its process died." in story
-    assert re.search(r"— run \S+ began —\n.* it is cancelled \(Cancelled\), 5 of 20 filled", story)
+    assert re.search(r"— run \S+ began — .*it is cancelled \(Cancelled\), 5 of 20 filled", story, re.DOTALL)
 
 
 def test_a_terminal_that_hangs_up_twice_still_gets_its_orders_cancelled(here: Here) -> None:
