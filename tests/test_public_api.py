@@ -262,6 +262,10 @@ def test_other_names_are_not() -> None:
             "from ibkr_rebalancer.cli import run; run(['accounts'])",
             HEAVY - {"aiohttp", "ib_async", "numpy", "pandas", "sqlalchemy"},
         ),
+        (
+            "from ibkr_rebalancer.cli import run; run(['halt'])",
+            HEAVY - {"aiohttp", "ib_async", "numpy", "pandas"},
+        ),
         ("from ibkr_rebalancer.cli import run; run(['plan'])", HEAVY - {"aiohttp", "pandas"}),
     ],
 )

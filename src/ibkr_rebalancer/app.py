@@ -10,7 +10,7 @@ It opens the edges that the settings name and hands them to the flows as ports. 
 import asyncio
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -173,8 +173,14 @@ class Rebalancer:
 
         Raises:
             UsageError: there is no such order without an outcome (`ORDER_NOT_OPEN`), or `filled` is impossible.
+            Busy: a run is at work on its account (`ACCOUNT_BUSY`), which may yet find out.
         """
-        return resolve_order(order_ref, filled=filled, note=note, ledger=self._journal(), clock=self._clock)
+        journal = self._journal()
+        accounts = {order.intent.account for order in journal.unsettled() if order.intent.order_ref == order_ref}
+        with ExitStack() as held:
+            for account in accounts:
+                held.enter_context(journal.hold(account))
+            return resolve_order(order_ref, filled=filled, note=note, ledger=journal, clock=self._clock)
 
     def runs(self, *, limit: int) -> Sequence[RunRecord]:
         """The newest runs, newest first."""

@@ -1,4 +1,4 @@
-"""No command of this version puts an order on the wire: the sandbox's log is the witness."""
+"""No command but `execute`, told to, puts an order on the wire: the sandbox's log is the witness."""
 
 import asyncio
 from collections.abc import Callable
@@ -22,6 +22,9 @@ COMMANDS = (
     "positions",
     "accounts",
     "accounts --check",
+    "runs",
+    "halt",
+    "resume",
 )
 
 READING = {

@@ -40,7 +40,7 @@ def execute(
 
     named = accounts or ()
     if dry_run:
-        outcomes = in_session(lambda session: session.dry_runs(*named), config, verbose=verbose)
+        outcomes = in_session(lambda session: session.dry_runs(*named), config, state=state, verbose=verbose)
         return show_outcomes("run", "runs", outcomes, view=runs_view, as_json=as_json)
     if not yes and not is_anybody_there():
         raise UsageError(
