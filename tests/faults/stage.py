@@ -264,6 +264,42 @@ def break_the_disk(stage: Stage) -> None:
     os.close(nothing)
 
 
+def damage(name: str) -> Deed:
+    """A few bytes in the middle of a file of the state folder are not what they were."""
+
+    def deed(stage: Stage) -> None:
+        path = stage.scene.folder / name
+        content = bytearray(path.read_bytes())
+        middle = len(content) // 2
+        content[middle : middle + 64] = bytes(64 * [0x5A])
+        path.write_bytes(content)
+
+    return deed
+
+
+def cut_short(name: str) -> Deed:
+    """Half of a file of the state folder is gone."""
+    return lambda stage: os.truncate(stage.scene.folder / name, (stage.scene.folder / name).stat().st_size // 2)
+
+
+def lose(*names: str) -> Deed:
+    """Files of the state folder are gone; without names all of it."""
+
+    def deed(stage: Stage) -> None:
+        for name in names:
+            (stage.scene.folder / name).unlink()
+        if not names:
+            shutil.rmtree(stage.scene.folder)
+
+    return deed
+
+
+def expose(stage: Stage) -> None:
+    """Others can look into the state folder."""
+    stage.scene.folder.mkdir(exist_ok=True)
+    stage.scene.folder.chmod(0o755)
+
+
 def set_the_clock(**by: float) -> Deed:
     """Somebody sets this machine's clock: `set_the_clock(days=1)`."""
     return lambda stage: stage.scene.ours.set_on(timedelta(**by))

@@ -36,6 +36,9 @@ CASES = [(row, case) for row in CATALOGUE for case in row.cases if isinstance(ca
 def test_a_run_meets_a_fault(row: Row, case: Traded, folder: Path, record_property: Any) -> None:
     async def story() -> None:
         stage = staged(case, folder)
+        if case.history is not None:
+            await stage.run(case.history)
+            await asyncio.sleep(60)
         began = now()
         outcome = await stage.run(case.targets, person=case.person, moment=case.moment)
         took_s = now() - began
@@ -90,7 +93,7 @@ async def settle(stage: Stage, case: Traded) -> None:
     targets = case.then_targets or case.targets
     endings: list[str] = []
     for _ in range(RERUNS):
-        await asyncio.sleep(60)
+        await asyncio.sleep(case.then_after_s)
         outcome = await stage.run(targets, person=case.person)
         endings.append(ends(outcome))
         judge(stage, outcome, case)

@@ -86,7 +86,7 @@ def lost() -> GatewayUnavailable:
 class VenueGateway:
     """A gateway that can be lost and found again; what was lost while it was away is only seen by looking."""
 
-    def __init__(self, venue: Venue, *, clock: Clock, market: VenueMarket) -> None:
+    def __init__(self, venue: Venue, *, clock: Clock, market: VenueMarket | None = None) -> None:
         self.venue = venue
         self.line = Line()
         self.back_after_s: float | None = 1.0
@@ -98,7 +98,7 @@ class VenueGateway:
         self.events: list[Event] = []
         """All that happened to orders."""
         self._clock = clock
-        self._market = market
+        self._market = market or VenueMarket(venue, clock=clock)
         self._waiting: list[Heard] = []
         self._arrived = asyncio.Event()
 
