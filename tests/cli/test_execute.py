@@ -13,7 +13,6 @@ from tests.support.sandbox import events, order_fault, order_messages, received
 from tests.support.schemas import check_document
 from tests.support.terminal import on_terminal
 
-from ibkr_rebalancer.flows.execution import Execution
 from ibkr_rebalancer.sandbox.log import Record
 from ibkr_rebalancer.sandbox.venue.document import Document
 
@@ -230,21 +229,6 @@ def test_a_full_disk_hides_no_exit_code_that_is_graver(here: Here, change: Docum
         "Hint: rebalancer runs tells what came of it.\n"
     )
     assert placed(here.sandbox.log)
-
-
-def test_a_defect_while_orders_are_out_does_not_say_that_nothing_was_sent(here: Here) -> None:
-    async def fail(*_: object) -> None:
-        raise RuntimeError("no idea")
-
-    here.monkeypatch.setattr(Execution, "_after_the_sales", fail)
-    ended = here.run("execute", SECOND, "--yes")
-    assert ended.exit_code == 70
-    assert (
-        "Error: A defect of rebalancer: RuntimeError. Orders may be open at Interactive Brokers, or filled. "
-        "Run the command again: before it does anything else, it finds out what became of them.\n"
-        "Hint: Please report it"
-    ) in ended.err
-    assert placed(here.sandbox.log) == [("SELL", "SPY", 20)]
 
 
 def test_the_state_folder_is_where_it_is_told_to_be(here: Here) -> None:

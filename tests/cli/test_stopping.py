@@ -82,28 +82,6 @@ def test_the_second_signal_ends_at_once_and_says_what_may_be(here: Here, as_json
     assert "Traceback" not in err
 
 
-def test_the_next_command_finds_out_what_the_ended_one_left(here: Here) -> None:
-    stuck = order_fault("partial", order={"symbol": "SPY", "quantity": "20"}, parameters={"shares": 5})
-    here.sandbox.change({"faults": [stuck, fault("cancelOrder", "mute", count=1)]})
-    with trading(here, SECOND) as process:
-        process.send_signal(SIGINT)
-        here.sandbox.until(lambda log: received(log, "cancelOrder"))
-        process.send_signal(SIGINT)
-        assert ended(process)[0] == 13
-    (left,) = here.run("runs", "--json").document["runs"]
-    assert (left["outcome"], left["exit_code"]) == ("no end", None)
-    assert "It has no end in the journal: it is still at work, or its process died." in here.run("runs", "2").out
-    here.sandbox.change({"faults": [stuck]})
-    here.hurry_trading(fill_s=0.1)
-    again = here.run("execute", SECOND, "--yes")
-    assert again.exit_code == 0
-    assert "orders.reconcile: Finding out what became of orders that an earlier run left open: 1" in again.err
-    story = here.run("runs", left["run_id"]).out
-    assert "cancelled, 5 of 20 shares filled" in story
-    assert "Its process died." in story
-    assert re.search(r"— run \S+ began —\n.* it is cancelled \(Cancelled\), 5 of 20 filled", story)
-
-
 def test_a_terminal_that_hangs_up_twice_still_gets_its_orders_cancelled(here: Here) -> None:
     here.sandbox.change({"faults": [STUCK, order_fault("cancel_late", parameters={"ms": 300})]})
     with trading(here, SECOND) as process:
