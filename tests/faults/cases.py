@@ -45,6 +45,8 @@ class Traded(Case):
     """Over the venue without sockets, in virtual time."""
 
     moment: Moment | None = None
+    history: Mapping[str, str] | None = None
+    """The targets of a run before, that meets nothing."""
     venue: Mapping[str, Any] = field(default_factory=dict)
     """Laid over the base scenario."""
     targets: Mapping[str, str] = field(default_factory=lambda: ALL_BBB)
@@ -52,6 +54,8 @@ class Traded(Case):
     """Of the runs after it, if they are others."""
     policy: Policy | None = None
     then_policy: Policy | None = None
+    then_after_s: float = 60
+    """From one run to the next."""
     account: str = "DU1"
     """One that begins with U is real."""
     adopt: bool = False

@@ -30,12 +30,16 @@ from tests.faults.stage import (
     break_the_disk,
     change,
     cut,
+    cut_short,
+    damage,
     deafen,
     die,
+    expose,
     fill_the_disk,
     from_the_start,
     halt,
     interrupt,
+    lose,
     lose_power,
     meanwhile,
     publish,
@@ -47,7 +51,7 @@ from tests.faults.stage import (
 )
 from tests.support.sandbox import fault
 
-from ibkr_rebalancer.core.policy import OrderType, Policy
+from ibkr_rebalancer.core.policy import Limits, OrderType, Policy
 
 SLOW = {"fills": {"delay_ms": 2000, "slices": 3}}
 """Every order takes six seconds."""
@@ -461,6 +465,15 @@ CATALOGUE = (
                 )
             ),
             Traded(
+                how="and the next run is tomorrow's",
+                moment=at_send(1, die),
+                venue=faults(order_fault("partial", "AAA", shares=30)),
+                ends="killed",
+                sent=(SELL,),
+                then_after_s=86_400,
+                then=DONE,
+            ),
+            Traded(
                 how="an order that does not fill is adopted until its time is up",
                 moment=at_send(1, die),
                 venue=faults(order_fault("hold", "AAA")),
@@ -597,6 +610,69 @@ CATALOGUE = (
                 then=DONE,
             ),
         ),
+    ),
+    Row(
+        number=24,
+        fault="the journal is damaged, cut short or of another version",
+        proven_by=("tests/edges/journal/test_damage.py", "tests/edges/journal/test_opening.py"),
+        cases=tuple(
+            Traded(
+                how=how,
+                history={"BBB": "1"},
+                targets={"CCC": "1"},
+                moment=from_the_start(deed),
+                ends=ends,
+                says="Nothing was sent.",
+                settles=ends,
+            )
+            for how, deed, ends in (
+                ("damaged", damage("journal.db"), "30 JOURNAL_CORRUPT"),
+                ("cut short", cut_short("journal.db"), "30 JOURNAL_CORRUPT"),
+                ("gone, but for its marker", lose("journal.db"), "30 JOURNAL_LOST"),
+            )
+        ),
+    ),
+    Row(
+        number=25,
+        fault="the journal is gone, and the broker knows orders of ours",
+        cases=(
+            Traded(
+                how="the whole state folder",
+                history={"BBB": "1"},
+                targets={"CCC": "1"},
+                moment=from_the_start(lose()),
+                ends="30 JOURNAL_LOST",
+                says="Restore the state folder",
+                settles="30 JOURNAL_LOST",
+            ),
+        ),
+    ),
+    Row(
+        number=26,
+        fault="others can use the state folder, or it is on a network file system",
+        proven_by=(
+            "tests/edges/journal/test_opening.py::test_a_state_that_others_may_use",
+            "tests/edges/journal/test_opening.py::test_a_state_of_somebody_else_is_refused_on_live",
+            "tests/edges/journal/test_opening.py::test_a_network_file_system_is_refused_on_live",
+        ),
+        cases=(
+            Traded(
+                how="with real money",
+                account="U1",
+                adopt=True,
+                moment=from_the_start(expose),
+                ends="78 INSECURE_PATH",
+                says="chmod 700",
+                settles="78 INSECURE_PATH",
+            ),
+            Traded(how="on paper", moment=from_the_start(expose), ends=DONE, sent=(SELL, BUY)),
+        ),
+    ),
+    Row(
+        number=28,
+        fault="the lock of a process that has crashed",
+        proven_by=("tests/edges/journal/test_controls.py::test_a_holder_that_dies_leaves_the_account_free",),
+        processes=("test_a_process_that_is_killed_is_caught_up_with",),
     ),
     Row(
         number=30,
@@ -1095,6 +1171,34 @@ CATALOGUE = (
                 sent=(SELL, BUY, "BUY 378 BBB"),
                 told=(SOLD, "BUY 0/398 BBB rejected", "BUY 378/378 BBB filled"),
             ),
+            Traded(
+                how="too many of them: nothing is bought",
+                policy=Policy(limits=Limits(max_rejects=1)),
+                venue={
+                    "accounts": {"DU1": {"positions": {"CCC": 100}}},
+                    **faults(order_fault("reject", "AAA"), order_fault("reject", "CCC")),
+                },
+                ends="12 partial",
+                sent=(SELL, "SELL 100 CCC"),
+                says="max_rejects is 1",
+                then=DONE,
+            ),
+            Wired(
+                how="by the gateway",
+                faults=[
+                    fault(
+                        "placeOrder",
+                        "error",
+                        parameters={"code": 201, "text": "Not this one."},
+                        where={"whatIf": "0"},
+                        count=1,
+                    )
+                ],
+                ends="12 partial",
+                sent=(SELL, "BUY 199 BBB"),
+                told=("SELL 0/100 AAA rejected", "BUY 199/199 BBB filled"),
+                says="Not this one. (201)",
+            ),
             *(
                 Traded(
                     how=f"by code {code}",
@@ -1380,6 +1484,7 @@ CATALOGUE = (
         number=75,
         fault="the log, standard output or a notifier is broken",
         instead="an observer never fails (ports.Observer); notifiers come later.",
+        proven_by=("tests/cli/test_execute.py::test_a_reader_who_is_gone_changes_neither_orders_nor_exit_code",),
         processes=("test_a_reader_who_has_gone_changes_nothing",),
     ),
 )

@@ -56,6 +56,8 @@ class Stage:
     """Orders that had reached the venue when the run under way began."""
     storage_failed: bool = False
     """Whether the journal has met the trouble that was laid for it."""
+    sent_when_it_failed: int = 0
+    """Orders that had reached the venue by then."""
     prompts: list[tuple[str, ...]] = field(default_factory=list)
     """The trades that a person was shown, each time."""
     documents: dict[str, bytes] = field(default_factory=dict)
@@ -90,6 +92,11 @@ class Stage:
         except (RebalancerError, KilledError, BugError, asyncio.CancelledError) as end:
             return end
         return outcomes[AccountId(self.account)]
+
+    def note_storage_failure(self) -> None:
+        """From here on nothing may be sent."""
+        if not self.storage_failed:
+            self.storage_failed, self.sent_when_it_failed = True, len(self.scene.orders)
 
     def go_live(self) -> None:
         """Trade real money from here on."""
@@ -244,7 +251,7 @@ def fill_the_disk(commit: int = 1) -> Deed:
             nonlocal seen
             seen += 1
             if seen >= commit:
-                stage.storage_failed = True
+                stage.note_storage_failure()
                 error = sqlite3.OperationalError("database or disk is full")
                 error.sqlite_errorcode = sqlite3.SQLITE_FULL
                 raise OperationalError("COMMIT", None, error)
@@ -256,12 +263,48 @@ def fill_the_disk(commit: int = 1) -> Deed:
 
 def break_the_disk(stage: Stage) -> None:
     """What is written cannot be synced any more: the log's descriptor leads nowhere."""
-    stage.storage_failed = True
+    stage.note_storage_failure()
     nothing = os.open("/dev/null", os.O_RDWR)
     for link in Path("/proc/self/fd").iterdir():
         if link.is_symlink() and os.path.realpath(link) == str(stage.scene.folder / "journal.db-wal"):
             os.dup2(nothing, int(link.name))
     os.close(nothing)
+
+
+def damage(name: str) -> Deed:
+    """A few bytes in the middle of a file of the state folder are not what they were."""
+
+    def deed(stage: Stage) -> None:
+        path = stage.scene.folder / name
+        content = bytearray(path.read_bytes())
+        middle = len(content) // 2
+        content[middle : middle + 64] = bytes(64 * [0x5A])
+        path.write_bytes(content)
+
+    return deed
+
+
+def cut_short(name: str) -> Deed:
+    """Half of a file of the state folder is gone."""
+    return lambda stage: os.truncate(stage.scene.folder / name, (stage.scene.folder / name).stat().st_size // 2)
+
+
+def lose(*names: str) -> Deed:
+    """Files of the state folder are gone; without names all of it."""
+
+    def deed(stage: Stage) -> None:
+        for name in names:
+            (stage.scene.folder / name).unlink()
+        if not names:
+            shutil.rmtree(stage.scene.folder)
+
+    return deed
+
+
+def expose(stage: Stage) -> None:
+    """Others can look into the state folder."""
+    stage.scene.folder.mkdir(exist_ok=True)
+    stage.scene.folder.chmod(0o755)
 
 
 def set_the_clock(**by: float) -> Deed:

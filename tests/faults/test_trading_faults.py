@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.faults.cases import Row, Traded
+from tests.faults.cases import DONE, Row, Traded
 from tests.faults.catalogue import CATALOGUE
 from tests.faults.endings import ends, told, words
-from tests.faults.stage import BugError, KilledError, Outcome, Stage
+from tests.faults.stage import BugError, KilledError, Outcome, Stage, at_answer, fill_the_disk
 from tests.support.trading_scene import OPEN, TradingScene
 from tests.support.virtual_time import VirtualTimeLoop
 
@@ -36,6 +36,9 @@ CASES = [(row, case) for row in CATALOGUE for case in row.cases if isinstance(ca
 def test_a_run_meets_a_fault(row: Row, case: Traded, folder: Path, record_property: Any) -> None:
     async def story() -> None:
         stage = staged(case, folder)
+        if case.history is not None:
+            await stage.run(case.history)
+            await asyncio.sleep(60)
         began = now()
         outcome = await stage.run(case.targets, person=case.person, moment=case.moment)
         took_s = now() - began
@@ -53,6 +56,29 @@ def test_a_run_meets_a_fault(row: Row, case: Traded, folder: Path, record_proper
 
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         runner.run(story())
+
+
+def test_a_disk_is_full_from_any_commit_on(folder: Path) -> None:
+    """Row 22, at each write: the n-th fails, for every n until a run gets by without it."""
+    case = Traded(how="", ends="", venue={"fills": {"delay_ms": 2000, "slices": 2}})
+
+    async def story(commit: int) -> bool:
+        stage = staged(case, folder / str(commit))
+        outcome = await stage.run(case.targets, moment=at_answer("managed_accounts", fill_the_disk(commit)))
+        judge(stage, outcome, case)
+        if not stage.storage_failed:
+            assert ends(outcome) == DONE
+            return False
+        assert ends(outcome) in {"30 STORAGE_FULL", "30 failed", "13 unknown"}, (commit, ends(outcome))
+        assert "the disk is full" in words(outcome)
+        await settle(stage, case)
+        return True
+
+    commit = 1
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        while runner.run(story(commit)):
+            commit += 1
+    assert commit > 10, "there are that many writes in a run"
 
 
 def staged(case: Traded, folder: Path) -> Stage:
@@ -90,7 +116,7 @@ async def settle(stage: Stage, case: Traded) -> None:
     targets = case.then_targets or case.targets
     endings: list[str] = []
     for _ in range(RERUNS):
-        await asyncio.sleep(60)
+        await asyncio.sleep(case.then_after_s)
         outcome = await stage.run(targets, person=case.person)
         endings.append(ends(outcome))
         judge(stage, outcome, case)
@@ -105,6 +131,7 @@ def judge(stage: Stage, outcome: Outcome, case: Traded) -> None:
     scene, gateway = stage.scene, stage.scene.gateway
     placed = gateway.placed[stage.sent_before :]
     assert max(Counter(ticket.order_ref for ticket in gateway.placed).values(), default=1) == 1, "sent twice"
+    assert not stage.storage_failed or len(gateway.placed) == stage.sent_when_it_failed, "sent without a journal"
     if not case.overdraws:
         assert all(shares >= 0 for shares in scene.held(stage.account).values()), scene.held(stage.account)
         assert scene.cash(stage.account) >= 0

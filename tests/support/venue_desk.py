@@ -86,8 +86,10 @@ def lost() -> GatewayUnavailable:
 class VenueGateway:
     """A gateway that can be lost and found again; what was lost while it was away is only seen by looking."""
 
-    def __init__(self, venue: Venue, *, clock: Clock, market: VenueMarket) -> None:
+    def __init__(self, venue: Venue, *, clock: Clock, ours: Clock | None = None) -> None:
+        """`clock` is the gateway's, `ours` this machine's if it is another one."""
         self.venue = venue
+        self.market = VenueMarket(venue, clock=clock, ours=ours)
         self.line = Line()
         self.back_after_s: float | None = 1.0
         """How long a lost connection takes to come back; None is never."""
@@ -98,7 +100,6 @@ class VenueGateway:
         self.events: list[Event] = []
         """All that happened to orders."""
         self._clock = clock
-        self._market = market
         self._waiting: list[Heard] = []
         self._arrived = asyncio.Event()
 
@@ -110,7 +111,7 @@ class VenueGateway:
             await asyncio.sleep(self.back_after_s)
             self.line.up = True
             self._waiting.clear()
-        return GatewaySession(market=MarketOverLine(self._market, self.line), desk=VenueDesk(self, self.line))
+        return GatewaySession(market=MarketOverLine(self.market, self.line), desk=VenueDesk(self, self.line))
 
     def now(self) -> datetime:
         return self._clock.now()

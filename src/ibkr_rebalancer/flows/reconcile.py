@@ -11,7 +11,16 @@ from dataclasses import dataclass
 from ibkr_rebalancer.core.errors import GatewayUnavailable, StorageFailed, UnknownOutcome, UsageError
 from ibkr_rebalancer.core.notices import Notice, Severity
 from ibkr_rebalancer.core.order_book import Heard, OrderBook
-from ibkr_rebalancer.core.order_state import ABSENCE_S, OrderState, Resolved, alarm, needs_a_look, order_state
+from ibkr_rebalancer.core.order_state import (
+    ABSENCE_S,
+    Commissioned,
+    Executed,
+    OrderState,
+    Resolved,
+    alarm,
+    needs_a_look,
+    order_state,
+)
 from ibkr_rebalancer.core.orders import is_ours
 from ibkr_rebalancer.core.portfolio import AccountId
 from ibkr_rebalancer.flows.docket import Docket
@@ -61,6 +70,9 @@ async def reconcile(
         observer.notify(Notice(event="orders.reconcile", text=text, account=account, severity=Severity.WARNING))
     book = await gate.look(docket)
     _require_known_to(ledger, account, book)
+    late = [heard for heard in book.heard if isinstance(heard.evidence, Executed | Commissioned)]
+    if late:  # also of orders that had ended: what has traded since belongs to their history
+        ledger.observe(late)
     if not docket.open:
         return book
     await settle(docket, gate, patience=patience, fill_s=patience.fill_s)

@@ -383,6 +383,19 @@ async def test_a_book_shows_everybodys_open_orders(start_sandbox: StartSandbox) 
     assert filled("rb1-test-1", book) == 3
 
 
+async def test_a_book_tells_only_of_orders_of_the_account(start_sandbox: StartSandbox) -> None:
+    """Those of another account may be in another state folder's journal, and unknown to this one."""
+    sandbox = await start_sandbox(accounts={"DU2": {"cash": "9999"}})
+    async with trading(sandbox.gateway_port) as gateway:
+        await gateway.desk.place(intent(account="DU2"))
+        await gateway.desk.place(resting(2, account="DU2"))
+        await gateway.desk.place(resting(3))
+        await heard_until(gateway.desk, has_status("rb1-test-1", "Filled"))
+        book = await gateway.desk.order_book(DU1)
+    assert {heard.order_ref for heard in book.heard} == {"rb1-test-3"}
+    assert {order.order_ref for order in book.open_orders} == {"rb1-test-2", "rb1-test-3"}
+
+
 async def test_a_book_tells_what_became_of_todays_orders(start_sandbox: StartSandbox) -> None:
     """To a desk that has just come and knows nothing of them."""
     sandbox = await start_sandbox(fills={"slices": 2})

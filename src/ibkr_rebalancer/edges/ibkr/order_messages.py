@@ -115,6 +115,16 @@ def evidence_in(message: OrderMessage) -> Evidence | None:
             return ErrorTold(at=at, code=code, text=text)
 
 
+def account_in(message: OrderMessage) -> str | None:
+    """The account of the order, where the message says it."""
+    match message:
+        case Opened(order=order) | Ended(order=order):
+            return order.account or None
+        case Printed(execution=execution):
+            return execution.acctNumber or None
+    return None
+
+
 def open_orders_in(rows: Sequence[object]) -> tuple[OpenOrder, ...]:
     """The orders in a list of open orders, each as it was told last.
 

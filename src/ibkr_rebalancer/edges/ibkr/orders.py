@@ -15,6 +15,7 @@ from ibkr_rebalancer.edges.ibkr.conversation import Conversation
 from ibkr_rebalancer.edges.ibkr.market import TIME
 from ibkr_rebalancer.edges.ibkr.news import OrderNews
 from ibkr_rebalancer.edges.ibkr.order_messages import (
+    account_in,
     has_figures,
     open_orders_in,
     order_of,
@@ -78,10 +79,13 @@ class GatewayOrders:
                         self._conversation.ask_in_turn(TIME, deadline_s=self._answer_s),
                     ]
                 )
+        of = self._news.references.of
+        elsewhere = {of(message) for message in messages if account_in(message) not in {None, account}}
+        heard = filter(None, map(self._news.references.heard, messages))
         book = OrderBook(
             taken_at=rows_of(datetime, clock)[-1],
             open_orders=open_orders_in(messages),
-            heard=tuple(filter(None, map(self._news.references.heard, messages))),
+            heard=tuple(each for each in heard if each.order_ref not in elsewhere),
         )
         link.told = max(link.told, failures)
         return book
