@@ -20,6 +20,7 @@ from ibkr_rebalancer.core.limits import (
     Scope,
     activity_of,
     breaches,
+    require_few_rejects,
     require_within_limits,
     too_many_rejects,
 )
@@ -262,6 +263,18 @@ def test_rejects_are_counted_for_a_run() -> None:
     assert breach is not None
     assert (breach.code, breach.measured) == ("LIMIT_MAX_REJECTS", Decimal(3))
     assert breach.sentence == "The broker has rejected 3 orders of this run; max_rejects is 2."
+
+
+def test_a_run_goes_on_until_the_broker_has_rejected_too_much() -> None:
+    policy = Policy(limits=Limits(max_rejects=2))
+    require_few_rejects(rejected(2), policy)
+    with pytest.raises(Refused) as caught:
+        require_few_rejects(rejected(3), policy)
+    assert (caught.value.code, caught.value.message, caught.value.hint) == (
+        "LIMIT_MAX_REJECTS",
+        "The broker has rejected 3 orders of this run; max_rejects is 2. Nothing more was sent.",
+        "Read the broker's reasons in the report, and put right what they name before the next run.",
+    )
 
 
 def test_activity_is_what_the_orders_of_the_day_did() -> None:

@@ -18,6 +18,7 @@ from tests.support.trading import (
     sent,
     told,
     tracked,
+    withheld,
 )
 
 from ibkr_rebalancer.core.order_state import (
@@ -35,6 +36,8 @@ from ibkr_rebalancer.core.order_state import (
     StatusTold,
     alarm,
     given_up,
+    lacks_commission,
+    needs_a_look,
     order_state,
     prints,
 )
@@ -104,6 +107,8 @@ def test_an_order_that_nothing_proves_to_be_over(evidence: tuple[Evidence, ...],
         ((told(1, "Submitted", filled=0), look(CLOSE)), "expired 0"),
         ((executed(1, "a.01", 40), look(CLOSE + 60, position=40)), "expired 40"),
         ((look(CLOSE),), "expired 0"),
+        ((withheld(1),), "absent 0"),
+        ((withheld(1), error(2, 103)), "absent 0"),
     ],
 )
 def test_an_order_that_is_proven_to_be_over(evidence: tuple[Evidence, ...], expected: str) -> None:
@@ -343,7 +348,7 @@ def ends(said: st.SearchStrategy[str]) -> st.SearchStrategy[Completed]:
 
 people = st.builds(resolved, moments, st.integers(0, 100))
 unordered: st.SearchStrategy[Evidence] = st.one_of(
-    sends, statuses(words), executions, charges, errors, ends(words), people
+    sends, statuses(words), executions, charges, errors, ends(words), people, st.builds(withheld, moments)
 )
 """Evidence whose order must not matter."""
 anything: st.SearchStrategy[Evidence] = st.one_of(unordered, looks)
@@ -393,6 +398,53 @@ def test_an_order_is_filled_only_if_the_broker_says_so(evidence: list[Evidence])
         )
     if known.status is OrderStatus.ABSENT:
         assert not any(isinstance(e, StatusTold | Executed | Commissioned | Completed) for e in evidence)
+
+
+@pytest.mark.parametrize(
+    "contrary",
+    [told(2, "Submitted"), executed(2, "a.01", 1), charged("a.01", "1"), completed(2, "Expired"), error(2, 201)],
+)
+def test_an_order_that_was_withheld_and_yet_is_spoken_of_is_not_absent(contrary: Evidence) -> None:
+    assert not state(withheld(1), contrary).status.is_terminal
+    assert not state(contrary, withheld(1)).status.is_terminal
+
+
+def test_an_order_that_was_withheld_says_so() -> None:
+    assert state(withheld(1)).reason == "not sent"
+
+
+@pytest.mark.parametrize(
+    ("evidence", "needed"),
+    [
+        ((), False),
+        ((sent(0),), False),
+        ((look(1),), True),
+        ((sent(0), look(1)), True),
+        ((look(1), sent(2)), False),
+        ((look(1), error(2, 10147)), True),
+        ((sent(0), error(1, 201)), True),
+        ((sent(0), error(1, 202)), False),
+        ((sent(0), error(1, 399)), False),
+        ((sent(0), error(1, 201), error(2, 10147)), True),
+        ((error(1, 201), told(2, "Submitted")), False),
+        ((error(1, 201), executed(2, "a.01", 1)), False),
+        ((told(1, "Submitted"), told(2, "Inactive")), True),
+        ((told(1, "Inactive"), told(2, "Submitted")), False),
+        ((told(1, "Inactive"), charged("a.01", "1")), True),
+        ((completed(1, "Expired"),), False),
+    ],
+)
+def test_only_a_look_can_end_what_a_rejection_or_another_look_has_put_in_doubt(
+    evidence: tuple[Evidence, ...], needed: bool
+) -> None:
+    assert needs_a_look(tracked(BUY, *evidence)) is needed
+
+
+def test_a_commission_is_lacking_while_an_execution_that_counts_has_none() -> None:
+    fills = (executed(1, "a.01", 30), executed(2, "b.01", 10))
+    assert not lacks_commission(tracked(BUY))
+    assert lacks_commission(tracked(BUY, *fills, charged("a.01", "1")))
+    assert not lacks_commission(tracked(BUY, *fills, charged("a.01", "1"), charged("b.02", "1")))
 
 
 def test_a_state_is_terminal_or_not_by_its_word() -> None:

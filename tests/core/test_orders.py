@@ -16,6 +16,7 @@ from ibkr_rebalancer.core.instruments import ConId
 from ibkr_rebalancer.core.orders import (
     OrderIntent,
     OrderType,
+    is_ours,
     limit_price,
     order_intents,
     order_ref,
@@ -146,6 +147,11 @@ def test_a_reference_names_one_trade_of_one_plan() -> None:
     assert len(refs) == 6
     assert order_ref(*trade) == order_ref(*trade)
     assert all(ref.startswith("rb1-") and len(ref) <= 24 and ref.isascii() for ref in refs)
+
+
+def test_our_references_are_told_from_others_by_how_they_begin() -> None:
+    assert is_ours(order_ref(AccountId("DU1"), "plan", ConId(1), Side.BUY))
+    assert not any(is_ours(ref) for ref in ("", "rb1", "RB1-abc-1", "x-rb1-abc-1"))
 
 
 def test_a_second_attempt_has_its_own_reference() -> None:
