@@ -68,6 +68,12 @@ SCENES = (
         command="execute --dry-run",
     ),
     Scene(
+        story="Now the first account is traded, as its plan says. From cron it is --yes; on a terminal it would ask.",
+        command="execute DU123456 --yes",
+    ),
+    Scene(story="The journal knows every run; the beginning of its id tells one of them in full.", command="runs"),
+    Scene(story="The same plan again: what was asked for is held, and nothing is left to do.", command="plan DU123456"),
+    Scene(
         story="Suppose a strategy publishes weights that add up to 0.80: it is refused, and nothing is guessed.",
         command="plan DU789012",
         exit_code=24,
@@ -117,7 +123,8 @@ async def _play(scene: Scene, console: Console, sandbox: Sandbox, folder: Path) 
 
 async def _run(command: str, sandbox: Sandbox, folder: Path) -> int:
     others = {name: text for name, text in os.environ.items() if name.removesuffix(FILE_SUFFIX) not in ENVIRONMENT}
-    environment = {**others, **sandbox.env, "REBALANCER_CONFIG": str(folder / "accounts.yaml")}
+    places = {"REBALANCER_CONFIG": str(folder / "accounts.yaml"), "REBALANCER_STATE": str(folder / "state")}
+    environment = {**others, **sandbox.env, **places}
     process = Popen(  # noqa: ASYNC220, S603 (it returns at once, and starts nobody but ourselves)
         [sys.executable, "-m", "ibkr_rebalancer", *command.split()],
         env=environment,

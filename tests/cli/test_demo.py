@@ -43,6 +43,9 @@ def test_it_runs_in_a_pipe_whatever_the_owner_has_exported(here: Here) -> None:
         "$ rebalancer positions DU123456",
         "$ rebalancer plan DU123456",
         "$ rebalancer execute --dry-run",
+        "$ rebalancer execute DU123456 --yes",
+        "$ rebalancer runs",
+        "$ rebalancer plan DU123456",
         "$ rebalancer plan DU789012",
     ]
     assert "9 orders planned, none sent" in out
@@ -58,15 +61,9 @@ def test_it_fits_a_terminal_of_80_columns(here: Here) -> None:
     assert "Two paper accounts are listed in accounts.yaml." in lines
 
 
-STOPPING = pytest.mark.parametrize("stop", [SIGINT, SIGTERM, SIGHUP])
-TO_ALL = pytest.mark.parametrize("to_all", [False, True], ids=["to it alone", "to all on the terminal"])
-"""Ctrl-C on a terminal reaches the whole process group."""
-
-
-@STOPPING
-@TO_ALL
+@pytest.mark.parametrize(("stop", "to_all"), [(SIGINT, False), (SIGINT, True), (SIGTERM, False), (SIGHUP, True)])
 def test_a_signal_ends_it_together_with_its_command(here: Here, stop: Signals, to_all: bool) -> None:
-    """One sentence, nothing running, nothing left behind."""
+    """One sentence, nothing running, nothing left behind. Ctrl-C on a terminal reaches the whole process group."""
     with _demo(here) as process:
         assert process.stdout is not None
         while "$ rebalancer accounts" not in process.stdout.readline():
@@ -78,13 +75,12 @@ def test_a_signal_ends_it_together_with_its_command(here: Here, stop: Signals, t
     assert list((here.folder / "tmp").iterdir()) == []
 
 
-@TO_ALL
-def test_ctrl_c_is_answered_once_also_in_the_middle_of_a_command(here: Here, to_all: bool) -> None:
+def test_ctrl_c_is_answered_once_also_in_the_middle_of_a_command(here: Here) -> None:
     with _demo(here) as process:
         assert process.stderr is not None
         while "gateway.connect" not in process.stderr.readline():
             assert process.poll() is None
-        (os.killpg if to_all else os.kill)(process.pid, SIGINT)
+        os.killpg(process.pid, SIGINT)
         _, err = process.communicate(timeout=10)
     assert process.returncode == 130
     assert err.count("Interrupted") == 1
@@ -130,7 +126,7 @@ async def test_a_terminal_is_left_tidy(monkeypatch: pytest.MonkeyPatch, capfd: p
     assert capfd.readouterr().err == "\x1b[1G\x1b[2K\x1b[?25h"
 
 
-async def test_it_sends_no_order_and_ends_as_its_story_says(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_it_sends_the_orders_of_one_plan_and_ends_as_its_story_says(monkeypatch: pytest.MonkeyPatch) -> None:
     logs: list[Log] = []
 
     class Kept(Log):
@@ -142,7 +138,10 @@ async def test_it_sends_no_order_and_ends_as_its_story_says(monkeypatch: pytest.
     assert await demo.show_demo() == 0
     (log,) = logs
     assert "reqMktData" in {record.get("message") for record in log.records}
-    assert "order_message" not in {record.get("event") for record in log.records}
+    sent = [record for record in log.records if record.get("event") == "order_message"]
+    assert {record["client"] for record in sent} == {52}, "the client id of execute, and no reader's"
+    filled = {record["order_ref"] for record in log.records if record.get("event") == "execution"}
+    assert len(filled) == 9
 
 
 async def test_a_scene_that_goes_wrong_is_a_defect(

@@ -116,6 +116,42 @@ def test_a_reader_that_is_gone_is_no_trouble(here: Here, command: str, exit_code
     assert "BrokenPipe" not in (ended.err or "")
 
 
+WRITERS = (
+    "accounts",
+    "accounts --json",
+    "plan",
+    "plan DU000001 --json",
+    "positions --follow",
+    "demo",
+    "sandbox",
+    "--help",
+    "--version",
+)
+
+
+@pytest.mark.parametrize(
+    ("command", "unbuffered"), [*((command, "") for command in WRITERS), ("accounts", "1"), ("--help", "1")]
+)
+def test_output_that_cannot_be_written_is_no_defect(here: Here, command: str, unbuffered: str) -> None:
+    with Path("/dev/full").open("w") as full:
+        ended = here.finish(*command.split(), stdout=full, env={"PYTHONUNBUFFERED": unbuffered})
+    assert ended.exit_code == 2
+    assert ended.err.splitlines()[-3:] == [
+        "Error: standard output cannot be written: No space left on device.",
+        "Hint: Make room where it goes, or send it elsewhere.",
+        "OUTPUT_FAILED, exit code 2",
+    ]
+    assert "Traceback" not in ended.err
+    assert "defect" not in ended.err
+
+
+@pytest.mark.parametrize(("command", "exit_code"), [("plan", 0), ("plan DU000001", 2), ("paln", 2)])
+def test_conversation_that_cannot_be_written_changes_nothing(here: Here, command: str, exit_code: int) -> None:
+    with Path("/dev/full").open("w") as full:
+        ended = here.finish(*command.split(), stderr=full)
+    assert (ended.exit_code, bool(ended.out)) == (exit_code, exit_code == 0)
+
+
 def test_following_ends_with_its_reader(here: Here) -> None:
     with here.start("positions", SECOND, "--follow", "--every", "1") as process:
         assert process.stdout is not None

@@ -30,7 +30,7 @@ CHECK_DATA = (
 CHECK_SOURCE = "Check that allocations.url is right and its server is up; nothing was planned."
 ASK_PUBLISHER = "Ask whoever publishes the targets to correct the document; nothing is planned until then."
 
-UNPRICED = "is a target without a usable price: the gateway gave no bid and ask, no last price and no previous close."
+UNPRICED = "TLT is a target without a usable price:"
 
 QQQ_ID, TLT_ID = 320227571, 15547841
 
@@ -335,14 +335,21 @@ FAILURES = (
     refusal(
         "no market data",
         "PRICE_MISSING",
-        f"TLT {UNPRICED}",
-        CHECK_DATA,
+        f"{UNPRICED} market data are not subscribed (code 354).",
+        "Subscribe to the exchange's data in Client Portal, or enable delayed data in the gateway.",
         change={"market": {"TLT": {"data": "none"}}},
+    ),
+    refusal(
+        "no price",
+        "PRICE_MISSING",
+        f"{UNPRICED} the gateway gave no bid and ask, no last price and no previous close.",
+        CHECK_DATA,
+        change={"market": {"TLT": {"bid": None, "ask": None, "last": None, "close": None}}},
     ),
     refusal(
         "silence about one quote",
         "PRICE_MISSING",
-        f"TLT {UNPRICED}",
+        f"{UNPRICED} the gateway sent no price in time.",
         CHECK_DATA,
         change=at_wire("reqMktData", "drop", where={"conId": str(TLT_ID)}),
         hurry={"quotes_s": 0.2},
@@ -350,9 +357,9 @@ FAILURES = (
     refusal(
         "stale quote",
         "PRICE_STALE",
-        "QQQ is a target without a usable price: its quote is 2 s old, the limit is 1 s (max_quote_age_s).",
-        CHECK_DATA,
-        change=at_wire("reqMktData", "delay", where={"conId": str(TLT_ID)}, parameters={"ms": 1600}),
+        f"{UNPRICED} its quote is 2 s old, the limit is 1 s (max_quote_age_s).",
+        "Run the command again; if the gateway stays that slow, raise max_quote_age_s under limits: in accounts.yaml.",
+        change={"market": {"TLT": {"close": None}}} | at_wire("tickSnapshotEnd", "delay", parameters={"ms": 1600}),
         policy={"limits": {"max_quote_age_s": 1}},
     ),
     refusal(

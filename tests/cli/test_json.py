@@ -87,7 +87,7 @@ def test_people_see_results_and_then_what_went_wrong(here: Here) -> None:
     here.accounts(here.entry("DU999999", "primary"), here.entry(SECOND, "secondary"))
     ended = here.run("plan")
     assert ended.exit_code == 21
-    assert ended.out.startswith("Plan for DU789012")
+    assert ended.out.startswith("Plan for paper account DU789012")
     assert ended.err.splitlines()[-3:] == [
         "Error: The gateway does not manage DU999999; it manages DU123456, DU789012.",
         "Hint: Check account_id in accounts.yaml, and which user (and mode) the gateway is logged in with.",

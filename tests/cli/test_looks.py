@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from tests.support.commands import FIRST, SECOND, Here
+from tests.support.sandbox import fault
 
 from ibkr_rebalancer.sandbox.venue.document import Document
 
@@ -102,6 +103,37 @@ def test_a_view_looks_as_it_should(here: Here, look: Look, columns: int) -> None
     path = str(here.folder)
     too_wide = [line for line in ended.out.splitlines() if len(line) > columns and path not in line]
     assert not too_wide
+
+
+@pytest.mark.parametrize("command", ["plan", "positions"])
+@pytest.mark.parametrize(
+    ("exchanges", "names"),
+    [(("ARCA", "NYSE"), {"TWO ARCA", "TWO NYSE"}), (("ARCA", "ARCA"), {"TWO 301", "TWO 302"})],
+    ids=["by exchange", "by number"],
+)
+def test_contracts_of_one_symbol_are_told_apart(
+    here: Here, command: str, exchanges: tuple[str, str], names: set[str]
+) -> None:
+    priced = {"bid": "9.99", "ask": "10.01", "last": "10"}
+    twins = [priced | {"con_id": 301 + n, "primary_exchange": exchange} for n, exchange in enumerate(exchanges)]
+    here.sandbox.change({"market": {"TWO": twins}, "accounts": {SECOND: {"positions": {"301": 5, "302": 7}}}})
+    ended = here.run(command, SECOND)
+    assert set(re.findall(r"TWO \w+", ended.out)) == names
+    assert "SPY  " in ended.out
+
+
+def test_a_holding_without_a_mark_shows_none(here: Here) -> None:
+    unset = {"marketPrice": "1.7976931348623157E308", "marketValue": "1.7976931348623157E308"}
+    here.sandbox.change(
+        {
+            "accounts": {SECOND: {"positions": {"OLDCO": 100}}},
+            "faults": [fault("updatePortfolio", "alter", where={"symbol": "OLDCO"}, parameters=unset)],
+        }
+    )
+    row = next(line for line in here.run("positions", SECOND).out.splitlines() if "OLDCO" in line)
+    assert row.count("–") == 3
+    row = next(line for line in here.run("plan", SECOND).out.splitlines() if "OLDCO" in line)
+    assert row.rstrip().endswith("–  the gateway gives no market value of it")
 
 
 @pytest.mark.parametrize("command", ["plan", "positions", "accounts --check"])

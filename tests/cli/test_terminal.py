@@ -22,7 +22,7 @@ def test_progress_is_drawn_beside_the_data(here: Here) -> None:
     assert not CONTROL.search(terminal.out.text)
     assert COLOUR.search(terminal.out.text)
     golden = COLOUR.sub("", terminal.out.text).splitlines()
-    assert golden[0].startswith("Plan for DU123456")
+    assert golden[0].startswith("Plan for paper account DU123456")
     assert max(len(line) for line in golden) <= 80
 
 
@@ -115,14 +115,36 @@ def test_there_is_no_question_where_there_is_no_choice(here: Here) -> None:
     assert SECOND in terminal.out.text
 
 
-def test_following_draws_in_place_and_ends_with_ctrl_c(here: Here) -> None:
-    with on_terminal(here, "positions", SECOND, "--follow", "--every", "1") as terminal:
+FOLLOW = ("positions", SECOND, "--follow", "--every", "1")
+OWN_SCREEN, LEFT, FRAME = "\x1b[?1049h", "\x1b[?1049l", "\x1b[H"
+
+
+@pytest.mark.parametrize("rows", [50, 4])
+def test_following_draws_in_place_on_a_terminal_of_any_height(here: Here, rows: int) -> None:
+    """Nothing is appended to what can be scrolled back to, until the last view stays behind in full."""
+    with on_terminal(here, *FOLLOW, rows=rows) as terminal:
+        here.sandbox.until(lambda log: len(received(log, "reqAccountUpdates")) >= 5)
+        terminal.process.send_signal(SIGINT)
+        assert terminal.end() == 0
+    before, own, after = re.split(f"{re.escape(OWN_SCREEN)}|{re.escape(LEFT)}", terminal.out.text)
+    frames = own.split(FRAME)[1:]
+    assert before == ""
+    assert len(frames) >= 2
+    assert all(frame.count("\n") < rows for frame in frames)
+    assert "more lines: enlarge the terminal" in frames[-1] or rows == 50
+    assert COLOUR.sub("", frames[-1]).startswith("Refreshed 20")
+    assert after.count("net liquidation") == after.count("SPY") == after.count("Cash") == 1
+
+
+def test_following_shows_what_changes_and_when_it_was_read(here: Here) -> None:
+    with on_terminal(here, *FOLLOW) as terminal:
         terminal.out.until("SPY")
         here.sandbox.change({"accounts": {SECOND: {"positions": {"QQQ": 77}}}})
         terminal.out.until("QQQ")
         terminal.process.send_signal(SIGINT)
         assert terminal.end() == 0
-    assert CONTROL.search(terminal.out.text), "the second view was drawn over the first"
+    read_at = re.findall(r"Refreshed (20..-..-.. ..:..:..) UTC, every 1 s", COLOUR.sub("", terminal.out.text))
+    assert len(set(read_at)) > 1
     lasting = terminal.err.text.rpartition("\x1b[?25h")[2]
     assert "Reading" not in lasting, "steps of later refreshes would tear the view apart"
 
@@ -134,11 +156,60 @@ def test_following_goes_on_with_the_accounts_that_can_be_read(here: Here) -> Non
         terminal.out.until("The gateway does not manage DU999999")
         terminal.process.send_signal(SIGINT)
         assert terminal.end() == 0
+    assert re.search(
+        r"Not read since 20..-..-.. ..:..:.. UTC, and tried again: DU999999\n", COLOUR.sub("", _last(terminal.out.text))
+    )
 
 
-def test_following_ends_when_the_gateway_is_gone(here: Here) -> None:
-    with on_terminal(here, "positions", SECOND, "--follow", "--every", "1") as terminal:
+def test_following_outlasts_a_lost_link_and_shows_it_beside_what_was_read_last(here: Here) -> None:
+    with on_terminal(here, *FOLLOW, columns=100) as terminal:
         terminal.out.until("SPY")
+        here.sandbox.notice(1100)
+        terminal.out.until("The gateway was not connected to Interactive Brokers")
+        here.sandbox.change({"accounts": {SECOND: {"positions": {"QQQ": 77}}}})
+        here.sandbox.notice(1102)
+        terminal.out.until("QQQ")
+        terminal.process.send_signal(SIGINT)
+        assert terminal.end() == 0
+    frames = COLOUR.sub("", terminal.out.text).split(FRAME)
+    troubled = next(frame for frame in frames if "not connected" in frame)
+    assert re.search(
+        r"Refreshed 20..-..-.. ..:..:.. UTC.*\n *Not read since 20..-..-.. ..:..:.. UTC, and tried again: DU789012",
+        troubled,
+    )
+    assert "LINK_DOWN" in troubled
+    assert "SPY" in troubled
+    assert "Not read since" not in _last(terminal.out.text)
+
+
+def test_following_connects_anew_when_the_gateway_is_back(here: Here) -> None:
+    with on_terminal(here, *FOLLOW, columns=100) as terminal:
+        terminal.out.until("SPY")
+        here.sandbox.change({"faults": [fault("connect", "disconnect")]})
         here.sandbox.kick()
-        assert terminal.end() == 20
-    assert "SNAPSHOT_INCOMPLETE, exit code 20" in terminal.err.text
+        terminal.out.until("closes the connection before a session has started")
+        here.sandbox.change({"faults": [], "accounts": {SECOND: {"positions": {"QQQ": 77}}}})
+        terminal.out.until("QQQ")
+        terminal.process.send_signal(SIGINT)
+        assert terminal.end() == 0
+
+
+def test_a_log_is_not_drawn_over(here: Here) -> None:
+    with on_terminal(here, *FOLLOW, "-v") as terminal:
+        terminal.out.until("SPY")
+        terminal.process.send_signal(SIGINT)
+        assert terminal.end() == 0
+    assert OWN_SCREEN not in terminal.out.text
+
+
+def test_a_terminal_that_cannot_move_its_cursor_gets_one_view_after_the_other(here: Here) -> None:
+    with on_terminal(here, *FOLLOW, TERM="dumb") as terminal:
+        terminal.out.until("SPY")
+        terminal.process.send_signal(SIGINT)
+        assert terminal.end() == 0
+    assert "\x1b" not in terminal.out.text
+
+
+def _last(text: str) -> str:
+    """What stays on the terminal after its own screen is left."""
+    return text.rpartition(LEFT)[2]

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from tests.support.notation import allocation_body
 from tests.support.trading_scene import TradingScene
+from tests.support.venue_desk import VenueDesk
 from tests.support.virtual_time import VirtualTimeLoop
 
 from ibkr_rebalancer.core.errors import Deferred
+from ibkr_rebalancer.core.orders import OrderIntent
 from ibkr_rebalancer.core.plan import Plan
 from ibkr_rebalancer.core.portfolio import AccountId
 from ibkr_rebalancer.core.report import Report
@@ -70,5 +72,32 @@ def test_an_interruption_while_somebody_is_asked_ends_every_run(tmp_path: Path) 
         assert scene.orders == []
         with scene.ports(BOTH) as ports:
             assert [run.failure and run.failure.code for run in ports.ledger.runs(limit=9)] == ["INTERRUPTED"] * 2
+
+    play(story())
+
+
+def test_an_interruption_cuts_no_order_in_two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is being sent is sent; what was to follow is proven never to have left, without looking for it."""
+    place = VenueDesk.place
+
+    async def slowly(desk: VenueDesk, intent: OrderIntent) -> None:
+        await asyncio.sleep(1)
+        await place(desk, intent)
+
+    async def story() -> None:
+        holdings = {"DU1": {"cash": "10000", "positions": {"AAA": 100, "CCC": 10}}}
+        scene = TradingScene(tmp_path, accounts=holdings, fills={"delay_ms": 60_000})
+        monkeypatch.setattr(VenueDesk, "place", slowly)
+        running = asyncio.ensure_future(scene.rebalance(SWITCH))
+        await asyncio.sleep(0.5)
+        running.cancel()
+        report = await running
+        assert isinstance(report, Report)
+        assert scene.orders == ["SELL 100 AAA"]
+        assert [(order.symbol, order.status, order.reason) for order in report.orders][1:] == [
+            ("CCC", "absent", "not sent")
+        ]
+        assert (report.orders[0].status, report.exit_code) == ("cancelled", 12)
+        assert asyncio.get_running_loop().time() < 2
 
     play(story())

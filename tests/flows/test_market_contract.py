@@ -4,8 +4,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.support.reading import NOW, Notices, StoppedClock, reading
+from tests.support.reading import NOW, Notices, StoppedClock, candidates, reading
 from tests.support.sandbox import StartSandbox
+from tests.support.scene import MAX_QUOTE_AGE_S
 from tests.support.venue_market import VenueMarket, venue_with
 
 from ibkr_rebalancer.core.errors import RebalancerError
@@ -48,6 +49,9 @@ SCENARIOS: dict[str, dict[str, Any]] = {
     "a closed market": {"clock": "2026-11-28T12:00:00Z", "market": {"BBB": {"hours": "always"}}},
     "odd hours": {"market": {"AAA": {"hours": "closed"}, "BBB": {"hours": "09:00-17:30 Europe/Berlin"}}},
     "an ambiguous and an unknown symbol": {"market": {"BBB": None, "TWO": TWINS}},
+    "spreads that are no market": {
+        "market": {"AAA": {"bid": "1"}, "BBB": {"bid": "50.02"}, "CCC": {"bid": "1", "last": None}}
+    },
     "figures that the broker states outright": {
         "accounts": {"DU1": {"values": {"AvailableFunds": "12.34", "NetLiquidation": "20000.01"}}}
     },
@@ -64,6 +68,7 @@ async def snapshots(market: MarketView, accounts: list[str], symbols: list[str])
     """What of a snapshot depends on the venue alone, or the sentence why there is none."""
     taken = await take_snapshots(
         {AccountId(account): {symbol: QUERIES[symbol] for symbol in symbols} for account in accounts},
+        max_quote_age_s=MAX_QUOTE_AGE_S,
         mode=TradingMode.PAPER,
         market=market,
         clock=StoppedClock(),
@@ -104,11 +109,11 @@ async def test_every_question_is_answered_alike(start_sandbox: StartSandbox, sce
 async def answers(market: MarketView, queries: list[ContractQuery]) -> list[object]:
     accounts = await market.managed_accounts()
     found = await market.contracts(queries)
-    quotes = await market.quotes([contract for listed in found.values() for contract in listed])
+    quotes = await market.quotes([contract for listed in found.values() for contract in candidates(listed)])
     return [
         accounts,
         await market.positions(),
         [await market.portfolio(account) for account in accounts],
-        {query: list(listed) for query, listed in found.items()},
+        {query: list(candidates(listed)) for query, listed in found.items()},
         quotes,
     ]

@@ -20,6 +20,8 @@ CHECK_FEED = (
     "Check the market data subscription of this user (also that no other session holds it), and run the command again."
 )
 
+SUBSCRIBE = "Subscribe to the exchange's data in Client Portal, or enable delayed data in the gateway."
+
 
 def account(name: str = "DU1", policy: Policy = PLAIN) -> Account:
     url = f"http://127.0.0.1/allocations/{name}"
@@ -101,6 +103,28 @@ async def test_the_owners_contract_is_what_is_looked_up() -> None:
     assert {trade.symbol: trade.con_id for trade in plan.trades} == {"AAA": 101, "TWO": 302}
 
 
+async def test_a_con_id_that_means_another_instrument_is_told() -> None:
+    named = {"CCC": ContractQuery(symbol="CCC", con_id=ConId(102))}
+    plan = await one_plan(Scene(), targets(CCC="1"), replace(PLAIN, contracts=named))
+    assert {trade.symbol: trade.con_id for trade in plan.trades} == {"AAA": 101, "CCC": 102}
+    assert "CCC means BBB (con_id 102, BETA)." in plan.remarks
+
+
+async def test_another_contract_of_the_same_symbol_is_told_apart() -> None:
+    twins = [
+        {"con_id": 301, "bid": "10", "ask": "10"},
+        {"con_id": 302, "primary_exchange": "NYSE", "bid": "9", "ask": "9"},
+    ]
+    scene = Scene(market={"TWO": twins}, accounts={"DU1": {"positions": {"AAA": None, "302": 7}}})
+    named = {"TWO": ContractQuery(symbol="TWO", con_id=ConId(301))}
+    plan = await one_plan(scene, targets(TWO="1"), replace(PLAIN, contracts=named))
+    assert [(t.side.value, t.symbol, t.con_id, t.primary_exchange) for t in plan.trades] == [
+        ("SELL", "TWO", 302, "NYSE"),
+        ("BUY", "TWO", 301, "ARCA"),
+    ]
+    assert plan.trades[0].reason == "not in the targets, where TWO means another contract (ARCA, con_id 301)"
+
+
 async def test_the_same_view_gives_the_same_plan_to_the_byte() -> None:
     first = await one_plan(Scene(), targets(AAA="0.3", BBB="0.7"))
     assert await one_plan(Scene(), targets(AAA="0.3", BBB="0.7")) == first
@@ -124,17 +148,36 @@ async def test_delayed_prices_and_closes_are_taken_and_told() -> None:
     assert trades(plan) == [("SELL", 20, "AAA"), ("BUY", 120, "BBB"), ("BUY", 299, "CCC")]
 
 
-@pytest.mark.parametrize("listing", [{"data": "none"}, {"bid": None, "ask": None, "last": None, "close": None}])
-async def test_a_target_without_any_price(listing: dict[str, str | None]) -> None:
+@pytest.mark.parametrize(
+    ("listing", "reason", "remedy"),
+    [
+        ({"data": "none"}, "market data are not subscribed (code 354)", SUBSCRIBE),
+        (
+            {"bid": None, "ask": None, "last": None, "close": None},
+            "the gateway gave no bid and ask, no last price and no previous close",
+            CHECK_FEED,
+        ),
+        (
+            {"bid": "1", "ask": "199999.99", "last": None, "close": None},
+            "the gateway gave bid 1 and ask 199999.99 more than 10% apart, no last price and no previous close",
+            CHECK_FEED,
+        ),
+    ],
+)
+async def test_a_target_without_any_price(listing: dict[str, str | None], reason: str, remedy: str) -> None:
     assert await one_refusal(Scene(market={"BBB": listing}), targets(AAA="0.5", BBB="0.5")) == (
         Refused,
         "PRICE_MISSING",
-        (
-            "BBB is a target without a usable price: "
-            "the gateway gave no bid and ask, no last price and no previous close."
-        ),
-        CHECK_FEED,
+        f"BBB is a target without a usable price: {reason}.",
+        remedy,
     )
+
+
+async def test_a_stub_of_a_quote_is_no_price_to_trade_at() -> None:
+    """Eight shares quoted at 1.00 to 199,999.99 are not sold at 1.00."""
+    plan = await one_plan(Scene(market={"AAA": {"bid": "1", "ask": "199999.99"}}), targets(AAA="0.5", BBB="0.5"))
+    assert trades(plan) == [("BUY", 199, "BBB")]
+    assert "Priced by live last price, bid 1 and ask 199999.99 more than 10% apart: AAA." in plan.remarks
 
 
 async def test_a_holding_without_any_price_stays_and_blocks_nothing() -> None:
@@ -143,7 +186,7 @@ async def test_a_holding_without_any_price_stays_and_blocks_nothing() -> None:
     assert trades(plan) == [("BUY", 199, "BBB")]
     (dead,) = plan.untouched
     assert (dead.symbol, dead.quantity, dead.market_value) == ("CCC", Decimal(4), Decimal(80))
-    assert dead.reason == "the gateway gave no bid and ask, no last price and no previous close"
+    assert dead.reason == f"market data are not subscribed (code 354). {SUBSCRIBE}"
 
 
 @pytest.mark.parametrize(("seconds", "limit"), [(60, 60), (9.5, 10)])
@@ -159,8 +202,26 @@ async def test_a_quote_that_has_grown_old_by_the_time_all_is_together() -> None:
         Refused,
         "PRICE_STALE",
         ("AAA is a target without a usable price: its quote is 61 s old, the limit is 60 s (max_quote_age_s)."),
-        CHECK_FEED,
+        "Run the command again; if the gateway stays that slow, raise max_quote_age_s under limits: in accounts.yaml.",
     )
+    assert scene.questions.count("quotes") == 2
+
+
+@pytest.mark.parametrize(("waited", "asked"), [(10, 1), (11, 2)])
+async def test_quotes_do_not_become_too_old_by_waiting_for_others(waited: int, asked: int) -> None:
+    """A dead share takes the gateway eleven seconds; what was there at once is then asked for again."""
+
+    def dawdle() -> None:
+        if scene.questions.count("quotes") == 1:
+            scene.clock.advance(waited)
+
+    dead = {"CCC": {"bid": None, "ask": None, "close": None}}
+    scene = Scene(market=dead, accounts={"DU1": {"positions": {"CCC": 4}}}, meanwhile={"quotes": dawdle})
+    limits = Limits(max_quote_age_s=Decimal(10))
+    plan = await one_plan(scene, targets(AAA="0.5", BBB="0.5"), replace(PLAIN, limits=limits))
+    batches = [[contract.symbol for contract in batch] for batch in scene.asked_for("quotes")]
+    assert batches == [["AAA", "BBB", "CCC"], ["AAA", "BBB"]][:asked]
+    assert [line.symbol for line in plan.untouched] == ["CCC"][: asked - 1]
 
 
 # Hours

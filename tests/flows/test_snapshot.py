@@ -10,6 +10,7 @@ from ibkr_rebalancer.core.errors import GatewayRefused, GatewayUnavailable, Reba
 from ibkr_rebalancer.core.instruments import ConId, ContractQuery
 from ibkr_rebalancer.core.notices import Notice, Severity
 from ibkr_rebalancer.core.portfolio import AccountId, Portfolio, Snapshot, TradingMode
+from ibkr_rebalancer.core.quotes import NoQuote
 from ibkr_rebalancer.flows.snapshot import read_portfolios
 
 AAA, BBB, CCC = (ContractQuery(symbol=symbol) for symbol in ("AAA", "BBB", "CCC"))
@@ -100,11 +101,14 @@ async def test_a_holding_whose_contract_is_not_found_any_more_has_no_quote() -> 
 
     async def without_numbers(queries: Any) -> Any:
         found = await whole_list(queries)
-        return {query: [] if query.con_id else listed for query, listed in found.items()}
+        return {query: () if query.con_id else listed for query, listed in found.items()}
 
     scene.market.contracts = without_numbers  # type: ignore[method-assign]
     (outcome,) = (await scene.snapshots({"DU1": (AAA,)})).values()
     assert set(whole(outcome).contracts) == set(whole(outcome).quotes) == {101}
+    assert whole(outcome).unquoted == {
+        103: NoQuote(reason="Interactive Brokers describes no stock with con_id 103", remedy="Trade it by hand in TWS.")
+    }
 
 
 async def test_one_accounts_unknown_symbol_is_not_anothers() -> None:
@@ -235,13 +239,33 @@ async def test_a_gateway_that_fails_in_the_middle(question: str, kind: type[Reba
 
 
 async def test_a_gateway_that_is_lost_at_one_portfolio_is_lost_for_all() -> None:
-    def fail() -> None:
-        raise GatewayUnavailable("LINK_DOWN", "The gateway is gone.", hint="Start it.")
+    gone = GatewayUnavailable("LINK_DOWN", "The gateway is gone.", hint="Start it.")
 
-    scene = Scene(accounts=FIFTY, meanwhile={"portfolio": fail})
-    with pytest.raises(GatewayUnavailable):
+    def fail() -> None:
+        raise gone
+
+    def fail_from_there() -> None:
+        if scene.asked_for("portfolio"):
+            raise GatewayUnavailable("LINK_DOWN", "The gateway is still gone.", hint="Start it.")
+
+    scene = Scene(accounts=FIFTY, meanwhile={"portfolio": fail, "server_time": fail_from_there})
+    with pytest.raises(GatewayUnavailable) as caught:
         await scene.snapshots(dict.fromkeys(FIFTY, (AAA,)))
+    assert caught.value is gone
     assert scene.asked_for("portfolio") == ["DU1"]
+
+
+async def test_a_portfolio_that_does_not_come_while_the_clock_does_is_one_accounts_trouble() -> None:
+    silent = GatewayUnavailable("SNAPSHOT_INCOMPLETE", "No portfolio of DU1.", hint="Wait.")
+
+    def fail_once() -> None:
+        if scene.asked_for("portfolio") == ["DU1"]:
+            raise silent
+
+    scene = Scene(accounts={"DU2": {"cash": "1"}}, meanwhile={"portfolio": fail_once})
+    outcomes = await scene.snapshots({"DU1": (AAA,), "DU2": (AAA,)})
+    assert outcomes[AccountId("DU1")] is silent
+    assert whole(outcomes[AccountId("DU2")])
 
 
 async def test_a_portfolio_that_the_gateway_refuses_is_one_accounts_trouble() -> None:

@@ -14,6 +14,7 @@ from tests.support.virtual_time import VirtualTimeLoop
 from ibkr_rebalancer.core.plan import Plan
 from ibkr_rebalancer.core.policy import Policy
 from ibkr_rebalancer.core.report import Report
+from ibkr_rebalancer.edges.journal.journal import Journal
 
 PLAIN = Policy(cash_reserve_pct=Decimal(0), min_gain_bp=Decimal(0))
 
@@ -172,5 +173,29 @@ def test_a_run_that_is_interrupted_cancels_its_orders_and_says_so(tmp_path: Path
         (sale,) = report.orders
         assert sale.status == "cancelled"
         assert Decimal(100 - sale.filled) == scene.held().get("AAA", Decimal(0))
+
+    play(story())
+
+
+class Killed(BaseException):
+    """Nothing of the product takes this for an error."""
+
+
+def test_an_order_whose_process_died_between_its_proof_and_its_outcome_gets_it_from_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: object) -> None:
+        raise Killed
+
+    async def story() -> None:
+        scene = on_the_way(tmp_path)
+        with monkeypatch.context() as patched, pytest.raises(Killed):
+            patched.setattr(Journal, "settle", die)
+            await scene.rebalance(SWITCH)
+        await asyncio.sleep(1)
+        assert reported(await scene.rebalance(SWITCH)).outcome == "done"
+        assert scene.orders == ["SELL 100 AAA", "BUY 398 BBB"]
+        with scene.ports({}) as ports:
+            assert not ports.ledger.unsettled()
 
     play(story())

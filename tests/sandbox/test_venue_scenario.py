@@ -6,10 +6,10 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-import yaml
 from tests.support.sandbox import BASE, fault, scenario_with
 
 from ibkr_rebalancer.sandbox.run import load_scenario
+from ibkr_rebalancer.sandbox.scenario_yaml import parse_scenario
 from ibkr_rebalancer.sandbox.venue.answers import Answer
 from ibkr_rebalancer.sandbox.venue.document import ScenarioError, merged
 from ibkr_rebalancer.sandbox.venue.faults import Fault, OrderFault
@@ -18,7 +18,8 @@ from ibkr_rebalancer.sandbox.venue.hours import ALWAYS, NEW_YORK
 from ibkr_rebalancer.sandbox.venue.scenario import read_scenario, write_scenario
 from ibkr_rebalancer.sandbox.venue.venue import Venue
 
-WRITTEN = """
+WRITTEN = parse_scenario(
+    b"""
 clock: 2026-11-23T15:30:00Z
 latency_ms: 3
 accounts:
@@ -52,11 +53,13 @@ faults:
   - {when: {order: {symbol: TLT, side: BUY}, client: 7, after: 1, count: 2}, what: {correct: {price: "1.5", ms: 9}}}
   - {when: {preview: {con_id: 201}}, what: reject}
   - {when: order, what: duplicate_perm}
-"""
+""",
+    name="written",
+)
 
 
 def test_the_written_form_is_read() -> None:
-    scenario = read_scenario(yaml.safe_load(WRITTEN))
+    scenario = read_scenario(WRITTEN)
     assert scenario.clock == datetime(2026, 11, 23, 15, 30, tzinfo=UTC)
     qqq, tlt, _, second, option = scenario.market.listings.values()
     assert (qqq.contract.con_id, qqq.quote.bid, qqq.contract.primary_exchange) == (
@@ -99,7 +102,7 @@ def test_the_written_form_is_read() -> None:
     )
 
 
-@pytest.mark.parametrize("document", [yaml.safe_load(WRITTEN), BASE], ids=["written", "base"])
+@pytest.mark.parametrize("document", [WRITTEN, BASE], ids=["written", "base"])
 def test_what_is_written_back_reads_as_the_same_scenario(document: dict[str, Any]) -> None:
     scenario = read_scenario(document)
     assert read_scenario(write_scenario(scenario)) == scenario
@@ -152,6 +155,9 @@ def test_the_default_scenario_is_the_seed_from_other_holdings() -> None:
         ({"accounts": {"DU1": {"positions": {"AAA": {"average_cost": 1}}}}}, None),
         ({"accounts": {"DU1": {"positions": {"BBB": {"average_cost": 1}}}}}, "a position needs a quantity"),
         ({"accounts": {"DU1": {"values": {"NetLiq": 1}}}}, "accounts.DU1.values: unknown key 'NetLiq'"),
+        ({"market": []}, r"market: expected a mapping, was \[\]"),
+        ({"market": ""}, "market: expected a mapping, was ''"),
+        ({"market": {"AAA": []}}, r"market.AAA: expected a contract or several, was \[\]"),
         ({"market": {"AAA": {"bidd": 1}}}, "market.AAA: unknown key 'bidd'"),
         ({"market": {"BBB": {"con_id": 101}}}, "market.BBB: con_id 101 is taken"),
         ({"market": {"AAA": {"con_id": -1}}}, "market.AAA.con_id: expected a whole number, was -1"),
@@ -166,6 +172,11 @@ def test_the_default_scenario_is_the_seed_from_other_holdings() -> None:
         ({"clock": "2026-11-23T15:30:00"}, "scenario.clock: the time 2026-11-23T15:30:00 needs a zone"),
         ({"latency_ms": "5"}, "scenario.latency_ms: expected a whole number, was '5'"),
         ({"allocations": {"x": {"http": {"code": 500}}}}, "allocations.x.http: unknown key 'code'"),
+        (
+            {"allocations": {"x": {"http": {"status": 99}}}},
+            "allocations.x.http.status: expected a whole number from 100 to 599, was 99",
+        ),
+        ({"allocations": {"x": {"http": {"status": 600}}}}, "from 100 to 599, was 600"),
         ({"faults": {"when": "x"}}, "faults: expected a list"),
         ({"faults": [{"when": "reqIds"}]}, r"faults\[0\].what: None is none of error, notice"),
         ({"faults": [{"what": "drop"}]}, r"faults\[0\]: a fault waits for one message and does one thing"),

@@ -126,6 +126,7 @@ def report(run_id: str = RUN) -> Report:
     order = OrderReport(
         order_ref=intent().order_ref,
         symbol="AAA",
+        con_id=con_id("AAA"),
         side=Side.SELL,
         quantity=10,
         filled=10,

@@ -23,7 +23,7 @@ MAX_QUOTE_AGE_S = Limits().max_quote_age_s
 class Documents:
     """An allocation source in memory: by account, a document or why there is none."""
 
-    def __init__(self, documents: Mapping[str, bytes | AllocationUnavailable]) -> None:
+    def __init__(self, documents: Mapping[str, bytes] | Mapping[str, bytes | AllocationUnavailable]) -> None:
         self._documents = documents
 
     async def fetch(self, account: Account) -> bytes:

@@ -29,9 +29,9 @@ PATIENCE_S = 30
 class Screen:
     """Everything that was written to one terminal, control sequences included."""
 
-    def __init__(self, columns: int) -> None:
+    def __init__(self, columns: int, rows: int) -> None:
         self.near, self.far = pty.openpty()
-        fcntl.ioctl(self.far, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+        fcntl.ioctl(self.far, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self._written = b""
         self._grown = Condition()
         self._reader = Thread(target=self._read)
@@ -93,9 +93,9 @@ class Terminal:
 
 
 @contextmanager
-def on_terminal(here: Here, *arguments: str, columns: int = 80, **variables: str) -> Iterator[Terminal]:
+def on_terminal(here: Here, *arguments: str, columns: int = 80, rows: int = 50, **variables: str) -> Iterator[Terminal]:
     """Start a command on a terminal; when the block is left it has ended, if need be killed, and all can be read."""
-    out, err = Screen(columns), Screen(columns)
+    out, err = Screen(columns, rows), Screen(columns, rows)
     env = {"TERM": "xterm-256color", **variables}
     process = here.start(*arguments, stdin=out.far, stdout=out.far, stderr=err.far, env=env)
     with process:

@@ -18,7 +18,7 @@ from typing import Any
 from tests.support.reading import Notices
 from tests.support.scene import Documents
 from tests.support.venue_desk import VenueGateway
-from tests.support.venue_market import VenueMarket, venue_with
+from tests.support.venue_market import venue_with
 from tests.support.virtual_time import LoopClock
 
 from ibkr_rebalancer.core.errors import RebalancerError
@@ -26,6 +26,7 @@ from ibkr_rebalancer.core.plan import Plan
 from ibkr_rebalancer.core.policy import Account, Policy
 from ibkr_rebalancer.core.portfolio import AccountId, TradingMode
 from ibkr_rebalancer.core.report import Report
+from ibkr_rebalancer.edges.journal.journal import Journal
 from ibkr_rebalancer.edges.journal.opening import open_journal
 from ibkr_rebalancer.flows.reconcile import PATIENCE, Patience
 from ibkr_rebalancer.flows.trading import Confirm, Occasion, Ports, TradingRun
@@ -51,9 +52,13 @@ class TradingScene:
     def __init__(self, folder: Path, **overlay: Any) -> None:
         self.venue = venue_with(clock=None, **{"market": OPEN, **overlay})
         self.clock = LoopClock(START)
+        """The gateway's."""
+        self.ours = LoopClock(START)
+        """This machine's."""
         self.notices = Notices()
-        self.market = VenueMarket(self.venue, clock=self.clock)
-        self.gateway = VenueGateway(self.venue, clock=self.clock, market=self.market)
+        self.gateway = VenueGateway(self.venue, clock=self.clock, ours=self.ours)
+        self.journal: Journal | None = None
+        """That of the run under way."""
         self.folder = folder
         self.mode = TradingMode.PAPER
 
@@ -90,13 +95,13 @@ class TradingScene:
     @contextmanager
     def ports(self, documents: Mapping[str, bytes]) -> Iterator[Ports]:
         """The outside world with its journal open."""
-        with open_journal(self.folder, mode=self.mode, clock=self.clock, observer=self.notices) as journal:
+        with open_journal(self.folder, mode=self.mode, clock=self.ours, observer=self.notices) as self.journal:
             yield Ports(
                 gateway=self.gateway,
                 source=Documents(documents),
-                ledger=journal,
-                controls=journal,
-                clock=self.clock,
+                ledger=self.journal,
+                controls=self.journal,
+                clock=self.ours,
                 observer=self.notices,
             )
 

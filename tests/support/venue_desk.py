@@ -1,6 +1,6 @@
 """The sandbox's venue as a gateway with a desk, without sockets: the other transport of the one simulator.
 
-Its time is the loop's (`virtual_time`). A test takes the link away, or lets it fail at a chosen moment, through
+Its time is the loop's (`virtual_time`). A test cuts the connection or interrupts the link, at a chosen moment, through
 `Line`; everything the market does wrong is a fault of the venue.
 """
 
@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 
-from tests.support.venue_market import VenueMarket
+from tests.support.venue_market import QUESTIONS, VenueMarket
 
 from ibkr_rebalancer.core.errors import GatewayUnavailable, Refused
 from ibkr_rebalancer.core.instruments import ConId
@@ -44,17 +45,35 @@ CLIENT_ID = 11
 
 @dataclass(slots=True)
 class Line:
-    """What the connection does: `before_send` and `after_send` see each order and may raise or cut it."""
+    """What the connection does: `before_send` and `after_send` see each order, `answered` each question about the
+    account or the market once its answer is made; all may raise, or cut the line."""
 
     up: bool = True
     before_send: Callable[[OrderIntent], None] = lambda _: None
     after_send: Callable[[OrderIntent], None] = lambda _: None
+    answered: Callable[[str], None] = lambda _: None
     deaf: bool = False
     """Nothing is heard of orders but by a look."""
+    connection: int = 1
+    """Counts them; what was opened over an earlier one is of no use any more."""
+    uninformed: bool = False
+    """News may have been missed; until somebody looks, nothing is sent or heard."""
 
     def cut(self) -> GatewayUnavailable:
+        """The socket is gone; the next connection is another one."""
         self.up = False
+        self.connection += 1
         return lost()
+
+    def interrupt(self) -> None:
+        """The gateway has lost Interactive Brokers; the connection to it is still the same one afterwards."""
+        self.up = False
+        self.uninformed = True
+
+    def require(self, connection: int) -> None:
+        """Let nothing pass over a connection that is gone, or while there is none."""
+        if not self.up or connection != self.connection:
+            raise lost()
 
 
 def lost() -> GatewayUnavailable:
@@ -64,7 +83,8 @@ def lost() -> GatewayUnavailable:
 class VenueGateway:
     """A gateway that can be lost and found again; what was lost while it was away is only seen by looking."""
 
-    def __init__(self, venue: Venue, *, clock: Clock, market: VenueMarket) -> None:
+    def __init__(self, venue: Venue, *, clock: Clock, ours: Clock) -> None:
+        """`clock` is the gateway's, `ours` this machine's."""
         self.venue = venue
         self.line = Line()
         self.back_after_s: float | None = 1.0
@@ -76,7 +96,7 @@ class VenueGateway:
         self.events: list[Event] = []
         """All that happened to orders."""
         self._clock = clock
-        self._market = market
+        self._ours = ours
         self._waiting: list[Heard] = []
         self._arrived = asyncio.Event()
 
@@ -88,7 +108,9 @@ class VenueGateway:
             await asyncio.sleep(self.back_after_s)
             self.line.up = True
             self._waiting.clear()
-        return GatewaySession(market=self._market, desk=VenueDesk(self, self.line))
+        meanwhile = {question: partial(self._answered, question, self.line.connection) for question in QUESTIONS}
+        market = VenueMarket(self.venue, clock=self._clock, ours=self._ours, meanwhile=meanwhile)
+        return GatewaySession(market=market, desk=VenueDesk(self, self.line))
 
     def now(self) -> datetime:
         return self._clock.now()
@@ -102,6 +124,10 @@ class VenueGateway:
 
     def advance(self) -> None:
         self.happen(self.venue.advance(self.now()))
+
+    def _answered(self, question: str, connection: int) -> None:
+        self.line.answered(question)
+        self.line.require(connection)
 
     def take(self) -> list[Heard]:
         taken, self._waiting = self._waiting, []
@@ -129,6 +155,7 @@ class VenueDesk:
     def __init__(self, gateway: VenueGateway, line: Line) -> None:
         self._gateway = gateway
         self._line = line
+        self._connection = line.connection
 
     @property
     def client_id(self) -> int:
@@ -155,6 +182,7 @@ class VenueDesk:
             if _is_ours_of(order.ticket, account)
         ]
         self._gateway.take()
+        self._line.uninformed = False
         return OrderBook(taken_at=now, open_orders=open_orders, heard=tuple(heard))
 
     async def what_if(self, intent: OrderIntent) -> WhatIf:
@@ -166,9 +194,9 @@ class VenueDesk:
         raise Refused("ORDER_WOULD_BE_REJECTED", f"{answer.text} (code {answer.code}).", hint="Look into it.")
 
     async def place(self, intent: OrderIntent) -> None:
-        self._require_up()
+        self._require_informed()
         self._line.before_send(intent)
-        self._require_up()
+        self._require_informed()
         ticket = self._ticket(intent)
         self._gateway.placed.append(ticket)
         self._gateway.happen(self._gateway.venue.place(ticket, self._gateway.now()))
@@ -187,7 +215,7 @@ class VenueDesk:
         loop = asyncio.get_running_loop()
         until = loop.time() + within_s
         while True:
-            self._require_up()
+            self._require_informed()
             self._gateway.advance()
             if (taken := self._gateway.take()) or loop.time() >= until:
                 return taken
@@ -198,7 +226,12 @@ class VenueDesk:
             await asyncio.sleep(wait_s)
 
     def _require_up(self) -> None:
-        if not self._line.up:
+        self._line.require(self._connection)
+
+    def _require_informed(self) -> None:
+        self._require_up()
+        if self._line.uninformed:
+            self._line.uninformed = False
             raise lost()
 
     def _ticket(self, intent: OrderIntent) -> Ticket:

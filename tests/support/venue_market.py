@@ -28,6 +28,8 @@ DATA_KINDS = {"live": DataKind.LIVE, "frozen": DataKind.FROZEN, "delayed": DataK
 NOT_SUBSCRIBED = 354
 """What the gateway answers where a scenario says `data: none`."""
 
+QUESTIONS = ("server_time", "managed_accounts", "positions", "portfolio", "contracts", "quotes")
+
 Meanwhile = Mapping[str, Callable[[], None]]
 """By question: what happens once it is answered; it may raise, and then there is no answer."""
 
@@ -48,10 +50,14 @@ class WoundClock:
 class VenueMarket:
     """The venue, to be looked at; `asked` has every question with its argument, in order."""
 
-    def __init__(self, venue: Venue, *, clock: Clock, meanwhile: Meanwhile | None = None) -> None:
+    def __init__(
+        self, venue: Venue, *, clock: Clock, ours: Clock | None = None, meanwhile: Meanwhile | None = None
+    ) -> None:
+        """`ours` is this machine's clock, if it is not the gateway's."""
         self.asked: list[tuple[str, object]] = []
         self._venue = venue
         self._clock = clock
+        self._ours = ours or clock
         self._meanwhile = meanwhile or {}
 
     async def server_time(self) -> datetime:
@@ -131,7 +137,7 @@ class VenueMarket:
         if not (bid or ask or last or close):
             return unpriced(None)
         data = DATA_KINDS[data_at(listing, self._time)]
-        return Quote(bid=bid, ask=ask, last=last, close=close, data=data, received_at=self._clock.now())
+        return Quote(bid=bid, ask=ask, last=last, close=close, data=data, received_at=self._ours.now())
 
 
 def venue_with(**overlay: object) -> Venue:

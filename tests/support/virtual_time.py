@@ -35,10 +35,14 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
 
 class LoopClock:
-    """A clock that shows the running loop's time, counted from a moment, and what it was advanced by hand."""
+    """A clock that shows the running loop's time, counted from a moment."""
 
     def __init__(self, start: datetime) -> None:
         self._start = start
 
     def now(self) -> datetime:
         return self._start + timedelta(seconds=asyncio.get_running_loop().time())
+
+    def set_on(self, by: timedelta) -> None:
+        """Somebody sets it: on, or with a negative time back."""
+        self._start += by

@@ -23,7 +23,7 @@ from ibkr_rebalancer.cli.resolve import resolve
 from ibkr_rebalancer.cli.resume import resume
 from ibkr_rebalancer.cli.runs import runs
 from ibkr_rebalancer.cli.sandbox import sandbox
-from ibkr_rebalancer.cli.streams import READER_GONE, let_go, make_encodable
+from ibkr_rebalancer.cli.streams import READER_GONE, OutputFailed, let_go, prepare_streams
 from ibkr_rebalancer.core.errors import EXIT_BUG, EXIT_DONE, RebalancerError, UsageError
 from ibkr_rebalancer.version import __version__
 
@@ -44,7 +44,7 @@ for command in (plan, execute, positions, accounts, runs, halt, resume, resolve,
 
 def main() -> None:
     """Run the command line of this process and exit."""
-    make_encodable()
+    prepare_streams()
     exit_code = run(sys.argv[1:])
     let_go()
     signal(SIGINT, SIG_IGN)  # all is done and said; what is left is the interpreter's own end
@@ -53,6 +53,15 @@ def main() -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line; every error ends here, as a sentence with a hint, and its exit code is returned."""
+    try:
+        return _run(arguments)
+    except OutputFailed as failure:
+        message = f"standard output cannot be written: {failure}."
+        error = UsageError("OUTPUT_FAILED", message, hint="Make room where it goes, or send it elsewhere.")
+        return _told(error, ())
+
+
+def _run(arguments: Sequence[str]) -> int:
     try:
         exit_code = app(args=list(arguments) or ["--help"], prog_name="rebalancer", standalone_mode=False)
     except RebalancerError as error:
@@ -63,6 +72,8 @@ def run(arguments: Sequence[str]) -> int:
         return _told_interruption(arguments)
     except READER_GONE:
         return EXIT_DONE
+    except OutputFailed:
+        raise
     except Exception as bug:  # noqa: BLE001 (the CLI boundary: whatever is left is our bug, and is shown as one)
         return _told_bug(bug, arguments)
     if exit_code == EXIT_INTERRUPTED:  # typer's word for Ctrl-C inside a command

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from ibkr_rebalancer.cli.streams import READER_GONE
+from ibkr_rebalancer.cli.streams import UNHEARD
 from ibkr_rebalancer.core.documents import document
 from ibkr_rebalancer.core.errors import EXIT_BUG, RebalancerError, gravest
 from ibkr_rebalancer.core.portfolio import AccountId
@@ -36,7 +36,7 @@ def data() -> Console:
 def tell(text: RenderableType) -> None:
     """Say something beside the data, if anybody listens; a log or a mail gets its sentences unbroken."""
     console = conversation()
-    with suppress(*READER_GONE):
+    with suppress(*UNHEARD):
         console.print(text, soft_wrap=not console.is_terminal)
 
 
@@ -122,7 +122,8 @@ def show_bug(bug: Exception, *, as_json: bool) -> None:
     from ibkr_rebalancer.edges.logs import redacted
 
     trace = redacted("".join(traceback.format_exception(bug)))
-    print(trace, file=sys.stderr)
+    with suppress(*UNHEARD):
+        print(trace, file=sys.stderr)
     sent = " ".join(getattr(bug, "__notes__", ["Nothing was sent."]))
     message = f"A defect of rebalancer: {type(bug).__name__}. {sent}"
     hint = "Please report it with the traceback on standard error."

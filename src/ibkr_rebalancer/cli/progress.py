@@ -8,12 +8,9 @@ from typing import Self
 from rich.text import Text
 
 from ibkr_rebalancer.cli.output import conversation
-from ibkr_rebalancer.cli.streams import READER_GONE
+from ibkr_rebalancer.cli.streams import UNHEARD
 from ibkr_rebalancer.core.notices import Notice, Severity
 from ibkr_rebalancer.edges.logs import LogObserver
-
-UNHEARD = (*READER_GONE, OSError)
-"""What a terminal that has hung up makes of progress. The work goes on, whoever listens."""
 
 
 class Progress:

@@ -6,14 +6,14 @@ from pathlib import Path
 
 from ibkr_rebalancer.app import Rebalancer
 from ibkr_rebalancer.cli.asking import confirmed
-from ibkr_rebalancer.cli.output import conversation, show_outcomes
+from ibkr_rebalancer.cli.output import conversation, show_outcomes, tell
 from ibkr_rebalancer.cli.progress import Progress
 from ibkr_rebalancer.cli.session import read_settings, tell_settings
 from ibkr_rebalancer.cli.stopping import AtStake, run_stoppable
-from ibkr_rebalancer.cli.streams import READER_GONE
+from ibkr_rebalancer.cli.streams import READER_GONE, OutputFailed
 from ibkr_rebalancer.cli.tables import plans_view, runs_view
 from ibkr_rebalancer.config.schema import Settings
-from ibkr_rebalancer.core.errors import RebalancerError, gravest
+from ibkr_rebalancer.core.errors import EXIT_DONE, RebalancerError, UsageError, gravest
 from ibkr_rebalancer.core.money import ZERO
 from ibkr_rebalancer.core.plan import Plan
 from ibkr_rebalancer.core.portfolio import AccountId, TradingMode
@@ -46,9 +46,8 @@ def trade(
             tell_settings(settings, progress)
             work = _rebalance(settings, named, observer, confirm=confirm, adopt=adopt)
             outcomes = run_stoppable(work, on_stop=observer.tell_stop)
-        with suppress(*READER_GONE):
-            show_outcomes("run", "runs", outcomes, view=runs_view, as_json=as_json)
-    return gravest(outcome.exit_code for outcome in outcomes.values())
+        shown = _show(outcomes, as_json=as_json)
+    return gravest((shown, *(outcome.exit_code for outcome in outcomes.values())))
 
 
 async def _rebalance(
@@ -56,6 +55,17 @@ async def _rebalance(
 ) -> Outcomes:
     async with Rebalancer.open(settings, observer=observer) as session:
         return await session.rebalance(*named, confirm=confirm, adopt=adopt)
+
+
+def _show(outcomes: Outcomes, *, as_json: bool) -> int:
+    """Show what came of it, as far as anybody can read it; the exit code is that of the showing."""
+    with suppress(*READER_GONE):
+        try:
+            show_outcomes("run", "runs", outcomes, view=runs_view, as_json=as_json)
+        except OutputFailed as failure:
+            tell(f"Error: standard output cannot be written: {failure}.\nHint: rebalancer runs tells what came of it.")
+            return UsageError.exit_code
+    return EXIT_DONE
 
 
 def _asking(progress: Progress, mode: TradingMode) -> Confirm:

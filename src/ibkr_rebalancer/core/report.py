@@ -14,6 +14,7 @@ from ibkr_rebalancer.core.errors import (
     StorageFailed,
     UnknownOutcome,
 )
+from ibkr_rebalancer.core.instruments import ConId
 from ibkr_rebalancer.core.money import ZERO
 from ibkr_rebalancer.core.order_state import OrderState, OrderStatus, TrackedOrder, given_up, order_state
 from ibkr_rebalancer.core.plan import Plan, Side
@@ -36,6 +37,7 @@ class OrderReport:
     order_ref: str | None
     """Our reference at the broker; None for an order that was never sent."""
     symbol: str
+    con_id: ConId
     side: Side
     quantity: int
     filled: int
@@ -88,6 +90,7 @@ def dry_run_report(plan: Plan, *, started: datetime, ended: datetime) -> Report:
             OrderReport(
                 order_ref=None,
                 symbol=trade.symbol,
+                con_id=trade.con_id,
                 side=trade.side,
                 quantity=trade.quantity,
                 filled=0,
@@ -136,6 +139,13 @@ def execution_report(
     )
 
 
+def unkept(report: Report, failure: StorageFailed) -> Report:
+    """The same report when the journal could not take it: a run that went well otherwise has failed in that."""
+    if report.exit_code != EXIT_DONE:
+        return report
+    return replace(report, outcome="failed", exit_code=failure.exit_code, trouble=failure.message, hint=failure.hint)
+
+
 def _outcome(
     plan: Plan, states: Sequence[OrderState], trouble: RebalancerError | None, *, interrupted: bool
 ) -> tuple[str, int]:
@@ -157,6 +167,7 @@ def _order_report(order: TrackedOrder, state: OrderState) -> OrderReport:
     return OrderReport(
         order_ref=order.intent.order_ref,
         symbol=order.intent.symbol,
+        con_id=order.intent.con_id,
         side=order.intent.side,
         quantity=order.intent.quantity,
         filled=state.filled,

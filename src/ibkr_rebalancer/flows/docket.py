@@ -15,6 +15,7 @@ class Docket:
     def __init__(self, orders: Sequence[TrackedOrder], *, ledger: Ledger) -> None:
         self._orders = {order.intent.order_ref: order for order in orders}
         self._ledger = ledger
+        self._settled: set[str] = set()
 
     @property
     def orders(self) -> tuple[TrackedOrder, ...]:
@@ -36,7 +37,9 @@ class Docket:
         self._orders |= {intent.order_ref: TrackedOrder(intent=intent, evidence=()) for intent in intents}
 
     def observe(self, heard: Sequence[Heard]) -> None:
-        """Take in evidence, and the outcome of every order that it ends; evidence about others is left alone.
+        """Take in evidence, and the outcome of every order that has ended; evidence about others is left alone.
+
+        Also an order whose end was proven before gets its outcome here: a process may die between the two writes.
 
         Raises:
             StorageFailed: the journal did not take it.
@@ -44,14 +47,13 @@ class Docket:
         new = [
             one for one in heard if (order := self._orders.get(one.order_ref)) and one.evidence not in order.evidence
         ]
-        if not new:
-            return
-        before = {order.intent.order_ref for order in self.open}
-        self._ledger.observe(new)
+        if new:
+            self._ledger.observe(new)
         for one in new:
             order = self._orders[one.order_ref]
             self._orders[one.order_ref] = replace(order, evidence=(*order.evidence, one.evidence))
-        for order in self.orders:
-            state = order_state(order)
-            if order.intent.order_ref in before and state.status.is_terminal:
-                self._ledger.settle(order.intent.order_ref, state)
+        for ref in [ref for ref in self._orders if ref not in self._settled]:
+            state = order_state(self._orders[ref])
+            if state.status.is_terminal:
+                self._ledger.settle(ref, state)
+                self._settled.add(ref)

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
 
-from ibkr_rebalancer.core.errors import GatewayUnavailable, RebalancerError, Refused
+from ibkr_rebalancer.core.errors import Busy, GatewayUnavailable, RebalancerError, Refused, UnknownOutcome
 from ibkr_rebalancer.core.funds import agrees, cash_disagrees
 from ibkr_rebalancer.core.limits import require_few_rejects
 from ibkr_rebalancer.core.notices import Notice, Severity
@@ -37,6 +37,9 @@ from ibkr_rebalancer.ports import Clock, Ledger, Observer
 
 POLL_S = 0.5
 """Between two looks at the broker's cash."""
+
+LOOKED_INTO = (Busy, GatewayUnavailable, UnknownOutcome)
+"""Errors of orders that have been waited for, cancelled and looked for already, as far as that was possible."""
 
 
 class Execution:
@@ -73,18 +76,35 @@ class Execution:
         """
         trouble: RebalancerError | None = None
         try:
-            await self._trade()
+            trouble = await self._traded()
+            with suppress(RebalancerError):
+                await self._hear_commissions()
         except asyncio.CancelledError:
             self.was_interrupted = True
-            _take_back_cancellation()
-            trouble = await self._wind_down()
+            take_back_cancellation()
+            trouble = await self._wind_down(link_s=self._patience.stop_s) or trouble
+        return self._report(trouble)
+
+    async def _traded(self) -> RebalancerError | None:
+        """Trade; what stopped it, once orders have been sent.
+
+        Raises:
+            RebalancerError: it was stopped before.
+        """
+        try:
+            await self._trade()
+            require_known(self._planned.account.account_id, self._docket)
         except RebalancerError as error:
             if not self._docket.orders:
                 raise
-            trouble = await self._wind_down() or error
-        return await self._report(trouble)
+            if isinstance(error, LOOKED_INTO):
+                return error
+            return await self._wind_down(link_s=self._patience.link_s) or error
+        return None
 
     async def _trade(self) -> None:
+        await self._gate.resume()
+        await self._gate.listen(self._docket, within_s=0)  # after an interruption nobody knew of, nothing would be sent
         plan = self._planned.plan
         sales = [trade for trade in plan.trades if trade.side is Side.SELL]
         purchases = [trade for trade in plan.trades if trade.side is Side.BUY]
@@ -96,7 +116,7 @@ class Execution:
         if not purchases:
             return
         self._require_clear_sight()
-        snapshot, cash = await self._after_the_sales(purchases)
+        snapshot, cash = await self._seen_after_the_sales(purchases)
         affordable = plan_purchases(
             self._planned.plan,
             cash=cash,
@@ -156,6 +176,17 @@ class Execution:
             client_id=self._gate.session.desk.client_id,
         )
 
+    async def _seen_after_the_sales(self, purchases: Sequence[Trade]) -> tuple[Snapshot, Decimal]:
+        """The same as below; a connection that broke meanwhile is found again, once, and all orders looked at."""
+        try:
+            await self._gate.listen(self._docket, within_s=0)
+            return await self._after_the_sales(purchases)
+        except GatewayUnavailable as trouble:
+            self._warn("orders.delay", f"{trouble.message} The purchases wait for the gateway")
+        await self._gate.reconnect(within_s=self._patience.link_s)
+        await self._gate.look(self._docket)
+        return await self._after_the_sales(purchases)
+
     async def _after_the_sales(self, purchases: Sequence[Trade]) -> tuple[Snapshot, Decimal]:
         """Fresh prices, holdings and money for the purchases, and the cash there is by the ledger.
 
@@ -167,9 +198,10 @@ class Execution:
         snapshot = self._planned.snapshot
         contracts = [snapshot.contracts[trade.con_id] for trade in purchases]
         self._step("quotes.request", f"Asking for {len(contracts)} fresh quotes")
-        answers = await self._gate.session.market.quotes(contracts)
+        market = self._gate.session.market
+        taken_at, answers = await asyncio.gather(market.server_time(), market.quotes(contracts))
         while True:
-            portfolio = await self._gate.session.market.portfolio(snapshot.portfolio.account)
+            portfolio = await market.portfolio(snapshot.portfolio.account)
             states = [(order, order_state(order)) for order in self._docket.orders]
             cash = cash_after_fills(self._planned.plan.cash, states)
             if cash is not None and agrees(cash, portfolio.balances):
@@ -177,14 +209,13 @@ class Execution:
             if now() >= until:
                 raise cash_disagrees(cash, portfolio.balances)
             await self._gate.listen(self._docket, within_s=POLL_S)
-        assembled_at = self._clock.now()
         fresh = replace(
             snapshot,
             portfolio=portfolio,
             quotes={con_id: answer for con_id, answer in answers.items() if isinstance(answer, Quote)},
             unquoted={con_id: answer for con_id, answer in answers.items() if isinstance(answer, NoQuote)},
-            taken_at=snapshot.taken_at + (assembled_at - snapshot.assembled_at),
-            assembled_at=assembled_at,
+            taken_at=taken_at,
+            assembled_at=self._clock.now(),
         )
         return fresh, cash
 
@@ -199,18 +230,16 @@ class Execution:
         require_known(account.account_id, self._docket)
         require_few_rejects([order_state(order) for order in self._docket.orders], account.policy)
 
-    async def _wind_down(self) -> RebalancerError | None:
+    async def _wind_down(self, *, link_s: float) -> RebalancerError | None:
         """Cancel what is open and prove it; what stood in the way of that, if anything did."""
         try:
-            await settle(self._docket, self._gate, patience=self._patience, fill_s=0)
+            await settle(self._docket, self._gate, patience=replace(self._patience, link_s=link_s), fill_s=0)
         except RebalancerError as error:
             return error
         return None
 
-    async def _report(self, trouble: RebalancerError | None) -> Report:
-        """What came of it, by the broker's evidence; the last commissions are waited for, a little."""
-        with suppress(RebalancerError):
-            await self._hear_commissions()
+    def _report(self, trouble: RebalancerError | None) -> Report:
+        """What came of it, by the broker's evidence."""
         return execution_report(
             self._planned.plan,
             self._start,
@@ -222,6 +251,7 @@ class Execution:
         )
 
     async def _hear_commissions(self) -> None:
+        """Wait a little for the last commissions."""
         now = asyncio.get_running_loop().time
         until = now() + self._patience.commissions_s
         while any(map(lacks_commission, self._docket.orders)) and (left_s := until - now()) > 0:
@@ -235,7 +265,7 @@ class Execution:
         self._observer.notify(Notice(event=event, text=text, account=account, severity=Severity.WARNING))
 
 
-def _take_back_cancellation() -> None:
+def take_back_cancellation() -> None:
     """Let this task await again: the wish to stop is met by winding down, not by dropping everything."""
     task = asyncio.current_task()
     if task is not None:

@@ -4,7 +4,8 @@ Nothing passes while trading is halted, and nothing leaves that is not in the jo
 again: a doubt is looked into.
 """
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 
 from ibkr_rebalancer.core.errors import GatewayRefused, Halted
@@ -42,6 +43,14 @@ class OrderGate:
         """The connection in use, for those who look."""
         return self._session
 
+    async def resume(self) -> None:
+        """Use the connection of this moment: another account's trouble may have replaced it.
+
+        Raises:
+            GatewayUnavailable: there is none.
+        """
+        self._session = await self._gateway.session(within_s=0)
+
     async def preview(self, intent: OrderIntent) -> WhatIf:
         """What the broker would say to the order; places nothing.
 
@@ -51,7 +60,7 @@ class OrderGate:
         return await self._session.desk.what_if(intent)
 
     async def send(self, intents: Sequence[OrderIntent], docket: Docket) -> None:
-        """Send the orders in their sequence, each of them journalled first.
+        """Send the orders in their sequence, each of them journalled first; an interruption cuts none in two.
 
         Raises:
             Halted: trading is halted; of the orders none, or only the first ones, were sent.
@@ -60,16 +69,19 @@ class OrderGate:
         """
         self.require_running()
         docket.intend(intents)
-        waiting, heard = list(intents), []
+        waiting, heard = list(intents), list[Heard]()
         try:
             while waiting:
                 self.require_running()
                 intent = waiting.pop(0)
-                await self._session.desk.place(intent)
-                heard.append(Heard(order_ref=intent.order_ref, evidence=Sent(at=self._clock.now())))
+                await _whole(self._place(intent, heard))
         finally:
             withheld = Withheld(at=self._clock.now())
             docket.observe([*heard, *(Heard(order_ref=left.order_ref, evidence=withheld) for left in waiting)])
+
+    async def _place(self, intent: OrderIntent, heard: list[Heard]) -> None:
+        await self._session.desk.place(intent)
+        heard.append(Heard(order_ref=intent.order_ref, evidence=Sent(at=self._clock.now())))
 
     def require_running(self) -> None:
         """Check that nobody has halted trading.
@@ -123,3 +135,13 @@ class OrderGate:
 
     def _notice(self, event: str, text: str) -> None:
         self._observer.notify(Notice(event=event, text=text, account=self._account, severity=Severity.WARNING))
+
+
+async def _whole(step: Coroutine[None, None, None]) -> None:
+    """Let a step come to its end before an interruption does: of half of it nobody could say what it was."""
+    task = asyncio.ensure_future(step)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await task
+        raise

@@ -24,6 +24,7 @@ class Planned:
     account: Account
     document: bytes
     """The allocation document as received."""
+    allocation: Allocation
     snapshot: Snapshot
     plan: Plan
 
@@ -100,4 +101,10 @@ def _plan(account: Account, targets: _Fetched, snapshot: Snapshot | RebalancerEr
         plan = plan_rebalance(targets.allocation, snapshot=snapshot, policy=account.policy)
     except Refused as refusal:
         return refusal
-    return Planned(account=account, document=targets.document, snapshot=snapshot, plan=plan)
+    return Planned(
+        account=account,
+        document=targets.document,
+        allocation=targets.allocation,
+        snapshot=snapshot,
+        plan=plan,
+    )

@@ -29,8 +29,10 @@ class Patience:
     """From asking for a cancel to its proof."""
     link_s: float = 120.0
     """For a lost gateway to be back in the middle of a run."""
-    absence_s: float = ABSENCE_S
-    """Between two looks that prove an order absent."""
+    stop_s: float = 20.0
+    """The same once the run has been told to stop: whoever stops a service does not wait long."""
+    absence_s: float = ABSENCE_S + 1
+    """Between two looks that prove an order absent, by the gateway's clock, which tells whole seconds."""
     funds_s: float = 10.0
     """For the broker's cash to show the sales."""
     commissions_s: float = 3.0
@@ -38,6 +40,9 @@ class Patience:
 
 
 PATIENCE = Patience()
+
+PAUSE_S = 1.0
+"""Between two looks at a gateway that is there and gives no whole answer."""
 
 
 async def reconcile(
@@ -51,12 +56,13 @@ async def reconcile(
         GatewayUnavailable: the gateway could not be asked.
     """
     docket = Docket(ledger.unsettled(account), ledger=ledger)
+    if docket.orders:
+        text = f"Finding out what became of orders that an earlier run left open: {len(docket.orders)}"
+        observer.notify(Notice(event="orders.reconcile", text=text, account=account, severity=Severity.WARNING))
     book = await gate.look(docket)
     _require_known_to(ledger, account, book)
     if not docket.open:
         return book
-    text = f"Finding out about {len(docket.open)} orders that an earlier run left open"
-    observer.notify(Notice(event="orders.reconcile", text=text, account=account, severity=Severity.WARNING))
     await settle(docket, gate, patience=patience, fill_s=patience.fill_s)
     require_known(account, docket)
     return await gate.look(docket)
@@ -98,19 +104,22 @@ async def settle(docket: Docket, gate: OrderGate, *, patience: Patience, lost: b
         GatewayUnavailable: the gateway was lost, and not back in time.
     """
     now = asyncio.get_running_loop().time
-    ends = now() + fill_s
+    ends, back_by = now() + fill_s, now() + patience.link_s
     while docket.open:
         try:
             if lost:
-                await gate.reconnect(within_s=patience.link_s)
+                await gate.reconnect(within_s=max(back_by - now(), 0))
                 await gate.look(docket)
             await _listen(docket, gate, until=ends, stop=lambda: _all_doubtful(docket))
             await _cancel(docket, gate, patience=patience)
             await _prove(docket, gate, patience=patience)
         except GatewayUnavailable:
-            if lost and now() > ends + patience.link_s:
+            if not lost:
+                lost, back_by = True, now() + patience.link_s
+            elif now() >= back_by:
                 raise
-            lost = True
+            else:
+                await asyncio.sleep(PAUSE_S)
         else:
             return
 
@@ -174,11 +183,18 @@ async def _cancel(docket: Docket, gate: OrderGate, *, patience: Patience) -> Non
 
 
 async def _prove(docket: Docket, gate: OrderGate, *, patience: Patience) -> None:
-    """Look for what has no end yet: once, and of what is nowhere, again after a while."""
-    for wait_s in (0.0, patience.absence_s):
-        if docket.open:
-            await asyncio.sleep(wait_s)
-            await gate.look(docket)
+    """Look for what has no end yet, cancel what that shows to be open after all, and look again after a while."""
+    if not docket.open:
+        return
+    book = await gate.look(docket)
+    shown = {order.order_ref for order in book.open_orders}
+    for order in docket.open:
+        if order.intent.order_ref in shown:
+            await gate.cancel(order)
+    until = asyncio.get_running_loop().time() + patience.absence_s
+    await _listen(docket, gate, until=until, stop=lambda: False)
+    if docket.open:
+        await gate.look(docket)
 
 
 def _all_doubtful(docket: Docket) -> bool:

@@ -31,19 +31,23 @@ from ibkr_rebalancer.core.orders import require_open
 from ibkr_rebalancer.core.plan import Plan, Side
 from ibkr_rebalancer.core.policy import Account
 from ibkr_rebalancer.core.portfolio import AccountId, TradingMode
-from ibkr_rebalancer.core.report import Report, unsent_report
+from ibkr_rebalancer.core.report import Report, unkept, unsent_report
 from ibkr_rebalancer.core.runs import RunStart, run_failure, run_start
-from ibkr_rebalancer.flows.execution import Execution
+from ibkr_rebalancer.flows.docket import Docket
+from ibkr_rebalancer.flows.execution import Execution, take_back_cancellation
 from ibkr_rebalancer.flows.order_gate import OrderGate
 from ibkr_rebalancer.flows.rebalance import Planned, plan_accounts
 from ibkr_rebalancer.flows.reconcile import PATIENCE, Patience, reconcile
 from ibkr_rebalancer.flows.snapshot import require_managed
-from ibkr_rebalancer.ports import AllocationSource, Clock, Controls, Gateway, GatewaySession, Ledger, Observer
+from ibkr_rebalancer.ports import AllocationSource, Clock, Controls, Gateway, Ledger, Observer
 
 ACTIVITY_REACH = timedelta(days=2)
 """How far back the orders are read that can belong to today."""
 
 STALE = "PLAN_STALE"
+
+FRESH = timedelta(seconds=30)
+"""How long after its prices were read a plan is carried out as it is."""
 
 CONCERNS_ALL = (GatewayUnavailable, Halted, StorageFailed)
 
@@ -127,40 +131,49 @@ class TradingRun:
             Halted: trading is halted.
             StorageFailed: the journal cannot be trusted.
         """
-        session = await self._ports.gateway.session(within_s=0)
+        await self._ports.gateway.session(within_s=0)
         with ExitStack() as held:
-            begun = {a.account_id: await _or_error(self._begin(a, session, held)) for a in accounts}
-            _raise_what_concerns_all(begun.values())
-            runs = {account: run for account, run in begun.items() if isinstance(run, _Begun)}
-            ended = await self._rebalance(runs, session, _Wish(confirm=confirm, printed=printed, adopt=adopt))
+            begun = {a.account_id: await _or_error(self._begin(a, held)) for a in accounts}
+            ended = await self._rebalance(begun, _Wish(confirm=confirm, printed=printed, adopt=adopt))
         return {account: ended[account] if isinstance(run, _Begun) else run for account, run in begun.items()}
 
     async def _rebalance(
-        self,
-        runs: Mapping[AccountId, _Begun],
-        session: GatewaySession,
-        wish: _Wish,
+        self, begun: Mapping[AccountId, _Begun | RebalancerError], wish: _Wish
     ) -> Mapping[AccountId, Report | RebalancerError]:
         """From here on every run has an end, and the journal knows it."""
+        runs = {account: run for account, run in begun.items() if isinstance(run, _Begun)}
         try:
-            planned = await self._approved(runs, session, wish)
-        except RebalancerError as error:
+            _raise_what_concerns_all(begun.values())
+            planned = await self._approved(runs, wish)
+        except (RebalancerError, asyncio.CancelledError) as error:
             for run in runs.values():
-                self._keep_end(run, error)
-            raise
-        except asyncio.CancelledError:
-            for run in runs.values():
-                self._keep_end(run, _interruption(run))
+                self._keep_end(run, error if isinstance(error, RebalancerError) else _interruption(run))
             raise
         ended: dict[AccountId, Report | RebalancerError] = {}
         for account, run in runs.items():
-            ended[account] = await _or_error(self._carry_out(run, planned[account], wish))
-            self._keep_end(run, ended[account])
+            ended[account] = self._keep_end(run, await self._turn(run, planned[account], wish))
         return ended
 
-    async def _begin(self, account: Account, session: GatewaySession, held: ExitStack) -> _Begun:
+    async def _turn(
+        self, run: _Begun, planned: Planned | RebalancerError | None, wish: _Wish
+    ) -> Report | RebalancerError:
+        """What the turn of one account comes to."""
+        if self._interrupted:
+            return _interruption(run)
+        try:
+            fresh = await self._fresh(run, planned, wish)
+        except RebalancerError as error:
+            return error
+        except asyncio.CancelledError:
+            take_back_cancellation()
+            self._interrupted = True
+            return _interruption(run)
+        return await _or_error(self._carry_out(run, fresh, wish))
+
+    async def _begin(self, account: Account, held: ExitStack) -> _Begun:
         """Take hold of the account, find out about everything earlier runs left open, and begin its run."""
         ports = self._ports
+        session = await ports.gateway.session(within_s=0)
         gate = OrderGate(
             account.account_id,
             session,
@@ -189,17 +202,18 @@ class TradingRun:
         return _Begun(account=account, start=start, gate=gate, book=book)
 
     async def _approved(
-        self, runs: Mapping[AccountId, _Begun], session: GatewaySession, wish: _Wish
+        self, runs: Mapping[AccountId, _Begun], wish: _Wish
     ) -> Mapping[AccountId, Planned | RebalancerError | None]:
         """The plans that may be carried out; None of those that their owner declines."""
-        planned = await self._plan(runs, session, wish)
+        planned = await self._plan(runs, wish)
         if wish.printed is not None:
             return {account: _as_printed(wish.printed, fresh) for account, fresh in planned.items()}
         while wish.confirm is not None and (shown := _with_trades(planned)):
             if not await wish.confirm([each.plan for each in shown.values()]):
                 return {account: None if account in shown else outcome for account, outcome in planned.items()}
-            fresh = await self._plan(runs, session, wish)
-            checked = {account: _as_printed(each.plan, fresh[account]) for account, each in shown.items()}
+            runs = {account: await self._looked_at_again(run) for account, run in runs.items()}
+            fresh = await self._plan(runs, wish)
+            checked = {account: _as_shown(each, fresh[account]) for account, each in shown.items()}
             changes = [outcome for outcome in checked.values() if _is_stale(outcome)]
             if not changes:
                 return {**planned, **checked}
@@ -208,10 +222,29 @@ class TradingRun:
             planned = fresh
         return planned
 
+    async def _looked_at_again(self, run: _Begun) -> _Begun:
+        """The same after a while, in which others may have placed orders."""
+        await run.gate.resume()
+        return replace(run, book=await run.gate.look(Docket((), ledger=self._ports.ledger)))
+
+    async def _fresh(
+        self, run: _Begun, planned: Planned | RebalancerError | None, wish: _Wish
+    ) -> Planned | RebalancerError | None:
+        """The same plan, checked again if its prices are not of this moment: other accounts took their turns, or a
+        clock was set."""
+        if not isinstance(planned, Planned) or not planned.plan.trades:
+            return planned
+        if abs(self._ports.clock.now() - planned.snapshot.assembled_at) <= FRESH:
+            return planned
+        account = run.account.account_id
+        fresh = await self._plan({account: await self._looked_at_again(run)}, wish)
+        return _as_shown(planned, fresh[account])
+
     async def _plan(
-        self, runs: Mapping[AccountId, _Begun], session: GatewaySession, wish: _Wish
+        self, runs: Mapping[AccountId, _Begun], wish: _Wish
     ) -> Mapping[AccountId, Planned | RebalancerError]:
         """Fresh plans, and of those that a check says no to the refusal."""
+        session = await self._ports.gateway.session(within_s=0)
         planned = await plan_accounts(
             [run.account for run in runs.values()],
             mode=self._occasion.mode,
@@ -280,8 +313,8 @@ class TradingRun:
         finally:
             self._interrupted = execution.was_interrupted
 
-    def _keep_end(self, run: _Begun, end: Report | RebalancerError) -> None:
-        """Journal the end of a run. A journal that fails only now must not hide what was sent."""
+    def _keep_end(self, run: _Begun, end: Report | RebalancerError) -> Report | RebalancerError:
+        """Journal the end of a run. A journal that fails only now must not hide what was sent, nor be hidden by it."""
         try:
             if isinstance(end, Report):
                 self._ports.ledger.end_run(end)
@@ -289,6 +322,8 @@ class TradingRun:
                 self._ports.ledger.fail_run(run_failure(run.start, end, ended=self._ports.clock.now()))
         except StorageFailed as failure:
             self._warn("journal.failed", f"{failure.message} The end of run {run.start.run_id} is not in the journal")
+            return unkept(end, failure) if isinstance(end, Report) else end
+        return end
 
     def _warn(self, event: str, text: str) -> None:
         self._ports.observer.notify(Notice(event=event, text=text, severity=Severity.WARNING))
@@ -320,6 +355,17 @@ def _is_stale(outcome: Planned | RebalancerError) -> TypeGuard[Refused]:
 
 def _with_trades(planned: Mapping[AccountId, Planned | RebalancerError]) -> Mapping[AccountId, Planned]:
     return {a: each for a, each in planned.items() if isinstance(each, Planned) and each.plan.trades}
+
+
+def _as_shown(shown: Planned, fresh: Planned | RebalancerError) -> Planned | RebalancerError:
+    """The same for a plan whose targets are known; if they have changed, it is out of date too."""
+    if isinstance(fresh, Planned) and fresh.allocation.weights != shown.allocation.weights:
+        return Refused(
+            STALE,
+            f"Plan {shown.plan.plan_id} is stale: its targets have changed. Nothing was sent.",
+            hint="Look at the new plan, and confirm that one.",
+        )
+    return _as_printed(shown.plan, fresh)
 
 
 def _as_printed(printed: Plan, fresh: Planned | RebalancerError) -> Planned | RebalancerError:

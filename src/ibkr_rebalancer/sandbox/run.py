@@ -8,15 +8,15 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import yaml
 from aiohttp import web
 
 from ibkr_rebalancer.sandbox.allocations import add_allocations
 from ibkr_rebalancer.sandbox.control import add_control
 from ibkr_rebalancer.sandbox.log import Log, Record
+from ibkr_rebalancer.sandbox.scenario_yaml import parse_scenario
 from ibkr_rebalancer.sandbox.tws.server import LOOPBACK, Gateway
 from ibkr_rebalancer.sandbox.tws.session import check_faults
-from ibkr_rebalancer.sandbox.venue.document import Document, ScenarioError
+from ibkr_rebalancer.sandbox.venue.document import Document
 from ibkr_rebalancer.sandbox.venue.orders import Event
 from ibkr_rebalancer.sandbox.venue.scenario import Scenario, read_scenario, write_scenario
 from ibkr_rebalancer.sandbox.venue.venue import Venue
@@ -36,11 +36,7 @@ def load_scenario(path: Path | None = None) -> Scenario:
     """
     packaged = resources.files("ibkr_rebalancer.sandbox") / "default_scenario.yaml"
     content = packaged.read_bytes() if path is None else path.read_bytes()
-    try:
-        document = yaml.safe_load(content.decode("utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as exc:
-        raise ScenarioError(str(path or packaged), f"no YAML: {exc}") from exc
-    return read_scenario(document)
+    return read_scenario(parse_scenario(content, name=str(path or packaged)))
 
 
 @asynccontextmanager

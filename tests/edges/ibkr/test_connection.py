@@ -251,6 +251,5 @@ async def test_a_session_sends_only_what_reads(start_sandbox: StartSandbox) -> N
         "reqContractDetails",
         "reqMarketDataType",
         "reqMktData",
-        "cancelMktData",
     }
     assert not order_messages(sandbox.log)

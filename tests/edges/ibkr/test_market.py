@@ -300,18 +300,18 @@ async def test_market_data_lines_are_few_and_given_back(
         await market.server_time()
         assert len(received(sandbox.log, "reqMktData")) == 8
         assert max(lines_in_use(sandbox.log)) <= 3
-        assert lines_in_use(sandbox.log)[-1] == 0
+        # The last ones are whole, nobody waits for their lines, and the gateway ends them in its own time.
+        assert lines_in_use(sandbox.log)[-1] <= (3 if faults[0]["when"]["message"] == "tickSnapshotEnd" else 0)
 
 
-async def test_what_the_gateway_has_ended_is_not_given_up_again(start_sandbox: StartSandbox) -> None:
-    """It would answer that it knows of no such request."""
+async def test_while_lines_are_free_none_is_given_up_before_its_end(start_sandbox: StartSandbox) -> None:
+    """Every message counts against the gateway's limit, and it ends a snapshot by itself."""
     sandbox = await start_sandbox(market={"AAA": {"close": None}, "BBB": {"data": "none"}})
     async with reading(sandbox.gateway_port) as market:
         await market.quotes([instrument(101, "AAA"), instrument(102, "BBB"), instrument(103, "CCC")])
         await market.server_time()
-    assert [record["fields"][2] for record in received(sandbox.log, "cancelMktData")] == [
-        record["fields"][2] for record in received(sandbox.log, "reqMktData") if "103" in record["fields"]
-    ]
+    assert received(sandbox.log, "reqMktData")
+    assert not received(sandbox.log, "cancelMktData")
 
 
 def test_a_tenth_of_the_market_data_lines_is_left_to_others() -> None:
@@ -349,7 +349,7 @@ async def test_a_lookup_that_fails_concerns_no_other(
     start_sandbox: StartSandbox, trouble: Any, kind: type[RebalancerError], words: str
 ) -> None:
     sandbox = await start_sandbox(faults=[trouble])
-    async with reading(sandbox.gateway_port, answer_s=SOON_S) as market:
+    async with reading(sandbox.gateway_port, answer_s=0.5) as market:
         found = await market.contracts([AAA, BBB])
     assert [contract.con_id for contract in candidates(found[AAA])] == [101]
     assert isinstance(found[BBB], kind)

@@ -86,7 +86,7 @@ def test_any_path_will_do(tmp_path: Path, name: str) -> None:
         fill(journal)
     with opened(tmp_path / name) as journal:
         assert not journal.is_new
-        assert len(journal.runs(limit=9)) == 2
+        assert len(journal.runs(limit=9)) == 3
 
 
 def test_a_relative_path_is_of_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,7 +140,7 @@ def test_an_older_copy_is_noticed(folder: Path, tmp_path: Path) -> None:
     error = refusal(folder)
 
     assert error.code == "JOURNAL_LOST"
-    assert "(it has 20 rows of at least 21)" in error.message
+    assert "(it has 22 rows of at least 23)" in error.message
 
 
 @pytest.mark.parametrize("damage", [Path.unlink, lambda path: os.truncate(path, 0)], ids=["deleted", "emptied"])

@@ -1,6 +1,6 @@
 """What came of runs, as tables: what was planned, what was sent, what the broker filled of it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -8,6 +8,7 @@ from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
+from ibkr_rebalancer.cli.tables.labels import labels_of, planned_instrument
 from ibkr_rebalancer.cli.tables.layout import (
     SIDE_STYLE,
     WIDE,
@@ -18,17 +19,18 @@ from ibkr_rebalancer.cli.tables.layout import (
     uncut,
 )
 from ibkr_rebalancer.cli.tables.plans import PlanView
-from ibkr_rebalancer.core.errors import EXIT_PARTIAL, Halted, UnknownOutcome
+from ibkr_rebalancer.core.errors import EXIT_PARTIAL, UnknownOutcome
+from ibkr_rebalancer.core.instruments import ConId
 from ibkr_rebalancer.core.money import ZERO
+from ibkr_rebalancer.core.order_state import OrderStatus
 from ibkr_rebalancer.core.plan import Plan, Side, Trade
 from ibkr_rebalancer.core.report import OrderReport, Report, RunMode
 
 NEXT_STEPS = {
     EXIT_PARTIAL: "Run the command again: it plans anew from what is held then.",
     UnknownOutcome.exit_code: "Look for these orders in TWS or Client Portal, then tell what you found, for each:",
-    Halted.exit_code: "When the reason of the halt is gone, run: rebalancer resume",
 }
-"""What to do after a run that ended with this exit code."""
+"""What to do after a run that ended with this exit code, where no trouble says more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +41,8 @@ class _Line:
     planned: int | None
     """Shares; None for a further order of the same trade."""
     order: OrderReport | None
+    reason: str
+    """Why it is not simply filled as planned."""
     missing: int | None
     """Planned minus filled; None but for the last order of a trade."""
 
@@ -93,32 +97,39 @@ class Traded:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         report, plan, wide = self._report, self._plan, options.max_width >= WIDE
-        lines = [line for trade in plan.trades for line in _lines(trade, report.orders)]
-        yield _table(lines, wide=wide)
-        reasons = [] if wide else [line for line in lines if line.order and line.order.reason]
+        lines = [line for trade in plan.trades for line in _lines(trade, report)]
+        others = [*map(planned_instrument, plan.skips), *map(planned_instrument, plan.untouched)]
+        labels = labels_of([*map(planned_instrument, plan.trades), *others])
+        yield _table(lines, labels, wide=wide)
+        reasons = [] if wide else [line for line in lines if line.reason]
         if reasons:
-            yield _reasons(reasons)
+            yield _reasons(reasons, labels)
             yield ""
         yield _totals(report, plan)
         yield Text(_sentence(report, plan), "bold")
+        if report.trouble:
+            yield Text.assemble(("Why: ", "bold"), report.trouble)
 
 
-def _lines(trade: Trade, orders: Sequence[OrderReport]) -> list[_Line]:
-    made = [order for order in orders if (order.symbol, order.side) == (trade.symbol, trade.side)]
+def _lines(trade: Trade, report: Report) -> list[_Line]:
+    """The orders made for a trade, or that there is none; the first says what was planned, the last what is missing."""
+    made = [order for order in report.orders if (order.con_id, order.side) == (trade.con_id, trade.side)]
     missing = trade.quantity - sum(order.filled for order in made)
+    cut = next((a for a in report.adjustments if a.con_id == trade.con_id and trade.side is Side.BUY), None)
     shown: list[OrderReport | None] = [*made] or [None]
     return [
         _Line(
             trade=trade,
             planned=trade.quantity if place == 0 else None,
             order=order,
+            reason="; ".join(filter(None, [cut.reason if cut and place == 0 else "", order.reason if order else ""])),
             missing=missing if place == len(shown) - 1 else None,
         )
         for place, order in enumerate(shown)
     ]
 
 
-def _table(lines: Sequence[_Line], *, wide: bool) -> Table:
+def _table(lines: Sequence[_Line], labels: Mapping[ConId, str], *, wide: bool) -> Table:
     table = new_table()
     table.add_column("Symbol", no_wrap=True)
     table.add_column("Side", no_wrap=True)
@@ -128,16 +139,15 @@ def _table(lines: Sequence[_Line], *, wide: bool) -> Table:
     if wide:
         table.add_column("Why", ratio=1)
     for line in lines:
-        table.add_row(*_cells(line), *([line.order.reason if line.order else ""] if wide else []))
+        table.add_row(labels[line.trade.con_id], *_cells(line), *([line.reason] if wide else []))
     return uncut(table)
 
 
 def _cells(line: _Line) -> list[RenderableType]:
     order, trade = line.order, line.trade
-    is_sent = order is not None and order.order_ref is not None
+    is_sent = order is not None and order.order_ref is not None and order.status != OrderStatus.ABSENT.value
     price = order.average_price if order else None
     return [
-        trade.symbol,
         Text(trade.side.value, SIDE_STYLE[trade.side]),
         "" if line.planned is None else f"{line.planned:,}",
         f"{order.quantity:,}" if order and is_sent else "–",
@@ -149,12 +159,12 @@ def _cells(line: _Line) -> list[RenderableType]:
     ]
 
 
-def _reasons(lines: Sequence[_Line]) -> Table:
+def _reasons(lines: Sequence[_Line], labels: Mapping[ConId, str]) -> Table:
     table = Table(box=None, show_header=False, padding=(0, 1), pad_edge=True)
     table.add_column(no_wrap=True)
     table.add_column(style="dim", ratio=1)
     for line in lines:
-        table.add_row(f"{line.trade.symbol}", line.order.reason if line.order else "")
+        table.add_row(labels[line.trade.con_id], line.reason)
     return table
 
 
@@ -179,27 +189,22 @@ def _money(orders: Sequence[OrderReport], side: Side) -> Decimal:
 
 def _sentence(report: Report, plan: Plan) -> str:
     trades = len(plan.trades)
-    lacking = [missing for trade in plan.trades if (missing := _missing(trade, report.orders))]
+    lacking = [missing for trade in plan.trades if (missing := _lines(trade, report)[-1].missing)]
     filled = f"{trades - len(lacking)} of {_orders(trades)} filled in full, {sum(lacking):,} shares are missing."
     match report.outcome:
         case "done":
             return f"Done: {'the one order is' if trades == 1 else f'all {trades} orders are'} filled."
         case "unknown":
-            unknown = sum(order.status == "unknown" for order in report.orders)
+            unknown = sum(order.status == OrderStatus.UNKNOWN.value for order in report.orders)
             return f"Unknown: nobody can say what became of {_orders(unknown)}. {filled}"
         case outcome:
             return f"{outcome.capitalize()}: {filled}"
 
 
-def _missing(trade: Trade, orders: Sequence[OrderReport]) -> int:
-    lines = _lines(trade, orders)
-    return lines[-1].missing or 0
-
-
 def _next_step(report: Report) -> Iterator[Text]:
-    hint = NEXT_STEPS.get(report.exit_code)
-    if hint is not None:
-        unknown = [order.order_ref for order in report.orders if order.status == "unknown"]
+    hint = report.hint or NEXT_STEPS.get(report.exit_code)
+    if hint:
+        unknown = [order.order_ref for order in report.orders if order.status == OrderStatus.UNKNOWN.value]
         commands = [f"\n  rebalancer resolve {order_ref} --filled N --note TEXT" for order_ref in unknown]
         yield Text.assemble(("Next: ", "bold"), hint, *commands)
 

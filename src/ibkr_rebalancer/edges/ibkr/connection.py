@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 from ibkr_rebalancer.core.errors import Busy, GatewayUnavailable
 from ibkr_rebalancer.edges.ibkr.conversation import Conversation
+from ibkr_rebalancer.edges.ibkr.link import Link
 from ibkr_rebalancer.edges.ibkr.market import GatewayMarket
 from ibkr_rebalancer.edges.ibkr.news import OrderNews
 from ibkr_rebalancer.edges.ibkr.orders import GatewayOrders
 from ibkr_rebalancer.edges.ibkr.troubles import AT_START, ID_TAKEN, NOT_ACCEPTED, Trouble
 from ibkr_rebalancer.edges.ibkr.wire import OrderWire, Wire
-from ibkr_rebalancer.ports import Clock, MarketView, Observer, OrderDesk
+from ibkr_rebalancer.ports import Clock, Observer, OrderDesk
 
 READERS = range(2, 10)
 """Added to the configured client id: `watch` has the id itself, `execute` the next one."""
@@ -59,10 +60,9 @@ async def open_gateway(
 class TradingGateway:
     """One connection, for looking and for trading."""
 
-    market: MarketView
+    market: GatewayMarket
     desk: OrderDesk
-    conversation: Conversation[OrderWire]
-    """Which tells whether it can still be used."""
+    link: Link
 
 
 @asynccontextmanager
@@ -100,7 +100,7 @@ async def open_desk(
                 preview_s=deadlines.preview_s,
                 figures_s=deadlines.figures_s,
             ),
-            conversation=conversation,
+            link=conversation.link,
         )
     finally:
         await conversation.close()

@@ -100,11 +100,7 @@ class Conversation(Generic[W_co]):
 
     @property
     def is_of_use(self) -> bool:
-        """Whether another question may yet be answered here.
-
-        A lost link mends itself. A connection that is gone does not; nor does one whose gateway owes an answer, which
-        may never come.
-        """
+        """Whether more may yet be answered here. A lost link mends itself; what is gone or owed may never come."""
         if self.link.trouble.done():
             return self.link.trouble.result() is LINK_DOWN
         return not self.answers.owed

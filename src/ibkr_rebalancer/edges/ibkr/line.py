@@ -5,7 +5,7 @@ import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
-from ibkr_rebalancer.core.errors import GatewayUnavailable
+from ibkr_rebalancer.core.errors import Busy, GatewayUnavailable
 from ibkr_rebalancer.core.notices import Notice
 from ibkr_rebalancer.edges.ibkr.connection import TradingGateway, open_desk
 from ibkr_rebalancer.ports import Clock, GatewaySession, Observer
@@ -48,7 +48,8 @@ class GatewayLine:
     async def session(self, *, within_s: float) -> GatewaySession:
         """The present connection if it is sound; else the same one once its link is back, or a new one.
 
-        It tries at least once, and again with growing pauses until the time is up.
+        It tries at least once, and again with growing pauses until the time is up: also while our client id is in use,
+        as a gateway may take a while to notice that a connection is gone.
 
         Raises:
             GatewayUnavailable: it was not to be had.
@@ -59,7 +60,7 @@ class GatewayLine:
         while True:
             try:
                 return await self._connected()
-            except GatewayUnavailable:
+            except (Busy, GatewayUnavailable):
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
                 left_s = ends - now()
                 if left_s <= 0:
@@ -72,12 +73,9 @@ class GatewayLine:
         await self._open.aclose()
 
     async def _connected(self) -> GatewaySession:
-        if self._gateway is not None:
-            conversation = self._gateway.conversation
-            if not conversation.is_of_use:
-                await self.hang_up()
-            elif conversation.link.trouble.done():
-                raise conversation.link.trouble.result().during("it was to be used again")
+        if self._gateway is not None and not self._gateway.market.is_of_use:
+            await self.hang_up()
         if self._gateway is None:
             self._gateway = await self._open.enter_async_context(self._opener())
+        self._gateway.link.require_sound("it was to be used again")
         return GatewaySession(market=self._gateway.market, desk=self._gateway.desk)

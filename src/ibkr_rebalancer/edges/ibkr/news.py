@@ -41,12 +41,16 @@ class References:
         """An order goes out over our client id."""
         self._by_number[self._client_id, order_id] = order_ref
 
-    def order_id(self, order_ref: str) -> int | None:
-        """The order's number under our client id; None unless it was placed here or has been seen open."""
-        for (client_id, order_id), ref in self._by_number.items():
-            if client_id == self._client_id and ref == order_ref:
-                return order_id
-        return None
+    def order_ids(self, order_ref: str) -> tuple[int, ...]:
+        """The order's number under our client id; none unless it was placed here or has been seen open.
+
+        The broker has been seen to make two orders of one: then each has a number.
+        """
+        return tuple(
+            order_id
+            for (client_id, order_id), ref in self._by_number.items()
+            if client_id == self._client_id and ref == order_ref
+        )
 
     def learn(self, message: OrderMessage) -> None:
         """Remember what the message calls an order of ours, and forget what is somebody else's now.

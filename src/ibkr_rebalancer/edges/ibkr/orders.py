@@ -1,6 +1,6 @@
 """The gateway as an `OrderDesk`: the only code that sends orders, and the ear for all that is said of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import ib_async
@@ -133,19 +133,17 @@ class GatewayOrders:
             GatewayRefused: it was not, and nothing was sent (`ORDER_NOT_CANCELLABLE`).
             GatewayUnavailable: the connection or the link failed; the sentence says whether anything was sent.
         """
-        order_id = self._news.references.order_id(order_ref)
-        if order_id is None:
+        order_ids = self._news.references.order_ids(order_ref)
+        if not order_ids:
             raise GatewayRefused(
                 "ORDER_NOT_CANCELLABLE",
                 f"The order {order_ref} is not known to be open under client id {self._client_id}, and only the client "
                 "that placed an order can cancel it. Nothing was sent.",
                 hint="Cancel it in TWS or Client Portal if it is open there.",
             )
-        await self._conversation.dispatch(
-            lambda wire, _: wire.cancelOrder(order_id, ""),
-            about=f"the cancellation of the order {order_ref}",
-            deadline_s=self._answer_s,
-        )
+        about = f"the cancellation of the order {order_ref}"
+        for order_id in order_ids:
+            await self._conversation.dispatch(_cancel(order_id), about=about, deadline_s=self._answer_s)
 
     async def heard(self, *, within_s: float) -> Sequence[Heard]:
         """What has arrived about orders of ours since the last call; waits for the first piece, and no longer.
@@ -174,6 +172,10 @@ class GatewayOrders:
 
         answer = await self._conversation.ask_numbered(send, about=about, deadline_s=self._answer_s)
         return self._conversation.whole(answer, about=about, deadline_s=self._answer_s)
+
+
+def _cancel(order_id: int) -> Callable[[OrderWire, int], None]:
+    return lambda wire, _: wire.cancelOrder(order_id, "")
 
 
 def _described(intent: OrderIntent) -> str:

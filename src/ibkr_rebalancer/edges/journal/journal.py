@@ -92,7 +92,8 @@ class Journal:
     def intend(self, *order_intents: OrderIntent) -> None:
         """Keep the decision to send these orders, all or none, below the plan they come from."""
         ordered = ", ".join(f"{i.side.value} {i.quantity} {i.symbol} ({i.order_ref})" for i in order_intents)
-        with self._writing(f"Not sent: {ordered}.") as connection:
+        were = "was" if len(order_intents) == 1 else "were"
+        with self._writing(f"{ordered} {were} not sent.") as connection:
             for intent in order_intents:
                 of_plan = select(plans.c.id).join(runs).where(runs.c.run_id == intent.run_id)
                 _add(

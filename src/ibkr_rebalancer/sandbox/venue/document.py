@@ -44,7 +44,7 @@ def written(value: object, keys: Keys) -> Document:
 
 def mapping(where: str, body: Document, key: str) -> list[tuple[str, Any]]:
     """The items of the mapping under a key, none if it isn't given; names become text."""
-    value = body.get(key) or {}
+    value = {} if body.get(key) is None else body[key]
     if not isinstance(value, dict):
         raise ScenarioError(f"{where}.{key}".strip("."), f"expected a mapping, was {value!r}")
     return [(str(name), below) for name, below in value.items()]
@@ -103,6 +103,17 @@ def count(where: str, value: object) -> int:
     if whole(where, value) == 0:
         raise ScenarioError(where, "expected at least 1, was 0")
     return whole(where, value)
+
+
+def between(least: int, most: int) -> Callable[[str, object], int]:
+    """A whole number, both bounds included."""
+
+    def read(where: str, value: object) -> int:
+        if not least <= whole(where, value) <= most:
+            raise ScenarioError(where, f"expected a whole number from {least} to {most}, was {value!r}")
+        return whole(where, value)
+
+    return read
 
 
 def number(where: str, value: object) -> Decimal:

@@ -18,6 +18,7 @@ from ibkr_rebalancer.sandbox.venue.document import (
     ScenarioError,
     amount,
     anything,
+    between,
     charge,
     check_keys,
     choice,
@@ -61,7 +62,7 @@ LISTING_KEYS: Keys = {"data": choice("live", "delayed", "frozen", "none"), "hour
 ACCOUNT_KEYS: Keys = {"type": choice("MARGIN", "CASH"), "currency": text, "market_cushion_pct": amount}
 HOLDING_KEYS: Keys = {"quantity": number, "average_cost": number}
 ANSWER_KEYS: Keys = {
-    "status": whole,
+    "status": between(100, 599),
     "delay_ms": whole,
     "body": anything,
     "location": text,
@@ -148,6 +149,8 @@ def find_contract(where: str, key: str, market: Market) -> int:
 def _read_market(document: Document, *, usual: Hours) -> Market:
     listings: dict[int, Listing] = {}
     for handle, bodies in mapping("", document, "market"):
+        if bodies == []:
+            raise ScenarioError(f"market.{handle}", "expected a contract or several, was []")
         for index, body in enumerate(bodies if isinstance(bodies, list) else [bodies]):
             listing = _read_listing(handle, index, body, usual)
             if listings.setdefault(listing.contract.con_id, listing) is not listing:
