@@ -97,7 +97,7 @@ REACHES: dict[str, Callable[[], Reach]] = {
     "max_same_side_per_day": lambda: reach("3", activity=BUSY),
     "max_quote_age_s": lambda: _looked_at("BBB", "45", **OLD_QUOTES),
     "max_spread_pct": lambda: _looked_at("BBB", "5", bid=Decimal("19.5"), ask=Decimal("20.5")),
-    "max_gap_pct": lambda: _looked_at("BBB", "25", close=Decimal(16)),
+    "max_gap_pct": lambda: _looked_at("BBB", "25", bid=Decimal("19.8"), ask=Decimal("20.2"), close=Decimal(16)),
 }
 """By name of the limit; `max_rejects` is asked of a run, not of a plan."""
 
@@ -211,6 +211,19 @@ def test_many_breaches_are_told_together_the_plans_first_and_the_rest_counted() 
         "raise limits.max_orders_per_plan, limits.max_turnover_pct, limits.max_order_value, limits.max_order_pct "
         "in accounts.yaml."
     )
+
+
+def test_three_breaches_leave_none_to_be_counted() -> None:
+    account, plan = planned(SWITCH, TARGETS)
+    tight = Limits(max_orders_per_plan=1, max_turnover_pct=Decimal(1), max_order_pct=Decimal(1))
+    with pytest.raises(Refused, match=r"max_order_pct is 1\. Nothing was sent\."):
+        require_within_limits(plan, snapshot=account, policy=Policy(limits=tight), activity=IDLE)
+
+
+def test_the_first_plan_of_a_day_is_the_first_to_its_side() -> None:
+    account, plan = planned(SWITCH, TARGETS)
+    assert measured(account, plan, with_bound("max_same_side_per_day", Decimal(1))) == ()
+    assert len(measured(account, plan, with_bound("max_same_side_per_day", Decimal("0.9")))) == 3
 
 
 def test_a_plan_without_trades_passes_whatever_was_done_today() -> None:

@@ -142,6 +142,18 @@ def test_a_rejection_says_why(code: int) -> None:
     assert (rejected.status, rejected.reason) == (OrderStatus.REJECTED, f"no ({code})")
 
 
+@pytest.mark.parametrize("code", [104, 136, 161, 202, 399, 404, 10148, 10349, 2100, 2109, 2161, 2199])
+def test_some_errors_show_that_the_broker_has_the_order(code: int) -> None:
+    assert status(sent(0), error(1, code)) == "working"
+    assert status(sent(0), error(1, code), look(2), look(99)) == "working"
+
+
+@pytest.mark.parametrize("code", [103, 105, 109, 111, 135, 162, 199, 204, 2099, 2200, 10147, 10240, 10250, 10310])
+def test_all_other_errors_say_nothing(code: int) -> None:
+    assert status(sent(0), error(1, code), look(2)) == "sent"
+    assert status(sent(0), error(1, code), look(2), look(99)) == "absent"
+
+
 def test_the_kinds_of_errors_do_not_overlap() -> None:
     assert not REJECTING & RECOGNISING
 
@@ -157,6 +169,7 @@ def test_a_look_that_live_evidence_came_after_does_not_count() -> None:
     assert status(early, sent(2), soon) == "sent"
     assert status(early, sent(2), soon, look(61)) == "absent"
     assert status(error(1, 201), look(2), told(3, "Submitted")) == "working"
+    assert status(told(0, "Submitted"), error(1, 201), look(2), told(3, "Submitted")) == "working"
     assert status(error(1, 201), look(2), executed(3, "a.01", 1)) == "partial"
     assert status(look(CLOSE), error(CLOSE + 1, 202)) == "working"
     assert status(error(1, 201), look(2), told(3, "Inactive")) == "rejected"
@@ -188,7 +201,8 @@ def test_absence_needs_looks_far_enough_apart_in_the_session_and_an_unchanged_po
     assert status(look(1, position=100), look(31, position=100)) == "intended"
     assert status(look(1), look(20, position=100), look(40)) == "intended"
     assert status(look(1), look(40), look(50, position=100)) == "absent"
-    assert status(look(CLOSE - 20), look(CLOSE + 20)) == "expired"
+    assert status(look(CLOSE - 40), look(CLOSE - 1)) == "absent"
+    assert status(look(CLOSE - 40), look(CLOSE)) == "expired"
 
 
 def test_a_session_that_is_over_and_a_look_after_it_expire_an_order() -> None:
@@ -271,6 +285,7 @@ def test_two_orders_with_one_reference_are_not_over_before_both_are() -> None:
     ("evidence", "sentence"),
     [
         ((executed(1, "a.01", 100),), None),
+        ((executed(1, "a.01", 99),), None),
         ((executed(1, "a.01", 101),), "has filled 101 shares, more than it asked for."),
         ((told(1, "Filled", filled=120),), "has filled 120 shares, more than it asked for."),
         ((executed(1, "a.01", 60), executed(1, "b.01", 60), resolved(9, 100)), "has filled 120 shares, more than it"),
@@ -311,6 +326,7 @@ def test_whoever_stops_waiting_makes_it_unknown_unless_it_is_over() -> None:
         ((told(1, "PreSubmitted"), error(1, 399, "not before 09:30"), error(0, 2109, "rth")), "not before 09:30 (399)"),
         ((executed(1, "a.01", 100), error(1, 399)), ""),
         ((completed(1, "Cancelled", says="Cancelled by Trader"), error(1, 202, "why")), "Cancelled by Trader"),
+        ((completed(1, "Cancelled"), completed(1, "Cancelled", says="by Trader")), "by Trader"),
         ((told(1, "Cancelled"), error(1, 202, "price check")), "price check (202)"),
         ((told(1, "Cancelled"),), ""),
         ((told(1, "Inactive"), look(2)), "Interactive Brokers has made it inactive"),

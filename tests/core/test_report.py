@@ -25,7 +25,7 @@ from ibkr_rebalancer.core.plan import Plan
 from ibkr_rebalancer.core.policy import Account, Policy
 from ibkr_rebalancer.core.portfolio import AccountId
 from ibkr_rebalancer.core.purchases import Adjustment, shrunk
-from ibkr_rebalancer.core.report import Report, RunMode, dry_run_report, execution_report, unsent_report
+from ibkr_rebalancer.core.report import Report, RunMode, dry_run_report, execution_report, unkept, unsent_report
 from ibkr_rebalancer.core.runs import run_start
 
 ACCOUNT, PLAN = planned("DU1 cash 0; 100 OLD @50; AAA @100", "AAA 100")
@@ -141,6 +141,20 @@ def test_a_run_that_sent_nothing_says_so() -> None:
     assert (declined.plan, declined.orders, declined.exit_code, declined.outcome) == (None, (), 0, "declined")
     idle = unsent_report(START, outcome="nothing-to-do", ended=ENDED, plan=PLAN)
     assert (idle.plan, idle.mode, idle.ended) == (PLAN, RunMode.REBALANCE, ENDED)
+
+
+def test_a_journal_that_fails_at_the_end_fails_what_went_well_and_hides_nothing_worse() -> None:
+    failure = StorageFailed("CODE", "The disk is full.", hint="Make room.")
+    failed = unkept(report(ALL), failure)
+    assert (failed.outcome, failed.exit_code, failed.trouble, failed.hint) == (
+        "failed",
+        30,
+        "The disk is full.",
+        "Make room.",
+    )
+    assert failed.orders == report(ALL).orders
+    partial = report(orders(FILLED))
+    assert unkept(partial, failure) == partial
 
 
 def test_a_dry_run_lists_what_it_would_have_sent() -> None:
