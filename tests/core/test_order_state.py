@@ -228,6 +228,7 @@ def test_a_correction_replaces_what_it_corrects() -> None:
     assert state(first, lower).average_price == 9
     assert state(higher, lower, first).filled == 80
     assert status(first, lower) == "partial"
+    assert state(executed(2, "x.a", 5), executed(1, "x.0", 6)).filled == 6
     assert (
         state(executed(1, "noid", 3), executed(1, "other", 4), executed(1, "x.a", 5), executed(1, "x.b", 6)).filled
         == 13
