@@ -83,7 +83,8 @@ def test_the_second_signal_ends_at_once_and_says_what_may_be(here: Here, as_json
 
 
 def test_the_next_command_finds_out_what_the_ended_one_left(here: Here) -> None:
-    here.sandbox.change({"faults": [STUCK, fault("cancelOrder", "mute", count=1)]})
+    stuck = order_fault("partial", order={"symbol": "SPY", "quantity": "20"}, parameters={"shares": 5})
+    here.sandbox.change({"faults": [stuck, fault("cancelOrder", "mute", count=1)]})
     with trading(here, SECOND) as process:
         process.send_signal(SIGINT)
         here.sandbox.until(lambda log: received(log, "cancelOrder"))
@@ -92,7 +93,7 @@ def test_the_next_command_finds_out_what_the_ended_one_left(here: Here) -> None:
     (left,) = here.run("runs", "--json").document["runs"]
     assert (left["outcome"], left["exit_code"]) == ("no end", None)
     assert "It has no end in the journal: it is still at work, or its process died." in here.run("runs", "2").out
-    here.sandbox.change({"faults": []})
+    here.sandbox.change({"faults": [stuck]})
     here.hurry_trading(fill_s=0.1)
     again = here.run("execute", SECOND, "--yes")
     assert again.exit_code == 0

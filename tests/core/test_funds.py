@@ -23,9 +23,13 @@ def test_a_difference_that_lasts_is_told_with_both_figures() -> None:
     refusal = cash_disagrees(Decimal("12000.5"), BALANCES)
     assert (refusal.code, refusal.exit_code) == ("CASH_DISAGREES", 11)
     assert refusal.message == (
-        "After the sales there should be 12000.50; the broker says 10000.00 USD in cash. Nothing was bought."
+        "By all that has been filled there should be 12000.50; the broker says 10000.00 USD in cash. "
+        "Nothing more was bought."
     )
 
 
 def test_prices_that_nobody_has_told_are_no_figure() -> None:
-    assert "After the sales nobody has told all prices; the broker says" in cash_disagrees(None, BALANCES).message
+    assert (
+        "By all that has been filled nobody has told all prices; the broker says"
+        in cash_disagrees(None, BALANCES).message
+    )

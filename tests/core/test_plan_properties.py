@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from tests.support.accounts import KINDS, Case, random_account
 from tests.support.judge import (
     broken_rules,
+    costs_of,
     given_up,
     left_owing,
     overspent,
@@ -209,9 +210,7 @@ def test_what_is_bought_was_short_and_what_is_sold_was_over(case: Case) -> None:
     problem, plan = problem_of(case), planned(case)
     assume(problem.cash >= problem.reserve)
     names = {name.con_id: name for name in problem.names}
-    costs = plan.commission + sum(
-        (t.quantity * (names[t.con_id].ask - names[t.con_id].bid) / 2 for t in plan.trades), ZERO
-    )
+    costs = costs_of(plan, problem)
     for trade in plan.trades:
         name = names[trade.con_id]
         value = name.held * name.middle
@@ -238,13 +237,13 @@ def test_cheap_shares_are_given_up_for_dear_ones_only(case: Case) -> None:
 
 @given(st.one_of(accounts, drawn_accounts(), drawn_accounts(policy=UNGATED)))
 def test_a_plan_without_exits_brings_the_account_nearer(case: Case) -> None:
-    """But for what its commissions cost, which the judge's ideal leaves out."""
+    """But for what its trades cost, which the judge's ideal leaves out."""
     problem, plan = problem_of(case), planned(case)
     assume(problem.cash >= problem.reserve and not case.policy.rounds_to_nearest)
     assume(all(name.weight or not name.whole for name in problem.names))
     assert plan.drift_after <= plan.drift_before
     nothing = replace(plan, trades=(), commission=ZERO)
-    costs_bp = float(plan.commission / problem.net_liquidation) * 10_000
+    costs_bp = float(costs_of(plan, problem) / problem.net_liquidation) * 10_000
     assert plan_drift_bp(plan, problem) <= plan_drift_bp(nothing, problem) + costs_bp + 1e-6
 
 

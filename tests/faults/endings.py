@@ -32,7 +32,7 @@ def words(outcome: Outcome) -> str:
     """All sentences for its reader."""
     match outcome:
         case Report():
-            reasons = [each.reason for each in (*outcome.orders, *outcome.adjustments)]
+            reasons = [order.reason for order in outcome.orders] + [each.reason for each in outcome.adjustments]
             return " ".join([outcome.trouble, outcome.hint, *reasons])
         case RebalancerError():
             return f"{outcome.message} {outcome.hint}"

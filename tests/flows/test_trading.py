@@ -189,13 +189,46 @@ def test_an_order_whose_process_died_between_its_proof_and_its_outcome_gets_it_f
 
     async def story() -> None:
         scene = on_the_way(tmp_path)
-        with monkeypatch.context() as patched, pytest.raises(Killed):
+        with monkeypatch.context() as patched:
             patched.setattr(Journal, "settle", die)
-            await scene.rebalance(SWITCH)
+            with pytest.raises(Killed):
+                await scene.rebalance(SWITCH)
         await asyncio.sleep(1)
         assert reported(await scene.rebalance(SWITCH)).outcome == "done"
         assert scene.orders == ["SELL 100 AAA", "BUY 398 BBB"]
         with scene.ports({}) as ports:
             assert not ports.ledger.unsettled()
+
+    play(story())
+
+
+REFUSED = {"text": "YOUR ORDER IS NOT ACCEPTED. INSUFFICIENT FUNDS"}
+
+
+def test_a_sale_that_is_refused_for_lack_of_funds_is_not_tried_again_among_the_purchases(tmp_path: Path) -> None:
+    async def story() -> None:
+        refused = {"when": {"order": {"side": "SELL"}}, "what": {"reject": REFUSED}}
+        scene = on_the_way(tmp_path, faults=[refused])
+        report = reported(await scene.rebalance(SWITCH))
+        assert scene.orders == ["SELL 100 AAA", "BUY 199 BBB"]
+        assert report.outcome == "partial"
+
+    play(story())
+
+
+def test_a_purchase_refused_for_lack_of_funds_is_made_smaller_at_the_prices_of_that_moment(tmp_path: Path) -> None:
+    """Beside it another purchase fills slowly; by then the market has moved, and less can be bought."""
+
+    async def story() -> None:
+        refused = {"when": {"order": {"symbol": "BBB"}, "count": 1}, "what": {"reject": REFUSED}}
+        scene = on_the_way(tmp_path, faults=[refused], market={"CCC": {"fills": {"delay_ms": 90_000}}})
+        running = asyncio.ensure_future(scene.rebalance(targets(AAA="0.5", BBB="0.3", CCC="0.2")))
+        await asyncio.sleep(10)
+        scene.change(market={"BBB": {"bid": "99.99", "ask": "100.01", "last": "100", "close": "99"}})
+        report = reported(await running)
+        assert scene.orders[:2] == ["BUY 119 BBB", "BUY 199 CCC"]
+        assert len(scene.orders) == 3
+        assert scene.cash() > 0
+        assert report.outcome == "partial"
 
     play(story())

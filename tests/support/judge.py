@@ -214,13 +214,18 @@ def given_up(plan: Plan, case: Case) -> Decimal:
     problem = problem_of(case)
     if not plan.trades or problem.cash < problem.reserve or problem.spendable < problem.cash:
         return ZERO
-    shares, names = shares_after(plan, problem), {name.con_id: name for name in problem.names}
-    costs = plan.commission + sum((t.quantity * (names[t.con_id].ask - names[t.con_id].bid) for t in plan.trades), ZERO)
+    shares, costs = shares_after(plan, problem), costs_of(plan, problem)
     lacking = ZERO
     for name in problem.names:
         wanted = (problem.ideal(name) - 2 * name.weight * costs) / name.middle - (name.held - name.whole)
         lacking += max(ZERO, wanted.to_integral_value(ROUND_FLOOR) - 1 - shares[name.con_id]) * name.bid
     return lacking
+
+
+def costs_of(plan: Plan, problem: Problem) -> Decimal:
+    """Commissions, and half the spread on every share traded."""
+    spreads = {name.con_id: name.ask - name.bid for name in problem.names}
+    return plan.commission + sum((trade.quantity * spreads[trade.con_id] / 2 for trade in plan.trades), ZERO)
 
 
 def three_dear_shares(case: Case) -> Decimal:

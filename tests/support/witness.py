@@ -7,7 +7,7 @@ number of the invariant that it breaks (I1 to I25 in the facts on reliability).
 
 import fcntl
 import sqlite3
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -275,7 +275,10 @@ class Witness:
         return None if body is None else read(Plan, body)
 
     def _read(self, statement: str, argument: str) -> str | None:
-        with closing(sqlite3.connect(f"file:{self._folder / 'journal.db'}?mode=ro", uri=True)) as connection:
+        path = self._folder / "journal.db"
+        if not path.exists():
+            return None
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
             row = connection.execute(statement, (argument,)).fetchone()
             return None if row is None else str(row[0])
 
@@ -315,9 +318,9 @@ class WatchedVenue(Venue):
         return []
 
 
-def held(scenario: Scenario, account: str) -> Counter[int]:
+def held(scenario: Scenario, account: str) -> defaultdict[int, Decimal]:
     """Positions by con_id; what is not held counts as zero."""
-    return Counter({con_id: h.quantity for con_id, h in scenario.accounts[account].positions.items()})  # type: ignore[misc]
+    return defaultdict(Decimal, {con_id: h.quantity for con_id, h in scenario.accounts[account].positions.items()})
 
 
 def worth(scenario: Scenario, account: str) -> Decimal:

@@ -114,7 +114,7 @@ class _TappedGateway:
 
 def _serve() -> None:
     """Fork for each job that standard input tells, and tell how it ended."""
-    order_state.__kwdefaults__["absence_s"] = ABSENCE_S
+    order_state.__kwdefaults__ = {"absence_s": ABSENCE_S}
     for text in sys.stdin:
         job = Job(**json.loads(text))
         result = Path(job.folder) / "result.json"

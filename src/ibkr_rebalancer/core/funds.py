@@ -24,8 +24,8 @@ def cash_disagrees(counted: Decimal | None, balances: Balances) -> Refused:
     ours = "nobody has told all prices" if counted is None else f"there should be {to_cents(counted)}"
     return Refused(
         "CASH_DISAGREES",
-        f"After the sales {ours}; the broker says {to_cents(_told(balances))} {balances.currency} in cash. "
-        "Nothing was bought.",
+        f"By all that has been filled {ours}; the broker says {to_cents(_told(balances))} {balances.currency} in cash. "
+        "Nothing more was bought.",
         hint="Look at today's trades in TWS: somebody else may be trading in this account. Then run the command again.",
     )
 

@@ -161,10 +161,8 @@ def _is_nearer(names: Sequence[Managed], again: Quantities, shares: Quantities, 
     """Whether `again` keeps every rule that `shares` had to keep, and comes nearer."""
     raising = funds.cash < funds.reserve
     allowed = all(again[name.con_id] >= _fewest(name, ideal, raising=raising) for name in names)
-    if not allowed or _missing(names, again, funds) > 0:
-        return False
     drifts = [_drift(names, these, _cash_after(names, these, funds.cash), ideal) for these in (again, shares)]
-    return drifts[0] < drifts[1]
+    return allowed and _missing(names, again, funds) <= 0 and drifts[0] < drifts[1]
 
 
 def _settle_costs(names: Sequence[Managed], funds: Funds, *, nearest: bool) -> tuple[Ideal, Quantities]:

@@ -116,28 +116,33 @@ class Execution:
         if not purchases:
             return
         self._require_clear_sight()
-        snapshot, cash = await self._seen_after_the_sales(purchases)
+        await self._buy(*await self._affordable(purchases))
+
+    async def _buy(self, purchases: Sequence[Trade], snapshot: Snapshot) -> None:
+        """Send the purchases; of those refused for lack of funds, and proven dead, smaller ones, once."""
+        await self._send(self._intents(purchases, snapshot))
+        bought = [order for order in self._docket.orders if order.intent.side is Side.BUY]
+        again = [shrunk(order.intent) for order in bought if lacked_funds(order_state(order))]
+        shares = {intent.con_id: intent.quantity for intent in again if intent is not None}
+        if not shares:
+            return
+        self._require_clear_sight()
+        self._warn("orders.shrink", f"{len(shares)} purchases were refused for lack of funds; sending smaller ones")
+        smaller = [replace(trade, quantity=shares[trade.con_id]) for trade in purchases if trade.con_id in shares]
+        await self._send(self._intents(*await self._affordable(smaller), attempt=2))
+
+    async def _affordable(self, purchases: Sequence[Trade]) -> tuple[Sequence[Trade], Snapshot]:
+        """What the cash reaches for of these purchases at fresh prices, and those prices."""
+        snapshot, cash = await self._seen_before_buying(purchases)
         affordable = plan_purchases(
-            self._planned.plan,
+            replace(self._planned.plan, trades=tuple(purchases)),
             cash=cash,
             available_funds=snapshot.portfolio.balances.available_funds,
             snapshot=snapshot,
             policy=self._planned.account.policy,
         )
-        self._adjustments = affordable.adjustments
-        await self._buy(affordable.trades, snapshot)
-
-    async def _buy(self, purchases: Sequence[Trade], snapshot: Snapshot) -> None:
-        """Send the purchases; of those refused for lack of funds, and proven dead, a smaller one, once."""
-        await self._send(self._intents(purchases, snapshot))
-        refused = [order.intent for order in self._docket.orders if lacked_funds(order_state(order))]
-        smaller = [again for intent in refused if (again := shrunk(intent)) is not None]
-        if smaller:
-            self._require_clear_sight()
-            self._warn(
-                "orders.shrink", f"{len(smaller)} purchases were refused for lack of funds; sending smaller ones"
-            )
-            await self._send(smaller)
+        self._adjustments += affordable.adjustments
+        return affordable.trades, snapshot
 
     async def _preview(self, purchases: Sequence[Trade]) -> None:
         """Before anything is sent, ask the broker about each purchase of a kind this account has not made before."""
@@ -166,7 +171,7 @@ class Execution:
             self._warn("orders.doubt", f"{trouble.message} Finding out what was sent")
         await settle(self._docket, self._gate, patience=self._patience, lost=lost, fill_s=self._patience.fill_s)
 
-    def _intents(self, trades: Sequence[Trade], snapshot: Snapshot) -> tuple[OrderIntent, ...]:
+    def _intents(self, trades: Sequence[Trade], snapshot: Snapshot, *, attempt: int = 1) -> tuple[OrderIntent, ...]:
         return order_intents(
             trades,
             plan=self._planned.plan,
@@ -174,20 +179,21 @@ class Execution:
             policy=self._planned.account.policy,
             run_id=self._start.run_id,
             client_id=self._gate.session.desk.client_id,
+            attempt=attempt,
         )
 
-    async def _seen_after_the_sales(self, purchases: Sequence[Trade]) -> tuple[Snapshot, Decimal]:
+    async def _seen_before_buying(self, purchases: Sequence[Trade]) -> tuple[Snapshot, Decimal]:
         """The same as below; a connection that broke meanwhile is found again, once, and all orders looked at."""
         try:
             await self._gate.listen(self._docket, within_s=0)
-            return await self._after_the_sales(purchases)
+            return await self._money_and_prices(purchases)
         except GatewayUnavailable as trouble:
             self._warn("orders.delay", f"{trouble.message} The purchases wait for the gateway")
         await self._gate.reconnect(within_s=self._patience.link_s)
         await self._gate.look(self._docket)
-        return await self._after_the_sales(purchases)
+        return await self._money_and_prices(purchases)
 
-    async def _after_the_sales(self, purchases: Sequence[Trade]) -> tuple[Snapshot, Decimal]:
+    async def _money_and_prices(self, purchases: Sequence[Trade]) -> tuple[Snapshot, Decimal]:
         """Fresh prices, holdings and money for the purchases, and the cash there is by the ledger.
 
         Raises:

@@ -1,0 +1,213 @@
+"""Every invariant can be broken: a mistake that is made on purpose, and the story that brings it to light."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support import trading_defects as wrong
+from tests.support.sandbox import order_fault
+from tests.support.world import PEACE, Alter, Trouble, World
+
+from ibkr_rebalancer.core.order_book import OrderBook
+from ibkr_rebalancer.core.order_state import OrderState, OrderStatus
+from ibkr_rebalancer.core.policy import Limits, OrderType, Policy
+from ibkr_rebalancer.core.portfolio import AccountId
+from ibkr_rebalancer.core.report import Report, execution_report
+from ibkr_rebalancer.flows.order_gate import OrderGate
+
+SLOW = {"delay_ms": 1_000_000}
+"""Longer than any run."""
+STUCK = order_fault("partial", parameters={"shares": 30}, order={"symbol": "AAA"})
+SENT_ONCE = 8
+"""The point after the first order has been placed."""
+
+
+async def switches(world: World, trouble: Trouble = PEACE) -> None:
+    """All of AAA is to become BBB."""
+    world.want({"BBB": "1"})
+    await world.run(trouble)
+
+
+async def meets_a_stuck_order(world: World) -> None:
+    world.change(faults=[STUCK])
+    await switches(world)
+
+
+async def is_cut_off_after_sending(world: World) -> None:
+    world.change(fills=SLOW)
+    await switches(world, Trouble(cut_at_send=1))
+
+
+async def sends_limit_orders(world: World) -> None:
+    world.decide(Policy(order_type=OrderType.LIMIT))
+    await switches(world)
+
+
+async def runs_after_a_halt(world: World) -> None:
+    world.halt()
+    await switches(world)
+
+
+async def runs_while_another_runs(world: World) -> None:
+    world.change(fills=SLOW)
+    world.want({"BBB": "1"})
+    await world.run_two(PEACE, PEACE, 0.3)
+
+
+async def runs_after_a_kill(world: World) -> None:
+    world.change(fills=SLOW)
+    await switches(world, Trouble(dies_at=SENT_ONCE))
+    await world.run()
+
+
+async def switches_and_does_so_again(world: World) -> None:
+    await switches(world)
+    await world.again()
+
+
+async def goes_to_and_fro(world: World) -> None:
+    world.decide(Policy(limits=Limits(max_same_side_per_day=1)))
+    for symbol in ("BBB", "AAA", "BBB"):
+        world.want({symbol: "1"})
+        await world.run()
+
+
+async def is_warned_of_an_order(world: World) -> None:
+    warning = order_fault("warn", parameters={"code": 10349, "text": "TIF set to DAY"})
+    world.change(fills=SLOW, faults=[warning])
+    await switches(world)
+
+
+async def comes_to_rest(world: World) -> None:
+    await switches(world)
+    await world.calm()
+
+
+async def fills_the_disk(world: World) -> None:
+    await switches(world, Trouble(storage_fails_at=3))
+
+
+async def is_corrected(world: World) -> None:
+    price = order_fault("correct", parameters={"price": "99.90", "ms": 100}, order={"symbol": "AAA"})
+    world.change(fills={"delay_ms": 700, "slices": 4}, faults=[price])
+    await switches(world)
+
+
+async def does_not_look_back(account: AccountId, gate: OrderGate, **_: object) -> OrderBook:
+    """In place of reconciling."""
+    return await gate.session.desk.order_book(account)
+
+
+async def does_not_wait(*_: object, **__: object) -> None:
+    """In place of bringing orders to their end."""
+
+
+def calls_it_done(*arguments: Any, **named: Any) -> Report:
+    return replace(execution_report(*arguments, **named), outcome="done", exit_code=0)
+
+
+def is_rich(*_: object) -> Decimal:
+    return Decimal(1_000_000)
+
+
+def is_filled(state: OrderState) -> bool:
+    return state.status is OrderStatus.FILLED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Defect:
+    """A mistake in the ports, or in place of functions of the product, and the breach that it must come to."""
+
+    breach: str
+    story: Callable[[World], Any]
+    ports: Alter = lambda ports, _: ports
+    functions: Mapping[str, Any] = field(default_factory=dict)
+
+
+FLOWS = "ibkr_rebalancer.flows"
+EXECUTION = f"{FLOWS}.execution"
+DEFECTS = {
+    "trades in a dry run": Defect(breach="I1 ", story=World.dry_run, ports=wrong.trades_in_a_dry_run),
+    "sends again on timeout": Defect(breach="I3 ", story=is_cut_off_after_sending, ports=wrong.sends_again_on_timeout),
+    "writes the intent after sending": Defect(breach="I4 ", story=switches, ports=wrong.writes_after_sending),
+    "float money": Defect(breach="I4 ", story=sends_limit_orders, ports=wrong.counts_money_in_floats),
+    "sends a smaller order after one that filled": Defect(
+        breach="I6 ", story=switches, functions={f"{EXECUTION}.lacked_funds": is_filled}
+    ),
+    "plans on holdings of yesterday": Defect(
+        breach="I7 ", story=switches_and_does_so_again, ports=wrong.remembers_holdings()
+    ),
+    "spends what it has not": Defect(
+        breach="I8 ",
+        story=meets_a_stuck_order,
+        functions={f"{EXECUTION}.cash_after_fills": is_rich, f"{EXECUTION}.agrees": lambda *_: True},
+    ),
+    "buys before the sales are proven": Defect(
+        breach="I9 ",
+        story=switches,
+        functions={
+            f"{EXECUTION}.settle": does_not_wait,
+            f"{EXECUTION}.Execution._require_clear_sight": lambda _: None,
+        },
+    ),
+    "ignores a halt": Defect(breach="I10 halted", story=runs_after_a_halt, ports=wrong.ignores_a_halt),
+    "takes no lock": Defect(
+        breach="I10 an order of an earlier run", story=runs_while_another_runs, ports=wrong.takes_no_lock
+    ),
+    "does not reconcile": Defect(
+        breach="I10 an order of an earlier run",
+        story=runs_after_a_kill,
+        functions={f"{FLOWS}.trading.reconcile": does_not_look_back},
+    ),
+    "sells an option": Defect(breach="I11 ", story=switches, ports=wrong.takes_options_for_stocks),
+    "cancels everything": Defect(breach="I12 ", story=meets_a_stuck_order, ports=wrong.cancels_everything),
+    "forgets what it sent today": Defect(breach="I13 ", story=goes_to_and_fro, ports=wrong.forgets_what_it_sent),
+    "takes an error for a cancel": Defect(
+        breach="I14 ", story=is_warned_of_an_order, ports=wrong.takes_errors_for_cancels
+    ),
+    "ignores half of a look": Defect(breach="I14 ", story=is_cut_off_after_sending, ports=wrong.sees_half_a_book),
+    "never gets there": Defect(breach="I15 ", story=comes_to_rest, ports=wrong.loses_purchases),
+    "does it all again": Defect(breach="I16 ", story=switches_and_does_so_again, ports=wrong.remembers_holdings()),
+    "overshoots": Defect(breach="I17 ", story=switches_and_does_so_again, ports=wrong.remembers_holdings()),
+    "goes on without a journal": Defect(breach="I19 ", story=fills_the_disk, ports=wrong.overlooks_a_full_disk),
+    "counts corrections twice": Defect(
+        breach="I24 ", story=is_corrected, functions={"ibkr_rebalancer.core.order_state._root": lambda name: name}
+    ),
+    "reports the plan": Defect(
+        breach="I25 ", story=meets_a_stuck_order, functions={f"{EXECUTION}.execution_report": calls_it_done}
+    ),
+}
+INVARIANTS = {1, 3, 4, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 19, 24, 25}
+
+
+def told(defect: Defect, folder: Path) -> list[str]:
+    """The breaches that the story brings."""
+    world = World(folder / "state", alter=defect.ports)
+    try:
+        world.play(defect.story(world))
+    finally:
+        world.close()
+    return world.witness.breaches
+
+
+@pytest.mark.parametrize("name", DEFECTS)
+def test_a_defect_breaks_the_invariant_that_forbids_it(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    defect = DEFECTS[name]
+    for place, function in defect.functions.items():
+        monkeypatch.setattr(place, function)
+    breaches = told(defect, tmp_path)
+    assert any(breach.startswith(defect.breach) for breach in breaches), breaches
+
+
+@pytest.mark.parametrize("name", DEFECTS)
+def test_the_same_story_breaks_nothing_without_the_defect(name: str, tmp_path: Path) -> None:
+    assert not told(replace(DEFECTS[name], ports=lambda ports, _: ports), tmp_path)
+
+
+def test_every_invariant_has_its_defect() -> None:
+    assert {int(defect.breach.split()[0].removeprefix("I")) for defect in DEFECTS.values()} == INVARIANTS
