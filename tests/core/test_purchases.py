@@ -123,6 +123,14 @@ def test_to_the_last_cent_everything_is_bought_and_with_nothing_nothing_is_wante
         assert sum(trade.quantity for trade in found.trades) == count
 
 
+def test_less_than_a_dollar_buys_what_costs_less() -> None:
+    account, plan = planned("DU1 cash 100; AAA @0.51", "AAA 100", Policy(cash_reserve_pct=Decimal(0)))
+    found = plan_purchases(
+        plan, cash=Decimal("0.60"), available_funds=Decimal("0.60"), snapshot=account, policy=Policy()
+    )
+    assert bought(found) == {"AAA": 1}
+
+
 def test_limit_orders_tell_the_commission_at_the_ask() -> None:
     """At 0.99 a share is worth 1 %: 0.0099, up to the cent; at the limit it would be 0.0100."""
     account, plan = planned("DU1 cash 1_000; AAA @0.50/0.51", "AAA 100")
