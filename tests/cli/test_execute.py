@@ -4,6 +4,7 @@ import json
 import os
 import re
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from tests.cli.test_looks import ON_TARGET
@@ -14,6 +15,7 @@ from tests.support.terminal import on_terminal
 
 from ibkr_rebalancer.flows.execution import Execution
 from ibkr_rebalancer.sandbox.log import Record
+from ibkr_rebalancer.sandbox.venue.document import Document
 
 LIVE = "U1234567"
 
@@ -215,6 +217,19 @@ def test_a_reader_who_is_gone_changes_neither_orders_nor_exit_code(here: Here, c
     assert ended.exit_code == 12
     assert [order[:2] for order in placed(here.sandbox.log)] == [("SELL", "SPY"), ("BUY", "QQQ"), ("BUY", "TLT")]
     assert "Traceback" not in (ended.err or "")
+
+
+@pytest.mark.parametrize(("change", "exit_code"), [({}, 2), ({"faults": [order_fault("reject")]}, 12)])
+def test_a_full_disk_hides_no_exit_code_that_is_graver(here: Here, change: Document, exit_code: int) -> None:
+    here.sandbox.change(change)
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        ended = here.finish("execute", SECOND, "--yes", stdout=full)
+    assert ended.exit_code == exit_code
+    assert ended.err.endswith(
+        "Error: standard output cannot be written: No space left on device.\n"
+        "Hint: rebalancer runs tells what came of it.\n"
+    )
+    assert placed(here.sandbox.log)
 
 
 def test_a_defect_while_orders_are_out_does_not_say_that_nothing_was_sent(here: Here) -> None:

@@ -136,7 +136,9 @@ def test_two_documents_of_the_same_moment_are_the_same(here: Here, command: str)
     assert _timeless(first) == _timeless(second)
 
 
-@pytest.mark.parametrize("name", ["accounts", "error", "plan", "positions", "run", "sandbox"])
+@pytest.mark.parametrize(
+    "name", ["accounts", "error", "halt", "plan", "positions", "record", "resolved", "run", "runs", "sandbox"]
+)
 def test_a_schema_is_valid_and_named_after_its_document(name: str) -> None:
     content = schema(name)
     Draft202012Validator.check_schema(content)
@@ -155,12 +157,13 @@ def test_schemas_refuse_what_is_not_ours(here: Here, place: str, value: object) 
         check_document(document)
 
 
-def test_a_plan_is_the_same_in_both_documents() -> None:
-    """A run holds the plan that it came from; its schema may not drift from that of a plan."""
-    plan, run = schema("plan"), schema("run")
-    shared = set(plan["$defs"]) & set(run["$defs"])
-    assert {"plan", "trade", "skip", "untouched", "decimal", "error"} <= shared
-    assert {name: plan["$defs"][name] for name in shared} == {name: run["$defs"][name] for name in shared}
+def test_a_plan_is_the_same_in_all_documents() -> None:
+    """A run holds the plan that it came from; its schema may not drift from that of a plan. So with what is kept."""
+    plan, run, record = (schema(name)["$defs"] for name in ("plan", "run", "record"))
+    assert {"plan", "trade", "skip", "untouched", "decimal", "error"} <= plan.keys() & run.keys()
+    assert {"plan", "run", "order", "adjustment"} <= run.keys() & record.keys()
+    assert [name for name in plan.keys() & run.keys() if plan[name] != run[name]] == []
+    assert [name for name in run.keys() & record.keys() if run[name] != record[name]] == []
 
 
 def _timeless(content: Any) -> Any:

@@ -32,8 +32,9 @@ def words(outcome: Outcome) -> str:
     """All sentences for its reader."""
     match outcome:
         case Report():
-            reasons = [order.reason for order in outcome.orders] + [each.reason for each in outcome.adjustments]
-            return " ".join([outcome.trouble, outcome.hint, *reasons])
+            of_orders = [order.reason for order in outcome.orders]
+            of_cuts = [adjustment.reason for adjustment in outcome.adjustments]
+            return " ".join([outcome.trouble, outcome.hint, *of_orders, *of_cuts])
         case RebalancerError():
             return f"{outcome.message} {outcome.hint}"
     return ""

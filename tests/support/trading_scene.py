@@ -18,7 +18,7 @@ from typing import Any
 from tests.support.reading import Notices
 from tests.support.scene import Documents
 from tests.support.venue_desk import VenueGateway
-from tests.support.venue_market import venue_with
+from tests.support.venue_market import VenueMarket, venue_with
 from tests.support.virtual_time import LoopClock
 
 from ibkr_rebalancer.core.errors import RebalancerError
@@ -56,7 +56,8 @@ class TradingScene:
         self.ours = LoopClock(START)
         """This machine's."""
         self.notices = Notices()
-        self.gateway = VenueGateway(self.venue, clock=self.clock, ours=self.ours)
+        self.market = VenueMarket(self.venue, clock=self.clock, ours=self.ours)
+        self.gateway = VenueGateway(self.venue, clock=self.clock, market=self.market)
         self.journal: Journal | None = None
         """That of the run under way."""
         self.folder = folder

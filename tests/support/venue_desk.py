@@ -5,16 +5,16 @@ Its time is the loop's (`virtual_time`). A test cuts the connection or interrupt
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from functools import partial
+from typing import TypeVar
 
-from tests.support.venue_market import QUESTIONS, VenueMarket
+from tests.support.venue_market import VenueMarket
 
-from ibkr_rebalancer.core.errors import GatewayUnavailable, Refused
-from ibkr_rebalancer.core.instruments import ConId
+from ibkr_rebalancer.core.errors import GatewayUnavailable, RebalancerError, Refused
+from ibkr_rebalancer.core.instruments import ConId, Contract, ContractQuery
 from ibkr_rebalancer.core.order_book import Heard, OrderBook
 from ibkr_rebalancer.core.order_state import (
     Commissioned,
@@ -25,7 +25,8 @@ from ibkr_rebalancer.core.order_state import (
 )
 from ibkr_rebalancer.core.orders import OpenOrder, OrderIntent, is_ours
 from ibkr_rebalancer.core.plan import Side
-from ibkr_rebalancer.core.portfolio import AccountId
+from ibkr_rebalancer.core.portfolio import AccountId, Portfolio, Position
+from ibkr_rebalancer.core.quotes import NoQuote, Quote
 from ibkr_rebalancer.ports import Clock, GatewaySession, WhatIf
 from ibkr_rebalancer.sandbox.venue.orders import (
     Charged,
@@ -41,6 +42,8 @@ from ibkr_rebalancer.sandbox.venue.orders import (
 from ibkr_rebalancer.sandbox.venue.venue import Venue
 
 CLIENT_ID = 11
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -83,8 +86,7 @@ def lost() -> GatewayUnavailable:
 class VenueGateway:
     """A gateway that can be lost and found again; what was lost while it was away is only seen by looking."""
 
-    def __init__(self, venue: Venue, *, clock: Clock, ours: Clock) -> None:
-        """`clock` is the gateway's, `ours` this machine's."""
+    def __init__(self, venue: Venue, *, clock: Clock, market: VenueMarket) -> None:
         self.venue = venue
         self.line = Line()
         self.back_after_s: float | None = 1.0
@@ -96,7 +98,7 @@ class VenueGateway:
         self.events: list[Event] = []
         """All that happened to orders."""
         self._clock = clock
-        self._ours = ours
+        self._market = market
         self._waiting: list[Heard] = []
         self._arrived = asyncio.Event()
 
@@ -108,9 +110,7 @@ class VenueGateway:
             await asyncio.sleep(self.back_after_s)
             self.line.up = True
             self._waiting.clear()
-        meanwhile = {question: partial(self._answered, question, self.line.connection) for question in QUESTIONS}
-        market = VenueMarket(self.venue, clock=self._clock, ours=self._ours, meanwhile=meanwhile)
-        return GatewaySession(market=market, desk=VenueDesk(self, self.line))
+        return GatewaySession(market=MarketOverLine(self._market, self.line), desk=VenueDesk(self, self.line))
 
     def now(self) -> datetime:
         return self._clock.now()
@@ -124,10 +124,6 @@ class VenueGateway:
 
     def advance(self) -> None:
         self.happen(self.venue.advance(self.now()))
-
-    def _answered(self, question: str, connection: int) -> None:
-        self.line.answered(question)
-        self.line.require(connection)
 
     def take(self) -> list[Heard]:
         taken, self._waiting = self._waiting, []
@@ -147,6 +143,41 @@ class VenueGateway:
                         told = ErrorTold(at=self.now(), code=complaint.code, text=complaint.text)
                         return Heard(order_ref=ticket.order_ref, evidence=told)
         return None
+
+
+class MarketOverLine:
+    """The market as one connection shows it."""
+
+    def __init__(self, market: VenueMarket, line: Line) -> None:
+        self._market = market
+        self._line = line
+        self._connection = line.connection
+
+    async def server_time(self) -> datetime:
+        return self._told("server_time", await self._market.server_time())
+
+    async def managed_accounts(self) -> tuple[AccountId, ...]:
+        return self._told("managed_accounts", await self._market.managed_accounts())
+
+    async def positions(self) -> tuple[Position, ...]:
+        return self._told("positions", await self._market.positions())
+
+    async def portfolio(self, account: AccountId) -> Portfolio:
+        return self._told("portfolio", await self._market.portfolio(account))
+
+    async def contracts(
+        self, queries: Sequence[ContractQuery]
+    ) -> Mapping[ContractQuery, Sequence[Contract] | RebalancerError]:
+        return self._told("contracts", await self._market.contracts(queries))
+
+    async def quotes(self, contracts: Sequence[Contract]) -> Mapping[ConId, Quote | NoQuote]:
+        return self._told("quotes", await self._market.quotes(contracts))
+
+    def _told(self, question: str, answer: T) -> T:
+        """The answer, if the line still carries it."""
+        self._line.answered(question)
+        self._line.require(self._connection)
+        return answer
 
 
 class VenueDesk:

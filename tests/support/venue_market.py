@@ -28,8 +28,6 @@ DATA_KINDS = {"live": DataKind.LIVE, "frozen": DataKind.FROZEN, "delayed": DataK
 NOT_SUBSCRIBED = 354
 """What the gateway answers where a scenario says `data: none`."""
 
-QUESTIONS = ("server_time", "managed_accounts", "positions", "portfolio", "contracts", "quotes")
-
 Meanwhile = Mapping[str, Callable[[], None]]
 """By question: what happens once it is answered; it may raise, and then there is no answer."""
 

@@ -29,7 +29,7 @@ def halt(
       rebalancer halt
       rebalancer halt the targets of today look wrong
     """
-    from ibkr_rebalancer.cli.output import show, show_document
+    from ibkr_rebalancer.cli.output import show_document, show_sentence
     from ibkr_rebalancer.cli.session import on_journal
     from ibkr_rebalancer.core.documents import document
 
@@ -40,5 +40,7 @@ def halt(
     if as_json:
         show_document(document("halt", halt=now, state=str(settings.state_path)))
     else:
-        show(f"Trading is halted: {now.reason}.\nNo order leaves any process whose state is in {settings.state_path}.")
+        show_sentence(
+            f"Trading is halted: {now.reason}.\nNo order leaves any process whose state is in {settings.state_path}."
+        )
     return EXIT_DONE

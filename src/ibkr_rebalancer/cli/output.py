@@ -27,6 +27,11 @@ def show(renderable: RenderableType) -> None:
     data().print(renderable, crop=False)
 
 
+def show_sentence(text: str) -> None:
+    """Print data that is a sentence, and leave it to the reader where it is broken."""
+    data().print(text, soft_wrap=True)
+
+
 def data() -> Console:
     """The console on standard output."""
     free_width = sys.stdout.isatty() or "COLUMNS" in os.environ

@@ -29,12 +29,12 @@ def resolve(
       rebalancer resolve rb1-puolansl4wlbmsma-1 --filled 60 --note "Trades in TWS"
       rebalancer resolve rb1-puolansl4wlbmsma-1 --filled 0 --note gone --yes
     """
-    from ibkr_rebalancer.cli.output import show, show_document
+    from ibkr_rebalancer.cli.output import show_document, show_sentence
     from ibkr_rebalancer.cli.session import on_journal
     from ibkr_rebalancer.core.documents import document
 
     if not yes and not _is_confirmed(order_ref, filled, config, state, verbose=verbose):
-        show("Nothing was recorded.")
+        show_sentence("Nothing was recorded.")
         return EXIT_DONE
     proven, left = on_journal(
         lambda session: (session.resolve(order_ref, filled=filled, note=note), len(session.unsettled())),
@@ -46,7 +46,9 @@ def resolve(
         show_document(document("resolved", order_ref=order_ref, state=proven, unsettled=left))
     else:
         others = "No order is without an outcome." if not left else f"Still without an outcome: {left}."
-        show(f"{order_ref} is recorded as {proven.status.value}, with {proven.filled:,} shares filled. {others}")
+        show_sentence(
+            f"{order_ref} is recorded as {proven.status.value}, with {proven.filled:,} shares filled. {others}"
+        )
     return EXIT_DONE
 
 

@@ -25,7 +25,7 @@ def resume(
       rebalancer resume
       rebalancer resume the targets are corrected
     """
-    from ibkr_rebalancer.cli.output import show, show_document
+    from ibkr_rebalancer.cli.output import show_document, show_sentence
     from ibkr_rebalancer.cli.session import on_journal
     from ibkr_rebalancer.core.documents import document
 
@@ -34,10 +34,10 @@ def resume(
     if as_json:
         show_document(document("halt", halt=None, state=where))
     elif ended is None:
-        show(f"Trading was not halted for any process whose state is in {where}.")
+        show_sentence(f"Trading was not halted for any process whose state is in {where}.")
     else:
         since = f"{ended.at:%Y-%m-%d %H:%M} UTC"
-        show(f"Trading may go on. It was halted since {since}: {ended.reason}.\nThe state is in {where}.")
+        show_sentence(f"Trading may go on. It was halted since {since}: {ended.reason}.\nThe state is in {where}.")
     return EXIT_DONE
 
 

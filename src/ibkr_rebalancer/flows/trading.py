@@ -185,6 +185,7 @@ class TradingRun:
         gate.require_running()
         require_managed(account.account_id, await session.market.managed_accounts())
         held.enter_context(ports.controls.hold(account.account_id))
+        started = ports.clock.now()
         book = await reconcile(
             account.account_id,
             gate,
@@ -195,7 +196,7 @@ class TradingRun:
         start = run_start(
             account,
             trigger=self._occasion.trigger,
-            started=ports.clock.now(),
+            started=started,
             code_version=self._occasion.code_version,
         )
         ports.ledger.start_run(start)

@@ -110,7 +110,10 @@ def _marks(record: RunRecord, next_run: RunRecord | None) -> list[Moment]:
     end = record.report or record.failure
     marks = [Moment(at=end.ended, text="— the run ended —")] if end else []
     if next_run:
-        marks.append(Moment(at=next_run.start.started, text=f"— run {next_run.start.run_id} began —"))
+        began = next_run.start.started.replace(
+            microsecond=0
+        )  # the gateway's clock, by which looks are told, has seconds
+        marks.append(Moment(at=began, text=f"— run {next_run.start.run_id} began —"))
     return marks
 
 

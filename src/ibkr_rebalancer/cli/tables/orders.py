@@ -94,7 +94,7 @@ def told(order: TrackedOrder, marks: Sequence[Moment] = ()) -> list[Moment]:
     moments = [Moment(at=evidence.at, text=_words(evidence, order)) for evidence in news]
     story = sorted(moments, key=lambda moment: (moment.at.replace(microsecond=0), moment.text != SENT))
     for mark in marks:
-        later = next((place for place, moment in enumerate(story) if moment.at > mark.at), None)
+        later = next((place for place, moment in enumerate(story) if moment.at >= mark.at), None)
         if later:
             story.insert(later, mark)
     return story

@@ -1,0 +1,199 @@
+"""`halt`, `resume`, `runs` and `resolve`: what the journal is told and what it tells, without asking any gateway."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from tests.cli.test_execute import placed, shown
+from tests.support import journal as kept
+from tests.support.commands import SECOND, Here
+from tests.support.sandbox import events, received
+from tests.support.schemas import check_document
+from tests.support.terminal import on_terminal
+
+from ibkr_rebalancer.edges.journal.journal import Journal
+
+ORDER_REF = kept.intent().order_ref
+
+
+def state_of(here: Here) -> Path:
+    return here.folder / ".local" / "state" / "ibkr-rebalancer"
+
+
+@contextmanager
+def journal_of(here: Here) -> Iterator[Journal]:
+    with kept.opened(state_of(here)) as journal:
+        yield journal
+
+
+@pytest.fixture
+def doubtful(here: Here) -> Here:
+    """A run that died with one order sent, of which the broker has said that it is at the exchange."""
+    with journal_of(here) as journal:
+        kept.begin(journal)
+        journal.intend(kept.intent())
+        journal.observe([kept.told()])
+    return here
+
+
+def test_a_halt_lasts_until_it_is_resumed(here: Here) -> None:
+    halted = here.run("halt", "the", "targets", "look", "wrong")
+    where = f"No order leaves any process whose state is in {state_of(here)}."
+    assert (halted.exit_code, halted.out) == (0, f"Trading is halted: the targets look wrong.\n{where}\n")
+    refused = here.run("execute", SECOND, "--yes")
+    assert refused.exit_code == 14
+    assert ": the targets look wrong.\nHint: When the reason is gone, run: rebalancer resume\nHALTED" in refused.err
+    assert not placed(here.sandbox.log)
+    assert here.run("plan", SECOND).exit_code == 0
+    resumed = here.run("resume", "they are corrected")
+    assert resumed.exit_code == 0
+    assert resumed.out.startswith("Trading may go on. It was halted since 20")
+    assert resumed.out.endswith(f" UTC: the targets look wrong.\nThe state is in {state_of(here)}.\n")
+    assert here.run("execute", SECOND, "--yes").exit_code == 0
+
+
+def test_a_halt_needs_no_reason_and_a_resume_no_halt(here: Here) -> None:
+    resumed = here.run("resume")
+    expected = f"Trading was not halted for any process whose state is in {state_of(here)}.\n"
+    assert (resumed.exit_code, resumed.out) == (0, expected)
+    assert here.run("halt").out.startswith("Trading is halted: no reason given.\n")
+    assert not received(here.sandbox.log)
+
+
+def test_a_halt_is_a_document(here: Here) -> None:
+    halted, resumed = here.run("halt", "no good", "--json").document, here.run("resume", "--json").document
+    check_document(halted)
+    check_document(resumed)
+    assert halted["halt"]["reason"] == "no good"
+    assert halted["state"] == resumed["state"] == str(state_of(here))
+    assert resumed["halt"] is None
+
+
+def test_a_halt_holds_where_its_state_is(here: Here) -> None:
+    elsewhere = str(here.folder / "elsewhere")
+    assert here.run("halt", "--state", elsewhere).exit_code == 0
+    assert here.run("execute", SECOND, "--yes", "--state", elsewhere).exit_code == 14
+    assert here.run("execute", SECOND, "--yes").exit_code == 0
+
+
+def test_a_halt_stops_a_run_at_work(here: Here) -> None:
+    """What was sent comes to its end; what was still to be sent is not."""
+    here.sandbox.change({"market": {"SPY": {"fills": {"delay_ms": 1500}}}})
+    with here.start("execute", SECOND, "--yes") as process:
+        here.sandbox.until(lambda log: events(log, "order"))
+        assert here.run("halt", "no good").exit_code == 0
+        out, _ = process.communicate(timeout=20)
+    assert process.returncode == 14
+    assert placed(here.sandbox.log) == [("SELL", "SPY", 20)]
+    assert "Halted: 1 of 3 orders filled in full, 355 shares are missing." in out
+    assert out.splitlines()[-1] == "Next: When the reason is gone, run: rebalancer resume"
+
+
+def test_runs_are_listed_the_newest_first(here: Here) -> None:
+    assert here.run("runs").out == "There is no run in this journal.\n"
+    for _ in range(2):
+        here.run("execute", SECOND, "--yes")
+    here.set(COLUMNS="80")
+    document = here.run("runs", "--json").document
+    check_document(document)
+    newest, oldest = document["runs"]
+    assert [run["outcome"] for run in (newest, oldest)] == ["nothing-to-do", "done"]
+    assert (oldest["account"], oldest["mode"], oldest["trigger"], oldest["orders"]) == (
+        SECOND,
+        "rebalance",
+        "command",
+        3,
+    )
+    assert newest["started"] > oldest["ended"] > oldest["started"]
+    assert here.run("runs", "--limit", "1", "--json").document["runs"] == [newest]
+    lines = here.run("runs").out.splitlines()
+    assert [line.split()[2:] for line in lines if SECOND in line] == [
+        ["rebalance", "nothing-to-do", "0", "0"],
+        ["rebalance", "done", "3", "0"],
+    ]
+
+
+def test_one_run_is_told_by_the_beginning_of_its_id(here: Here) -> None:
+    here.run("execute", SECOND, "--yes")
+    (run,) = here.run("runs", "--json").document["runs"]
+    told = here.run("runs", run["run_id"][:20])
+    assert told.exit_code == 0
+    assert told.out.splitlines()[0] == "Run of paper account DU789012"
+    assert told.out.splitlines()[-1] == "Done: all 3 orders are filled."
+    assert "20 filled at 676.90, commission 1.00" in told.out
+    document = here.run("runs", run["run_id"], "--json").document
+    check_document(document)
+    record = document["record"]
+    assert record["start"]["run_id"] == record["report"]["run_id"] == run["run_id"]
+    assert [order["state"]["status"] for order in record["orders"]] == ["filled"] * 3
+    assert {heard["kind"] for heard in record["orders"][0]["evidence"]} >= {"Sent", "StatusTold", "Executed"}
+    assert record["failure"] is None
+    assert '"allocations"' in record["allocation"]
+
+
+def test_a_run_that_was_refused_tells_why(here: Here) -> None:
+    here.sandbox.change({"market": {"QQQ": {"hours": "09:30-09:31 Asia/Tokyo"}}})
+    refused = here.run("execute", SECOND, "--yes")
+    assert refused.exit_code == 10
+    told = here.run("runs", "2").out
+    assert "before anything was sent, exit code 10.\nMARKET_CLOSED: Market closed at " in told
+    check_document(here.run("runs", "2", "--json").document)
+
+
+def test_an_order_in_doubt_is_resolved_by_a_person_who_has_seen_it(doubtful: Here) -> None:
+    with on_terminal(doubtful, "resolve", ORDER_REF, "--filled", "4", "--note", "trade log") as terminal:
+        terminal.err.until("Record that 4 of 10 shares were filled? [y/N]")
+        terminal.type("y")
+        assert terminal.end() == 0
+    asked, out = shown(terminal.err.text), shown(terminal.out.text)
+    assert f"SELL 10 AAA  limit order at 99.90  {ORDER_REF}" in asked
+    assert "it is at the exchange (Submitted)" in asked
+    recorded = f"{ORDER_REF} is recorded as cancelled, with 4 shares filled. No order is without an outcome."
+    assert recorded in " ".join(out.split())
+    assert "resolved by hand, 4 of 10 filled: trade log" in doubtful.run("runs", kept.RUN).out
+    assert not received(doubtful.sandbox.log)
+
+
+def test_an_order_in_doubt_stays_so_if_the_person_says_no(doubtful: Here) -> None:
+    with on_terminal(doubtful, "resolve", ORDER_REF, "--filled", "4", "--note", "trade log") as terminal:
+        terminal.err.until("were filled? [y/N]")
+        terminal.type("n")
+        assert terminal.end() == 0
+    assert "Nothing was recorded." in terminal.out.text
+    with journal_of(doubtful) as journal:
+        assert [order.intent.order_ref for order in journal.unsettled()] == [ORDER_REF]
+
+
+def test_an_order_in_doubt_is_resolved_by_a_program(doubtful: Here) -> None:
+    with journal_of(doubtful) as journal:
+        journal.intend(kept.intent(2))
+    command = ("resolve", ORDER_REF, "--filled", "10", "--note", "trade log", "--yes")
+    document = doubtful.run(*command, "--json").document
+    check_document(document)
+    assert document["order_ref"] == ORDER_REF
+    assert (document["state"]["status"], document["state"]["filled"], document["unsettled"]) == ("filled", 10, 1)
+    again = doubtful.run(*command)
+    assert (again.exit_code, again.err.splitlines()[-1]) == (2, "ORDER_NOT_OPEN, exit code 2")
+    other = doubtful.run("resolve", kept.intent(2).order_ref, "--filled", "0", "--note", "gone", "--yes")
+    assert other.out.endswith("is recorded as cancelled, with 0 shares filled. No order is without an outcome.\n")
+
+
+def test_more_than_was_ordered_cannot_have_been_filled(doubtful: Here) -> None:
+    ended = doubtful.run("resolve", ORDER_REF, "--filled", "11", "--note", "trade log", "--yes")
+    assert ended.exit_code == 2
+    assert (
+        "Error: SELL 10 AAA cannot have filled 11 shares; 0 have been filled for certain.\n"
+        "Hint: Give a number from 0 to 10.\n"
+    ) in ended.err
+
+
+@pytest.mark.parametrize(
+    "command", ["halt", "resume", "runs", "runs 2", f"resolve {ORDER_REF} --filled 1 --note x --yes"]
+)
+def test_a_journal_that_cannot_be_trusted_is_no_basis(here: Here, command: str) -> None:
+    state_of(here).mkdir(parents=True, mode=0o700)
+    (state_of(here) / "journal.db").write_bytes(b"not a database at all" * 100)
+    ended = here.run(*command.split())
+    assert (ended.exit_code, ended.out) == (30, "")
+    assert "exit code 30" in ended.err
