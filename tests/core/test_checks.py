@@ -73,6 +73,7 @@ def test_good_quotes_are_traded_at() -> None:
         ({"ask": None, "last": Decimal(10)}, "PRICE_MISSING"),
         ({"bid": Decimal(-1), "last": Decimal(10)}, "PRICE_MISSING"),
         ({"bid": Decimal(0), "last": Decimal(10)}, "PRICE_MISSING"),
+        ({"ask": Decimal(0), "last": Decimal(10)}, "PRICE_MISSING"),
         ({"bid": Decimal(51), "ask": Decimal(50)}, "PRICE_CROSSED"),
     ],
 )
@@ -139,6 +140,11 @@ def test_real_money_needs_a_previous_close_to_measure_a_gap_by() -> None:
     for close in (None, Decimal(0)):
         assert verdicts("U1", AAA={"close": close}, OLD={"close": close}) == {"AAA": "PRICE_MISSING"}
         assert verdicts("DU1", AAA={"close": close}) == {}
+
+
+def test_a_share_below_a_dollar_has_a_price() -> None:
+    penny = {"bid": Decimal("0.50"), "ask": Decimal("0.51"), "close": Decimal("0.49")}
+    assert verdicts("U1", BBB=penny, OLD=penny, AAA=penny) == {}
 
 
 def test_all_quotes_that_stop_a_plan_are_named() -> None:
@@ -324,7 +330,7 @@ def test_cash_may_move_by_a_thousandth_of_what_the_account_is_worth(cash: str, t
     _, plan = account("DU1")
     assert plan.net_liquidation == 9_026
     assert stale(plan, rewritten(("cash 1_000", f"cash {cash}"))) == told
-    for kept in ("1_009.02", "990.98"):
+    for kept in ("1_009.026", "990.974", "1_009.02", "990.98"):
         require_same(plan, rewritten(("cash 1_000", f"cash {kept}")))
 
 

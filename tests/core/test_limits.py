@@ -20,6 +20,7 @@ from ibkr_rebalancer.core.limits import (
     Scope,
     activity_of,
     breaches,
+    require_few_rejects,
     require_within_limits,
     too_many_rejects,
 )
@@ -96,7 +97,7 @@ REACHES: dict[str, Callable[[], Reach]] = {
     "max_same_side_per_day": lambda: reach("3", activity=BUSY),
     "max_quote_age_s": lambda: _looked_at("BBB", "45", **OLD_QUOTES),
     "max_spread_pct": lambda: _looked_at("BBB", "5", bid=Decimal("19.5"), ask=Decimal("20.5")),
-    "max_gap_pct": lambda: _looked_at("BBB", "25", close=Decimal(16)),
+    "max_gap_pct": lambda: _looked_at("BBB", "25", bid=Decimal("19.8"), ask=Decimal("20.2"), close=Decimal(16)),
 }
 """By name of the limit; `max_rejects` is asked of a run, not of a plan."""
 
@@ -212,6 +213,19 @@ def test_many_breaches_are_told_together_the_plans_first_and_the_rest_counted() 
     )
 
 
+def test_three_breaches_leave_none_to_be_counted() -> None:
+    account, plan = planned(SWITCH, TARGETS)
+    tight = Limits(max_orders_per_plan=1, max_turnover_pct=Decimal(1), max_order_pct=Decimal(1))
+    with pytest.raises(Refused, match=r"max_order_pct is 1\. Nothing was sent\."):
+        require_within_limits(plan, snapshot=account, policy=Policy(limits=tight), activity=IDLE)
+
+
+def test_the_first_plan_of_a_day_is_the_first_to_its_side() -> None:
+    account, plan = planned(SWITCH, TARGETS)
+    assert measured(account, plan, with_bound("max_same_side_per_day", Decimal(1))) == ()
+    assert len(measured(account, plan, with_bound("max_same_side_per_day", Decimal("0.9")))) == 3
+
+
 def test_a_plan_without_trades_passes_whatever_was_done_today() -> None:
     account, plan = planned("DU1 cash 10; 99 AAA @10", "AAA 100")
     assert plan.trades == ()
@@ -262,6 +276,18 @@ def test_rejects_are_counted_for_a_run() -> None:
     assert breach is not None
     assert (breach.code, breach.measured) == ("LIMIT_MAX_REJECTS", Decimal(3))
     assert breach.sentence == "The broker has rejected 3 orders of this run; max_rejects is 2."
+
+
+def test_a_run_goes_on_until_the_broker_has_rejected_too_much() -> None:
+    policy = Policy(limits=Limits(max_rejects=2))
+    require_few_rejects(rejected(2), policy)
+    with pytest.raises(Refused) as caught:
+        require_few_rejects(rejected(3), policy)
+    assert (caught.value.code, caught.value.message, caught.value.hint) == (
+        "LIMIT_MAX_REJECTS",
+        "The broker has rejected 3 orders of this run; max_rejects is 2. Nothing more was sent.",
+        "Read the broker's reasons in the report, and put right what they name before the next run.",
+    )
 
 
 def test_activity_is_what_the_orders_of_the_day_did() -> None:

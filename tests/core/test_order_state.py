@@ -18,6 +18,7 @@ from tests.support.trading import (
     sent,
     told,
     tracked,
+    withheld,
 )
 
 from ibkr_rebalancer.core.order_state import (
@@ -35,6 +36,8 @@ from ibkr_rebalancer.core.order_state import (
     StatusTold,
     alarm,
     given_up,
+    lacks_commission,
+    needs_a_look,
     order_state,
     prints,
 )
@@ -104,6 +107,8 @@ def test_an_order_that_nothing_proves_to_be_over(evidence: tuple[Evidence, ...],
         ((told(1, "Submitted", filled=0), look(CLOSE)), "expired 0"),
         ((executed(1, "a.01", 40), look(CLOSE + 60, position=40)), "expired 40"),
         ((look(CLOSE),), "expired 0"),
+        ((withheld(1),), "absent 0"),
+        ((withheld(1), error(2, 103)), "absent 0"),
     ],
 )
 def test_an_order_that_is_proven_to_be_over(evidence: tuple[Evidence, ...], expected: str) -> None:
@@ -137,6 +142,18 @@ def test_a_rejection_says_why(code: int) -> None:
     assert (rejected.status, rejected.reason) == (OrderStatus.REJECTED, f"no ({code})")
 
 
+@pytest.mark.parametrize("code", [104, 136, 161, 202, 399, 404, 10148, 10349, 2100, 2109, 2161, 2199])
+def test_some_errors_show_that_the_broker_has_the_order(code: int) -> None:
+    assert status(sent(0), error(1, code)) == "working"
+    assert status(sent(0), error(1, code), look(2), look(99)) == "working"
+
+
+@pytest.mark.parametrize("code", [103, 105, 109, 111, 135, 162, 199, 204, 2099, 2200, 10147, 10240, 10250, 10310])
+def test_all_other_errors_say_nothing(code: int) -> None:
+    assert status(sent(0), error(1, code), look(2)) == "sent"
+    assert status(sent(0), error(1, code), look(2), look(99)) == "absent"
+
+
 def test_the_kinds_of_errors_do_not_overlap() -> None:
     assert not REJECTING & RECOGNISING
 
@@ -152,6 +169,7 @@ def test_a_look_that_live_evidence_came_after_does_not_count() -> None:
     assert status(early, sent(2), soon) == "sent"
     assert status(early, sent(2), soon, look(61)) == "absent"
     assert status(error(1, 201), look(2), told(3, "Submitted")) == "working"
+    assert status(told(0, "Submitted"), error(1, 201), look(2), told(3, "Submitted")) == "working"
     assert status(error(1, 201), look(2), executed(3, "a.01", 1)) == "partial"
     assert status(look(CLOSE), error(CLOSE + 1, 202)) == "working"
     assert status(error(1, 201), look(2), told(3, "Inactive")) == "rejected"
@@ -183,7 +201,8 @@ def test_absence_needs_looks_far_enough_apart_in_the_session_and_an_unchanged_po
     assert status(look(1, position=100), look(31, position=100)) == "intended"
     assert status(look(1), look(20, position=100), look(40)) == "intended"
     assert status(look(1), look(40), look(50, position=100)) == "absent"
-    assert status(look(CLOSE - 20), look(CLOSE + 20)) == "expired"
+    assert status(look(CLOSE - 40), look(CLOSE - 1)) == "absent"
+    assert status(look(CLOSE - 40), look(CLOSE)) == "expired"
 
 
 def test_a_session_that_is_over_and_a_look_after_it_expire_an_order() -> None:
@@ -209,6 +228,7 @@ def test_a_correction_replaces_what_it_corrects() -> None:
     assert state(first, lower).average_price == 9
     assert state(higher, lower, first).filled == 80
     assert status(first, lower) == "partial"
+    assert state(executed(2, "x.a", 5), executed(1, "x.0", 6)).filled == 6
     assert (
         state(executed(1, "noid", 3), executed(1, "other", 4), executed(1, "x.a", 5), executed(1, "x.b", 6)).filled
         == 13
@@ -266,6 +286,7 @@ def test_two_orders_with_one_reference_are_not_over_before_both_are() -> None:
     ("evidence", "sentence"),
     [
         ((executed(1, "a.01", 100),), None),
+        ((executed(1, "a.01", 99),), None),
         ((executed(1, "a.01", 101),), "has filled 101 shares, more than it asked for."),
         ((told(1, "Filled", filled=120),), "has filled 120 shares, more than it asked for."),
         ((executed(1, "a.01", 60), executed(1, "b.01", 60), resolved(9, 100)), "has filled 120 shares, more than it"),
@@ -306,6 +327,7 @@ def test_whoever_stops_waiting_makes_it_unknown_unless_it_is_over() -> None:
         ((told(1, "PreSubmitted"), error(1, 399, "not before 09:30"), error(0, 2109, "rth")), "not before 09:30 (399)"),
         ((executed(1, "a.01", 100), error(1, 399)), ""),
         ((completed(1, "Cancelled", says="Cancelled by Trader"), error(1, 202, "why")), "Cancelled by Trader"),
+        ((completed(1, "Cancelled"), completed(1, "Cancelled", says="by Trader")), "by Trader"),
         ((told(1, "Cancelled"), error(1, 202, "price check")), "price check (202)"),
         ((told(1, "Cancelled"),), ""),
         ((told(1, "Inactive"), look(2)), "Interactive Brokers has made it inactive"),
@@ -343,7 +365,7 @@ def ends(said: st.SearchStrategy[str]) -> st.SearchStrategy[Completed]:
 
 people = st.builds(resolved, moments, st.integers(0, 100))
 unordered: st.SearchStrategy[Evidence] = st.one_of(
-    sends, statuses(words), executions, charges, errors, ends(words), people
+    sends, statuses(words), executions, charges, errors, ends(words), people, st.builds(withheld, moments)
 )
 """Evidence whose order must not matter."""
 anything: st.SearchStrategy[Evidence] = st.one_of(unordered, looks)
@@ -393,6 +415,53 @@ def test_an_order_is_filled_only_if_the_broker_says_so(evidence: list[Evidence])
         )
     if known.status is OrderStatus.ABSENT:
         assert not any(isinstance(e, StatusTold | Executed | Commissioned | Completed) for e in evidence)
+
+
+@pytest.mark.parametrize(
+    "contrary",
+    [told(2, "Submitted"), executed(2, "a.01", 1), charged("a.01", "1"), completed(2, "Expired"), error(2, 201)],
+)
+def test_an_order_that_was_withheld_and_yet_is_spoken_of_is_not_absent(contrary: Evidence) -> None:
+    assert not state(withheld(1), contrary).status.is_terminal
+    assert not state(contrary, withheld(1)).status.is_terminal
+
+
+def test_an_order_that_was_withheld_says_so() -> None:
+    assert state(withheld(1)).reason == "not sent"
+
+
+@pytest.mark.parametrize(
+    ("evidence", "needed"),
+    [
+        ((), False),
+        ((sent(0),), False),
+        ((look(1),), True),
+        ((sent(0), look(1)), True),
+        ((look(1), sent(2)), False),
+        ((look(1), error(2, 10147)), True),
+        ((sent(0), error(1, 201)), True),
+        ((sent(0), error(1, 202)), False),
+        ((sent(0), error(1, 399)), False),
+        ((sent(0), error(1, 201), error(2, 10147)), True),
+        ((error(1, 201), told(2, "Submitted")), False),
+        ((error(1, 201), executed(2, "a.01", 1)), False),
+        ((told(1, "Submitted"), told(2, "Inactive")), True),
+        ((told(1, "Inactive"), told(2, "Submitted")), False),
+        ((told(1, "Inactive"), charged("a.01", "1")), True),
+        ((completed(1, "Expired"),), False),
+    ],
+)
+def test_only_a_look_can_end_what_a_rejection_or_another_look_has_put_in_doubt(
+    evidence: tuple[Evidence, ...], needed: bool
+) -> None:
+    assert needs_a_look(tracked(BUY, *evidence)) is needed
+
+
+def test_a_commission_is_lacking_while_an_execution_that_counts_has_none() -> None:
+    fills = (executed(1, "a.01", 30), executed(2, "b.01", 10))
+    assert not lacks_commission(tracked(BUY))
+    assert lacks_commission(tracked(BUY, *fills, charged("a.01", "1")))
+    assert not lacks_commission(tracked(BUY, *fills, charged("a.01", "1"), charged("b.02", "1")))
 
 
 def test_a_state_is_terminal_or_not_by_its_word() -> None:

@@ -1,5 +1,6 @@
 """What exactly is sent: references, prices on the grid, the session an order lives in, and when nothing may be sent."""
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -16,6 +17,7 @@ from ibkr_rebalancer.core.instruments import ConId
 from ibkr_rebalancer.core.orders import (
     OrderIntent,
     OrderType,
+    is_ours,
     limit_price,
     order_intents,
     order_ref,
@@ -145,7 +147,12 @@ def test_a_reference_names_one_trade_of_one_plan() -> None:
     }
     assert len(refs) == 6
     assert order_ref(*trade) == order_ref(*trade)
-    assert all(ref.startswith("rb1-") and len(ref) <= 24 and ref.isascii() for ref in refs)
+    assert all(re.fullmatch(r"rb1-[a-z2-7]{16}-[12]", ref) for ref in refs)
+
+
+def test_our_references_are_told_from_others_by_how_they_begin() -> None:
+    assert is_ours(order_ref(AccountId("DU1"), "plan", ConId(1), Side.BUY))
+    assert not any(is_ours(ref) for ref in ("", "rb1", "RB1-abc-1", "x-rb1-abc-1"))
 
 
 def test_a_second_attempt_has_its_own_reference() -> None:

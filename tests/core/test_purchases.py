@@ -112,6 +112,34 @@ def test_with_nothing_to_spend_nothing_is_bought(cash: str) -> None:
     assert [(a.symbol, a.sent) for a in found.adjustments] == [("AAA", 0), ("BBB", 0), ("CCC", 0)]
 
 
+def test_to_the_last_cent_everything_is_bought_and_with_nothing_nothing_is_wanted() -> None:
+    """One share of a dollar costs it and a cent of commission."""
+    account, plan = planned("DU1 cash 100; AAA @1", "AAA 100", Policy(cash_reserve_pct=Decimal(0)))
+    one = replace(plan, trades=(replace(plan.trades[0], quantity=1),), cash_reserve=Decimal(0))
+    for cash, count in (("1.01", 1), ("1.00", 0), ("0.5", 0)):
+        found = plan_purchases(
+            one, cash=Decimal(cash), available_funds=Decimal(cash), snapshot=account, policy=Policy()
+        )
+        assert sum(trade.quantity for trade in found.trades) == count
+
+
+def test_less_than_a_dollar_buys_what_costs_less() -> None:
+    account, plan = planned("DU1 cash 100; AAA @0.51", "AAA 100", Policy(cash_reserve_pct=Decimal(0)))
+    found = plan_purchases(
+        plan, cash=Decimal("0.60"), available_funds=Decimal("0.60"), snapshot=account, policy=Policy()
+    )
+    assert bought(found) == {"AAA": 1}
+
+
+def test_limit_orders_tell_the_commission_at_the_ask() -> None:
+    """At 0.99 a share is worth 1 %: 0.0099, up to the cent; at the limit it would be 0.0100."""
+    account, plan = planned("DU1 cash 1_000; AAA @0.50/0.51", "AAA 100")
+    limit = Policy(order_type=OrderType.LIMIT, limit_offset_bp=Decimal(1_000))
+    found = plan_purchases(plan, cash=Decimal(100), available_funds=Decimal(100), snapshot=account, policy=limit)
+    (trade,) = found.trades
+    assert trade.commission == commission(trade.quantity, Decimal("0.51"))
+
+
 def test_what_is_held_counts_towards_the_common_level() -> None:
     """300 AAA of 400 are held, 0 BBB of 400: the money goes to BBB, the most underweight, first."""
     account, plan = planned(
@@ -274,6 +302,12 @@ def test_a_commission_that_has_not_been_told_is_estimated_never_lower_than_what_
     assert cash_after_fills(Decimal(0), [known(one_told)]) == 49_995
     dear = replace(sale, evidence=(*sale.evidence, charged("a.01", "9.00")))
     assert cash_after_fills(Decimal(0), [known(dear)]) == 49_991
+
+
+def test_the_estimate_is_made_at_the_average_price() -> None:
+    """Ten shares at 1: not 1.00, but 1 % of 10."""
+    cheap = tracked("BUY 10 AAA", executed(1, "a.01", 4, "1.5"), executed(2, "b.01", 6, "0.6667"))
+    assert cash_after_fills(Decimal(100), [known(cheap)]) == Decimal("89.8898")
 
 
 def test_a_fill_without_a_price_leaves_no_ledger() -> None:

@@ -22,6 +22,7 @@ from ibkr_rebalancer.core.order_state import (
     Sent,
     StatusTold,
     TrackedOrder,
+    Withheld,
 )
 from ibkr_rebalancer.core.orders import OrderIntent, OrderType, order_ref
 from ibkr_rebalancer.core.plan import Plan, Side
@@ -69,6 +70,10 @@ def tracked(order: str | OrderIntent, *evidence: Evidence) -> TrackedOrder:
 
 def sent(seconds: float) -> Sent:
     return Sent(at=at(seconds))
+
+
+def withheld(seconds: float) -> Withheld:
+    return Withheld(at=at(seconds))
 
 
 def told(seconds: float, status: str, *, filled: int | None = None, perm_id: int = 7, held: str = "") -> StatusTold:
