@@ -7,7 +7,6 @@ from typing import Protocol
 
 from tests.support.failpoints import LOOKS, QUESTIONS, SENDS, WRITES, tapped
 from tests.support.venue_desk import VenueGateway, lost
-from tests.support.venue_market import VenueMarket
 from tests.support.witness import Sender, WatchedVenue, Witness
 
 from ibkr_rebalancer.core.errors import StorageFailed
@@ -142,8 +141,7 @@ class TappedGateway(VenueGateway):
     """The gateway of one process, with taps on what it hands out."""
 
     def __init__(self, world: Surroundings, process: Process, trouble: Trouble) -> None:
-        market = VenueMarket(world.venue, clock=world.clock, ours=world.host)
-        super().__init__(world.venue, clock=world.clock, market=market)
+        super().__init__(world.venue, clock=world.clock, ours=world.host)
         self.line.deaf = trouble.deaf
         self._process = process
         self._stutters = trouble.stutters
