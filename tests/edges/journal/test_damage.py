@@ -6,11 +6,14 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from sqlalchemy import create_engine
 from tests.support.journal import ACCOUNT, everything, fill, opened
 from tests.support.journal_process import process
 from tests.support.notation import NOW
 
 from ibkr_rebalancer.core.errors import StorageFailed
+from ibkr_rebalancer.edges.journal.marker import Marker
+from ibkr_rebalancer.edges.journal.tables import ROWS_KEPT
 
 HEADER = 100
 """Bytes before the first table, many of them unused: https://www.sqlite.org/fileformat.html."""
@@ -30,13 +33,25 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A state folder whose writer was killed: its last orders are in the log only."""
-    folder = tmp_path_factory.mktemp("killed")
-    with opened(folder) as journal:
-        fill(journal)
-    with process("write", folder) as writing:
-        writing.lines(6)
-    return folder
+    """A state folder whose writer was killed: its last orders are in the log only, and the marker knows of them.
+
+    A kill can fall between a commit and its mark, and then that one commit may be missed; such a folder is no use here.
+    """
+    while True:
+        folder = tmp_path_factory.mktemp("killed")
+        with opened(folder) as journal:
+            fill(journal)
+        with process("write", folder) as writing:
+            writing.lines(6)
+        if Marker(folder).rows() == _rows(folder, tmp_path_factory.mktemp("counted") / "copy"):
+            return folder
+
+
+def _rows(folder: Path, copy: Path) -> int:
+    """How many rows of history a state folder holds, read from a copy so that its log stays as it is."""
+    shutil.copytree(folder, copy)
+    with create_engine(f"sqlite:///{copy / 'journal.db'}").connect() as connection:
+        return int(connection.execute(ROWS_KEPT).scalar_one())
 
 
 def answers(folder: Path) -> tuple[object, str]:
