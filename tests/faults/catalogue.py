@@ -1407,7 +1407,8 @@ CATALOGUE = (
     Row(
         number=72,
         fault="the broker makes two orders of one",
-        instead="an alarm (13) that names the permanent ids; both are cancelled and proven, and nothing else is sent.",
+        instead="the run ends with the graver 13, naming the permanent ids; both are cancelled and proven, and trading "
+        "is halted, so that every later run ends with 14.",
         cases=(
             Traded(
                 how="both sales fill",
@@ -1416,6 +1417,8 @@ CATALOGUE = (
                 sent=(SELL,),
                 told=("SELL 200/100 AAA filled",),
                 says="more than it asked for",
+                then="14 HALTED",
+                settles="14 HALTED",
                 overdraws=True,
             ),
             Traded(
@@ -1424,6 +1427,8 @@ CATALOGUE = (
                 ends="13 unknown",
                 sent=(SELL, BUY),
                 told=(SOLD, "BUY 796/398 BBB filled"),
+                then="14 HALTED",
+                settles="14 HALTED",
                 overdraws=True,
             ),
             Traded(
@@ -1433,7 +1438,8 @@ CATALOGUE = (
                 sent=(SELL,),
                 told=("SELL 0/100 AAA cancelled",),
                 says="exists more than once",
-                then=DONE,
+                then="14 HALTED",
+                settles="14 HALTED",
             ),
             Wired(
                 how="neither fills",
@@ -1441,7 +1447,8 @@ CATALOGUE = (
                 ends="13 unknown",
                 sent=(SELL,),
                 told=("SELL 0/100 AAA cancelled",),
-                then=DONE,
+                then="14 HALTED",
+                settles="14 HALTED",
             ),
         ),
     ),

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.faults.cases import NOTHING, Row, Wired, weights
+from tests.faults.cases import Row, Wired, weights
 from tests.faults.catalogue import CATALOGUE
 from tests.faults.endings import ends, told, words
 from tests.faults.stage import Outcome
@@ -85,10 +85,10 @@ async def settle(sandbox: Sandbox, folder: Path, monkeypatch: pytest.MonkeyPatch
         outcome = await rebalance(sandbox, folder, monkeypatch)
         endings.append(ends(outcome))
         judge(sandbox, outcome)
-        if endings[-1] == NOTHING:
+        if endings[-1] == case.settles:
             break
     assert case.then is None or endings[0] == case.then
-    assert endings[-1] == NOTHING, endings
+    assert endings[-1] == case.settles, endings
 
 
 async def rebalance(

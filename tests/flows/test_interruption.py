@@ -101,3 +101,28 @@ def test_an_interruption_cuts_no_order_in_two(tmp_path: Path, monkeypatch: pytes
         assert asyncio.get_running_loop().time() < 2
 
     play(story())
+
+
+def test_an_interruption_wins_over_a_send_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever says stop while the line breaks has said stop: the run does not go on when the line is back."""
+
+    async def breaks(desk: VenueDesk, _: OrderIntent) -> None:
+        await asyncio.sleep(1)
+        raise desk._line.cut()
+
+    async def story() -> None:
+        holdings = {"DU1": {"cash": "10000", "positions": {"AAA": 100}}}
+        scene = TradingScene(tmp_path, accounts=holdings)
+        monkeypatch.setattr(VenueDesk, "place", breaks)
+        running = asyncio.ensure_future(scene.rebalance(SWITCH))
+        await asyncio.sleep(0.5)
+        running.cancel()
+        await asyncio.sleep(0.6)
+        monkeypatch.undo()
+        report = await running
+        assert isinstance(report, Report)
+        assert scene.orders == []
+        assert (report.outcome, report.exit_code) == ("interrupted", 12)
+        assert [(order.side.value, order.status) for order in report.orders] == [("SELL", "absent")]
+
+    play(story())

@@ -11,7 +11,7 @@ from tests.support.notation import allocation_body
 from tests.support.trading_scene import TradingScene
 from tests.support.virtual_time import VirtualTimeLoop
 
-from ibkr_rebalancer.core.plan import Plan
+from ibkr_rebalancer.core.plan import Plan, Side
 from ibkr_rebalancer.core.policy import Policy
 from ibkr_rebalancer.core.report import Report
 from ibkr_rebalancer.edges.journal.journal import Journal
@@ -230,5 +230,48 @@ def test_a_purchase_refused_for_lack_of_funds_is_made_smaller_at_the_prices_of_t
         assert len(scene.orders) == 3
         assert scene.cash() > 0
         assert report.outcome == "partial"
+
+    play(story())
+
+
+OWING = {
+    "a short": {"accounts": {"DU1": {"cash": "10000", "positions": {"AAA": 100, "CCC": -50}}}},
+    "a loan in another currency": {
+        "accounts": {"DU1": {"cash": {"USD": "10000", "EUR": "-1000"}, "positions": {"AAA": 100}}},
+        "rates": {"EURUSD": "1.1"},
+    },
+}
+"""Accounts in which not all of the cash is there to be invested."""
+
+
+@pytest.mark.parametrize("overlay", OWING.values(), ids=OWING)
+def test_what_is_owed_keeps_nobody_from_buying_what_is_left(tmp_path: Path, overlay: dict[str, Any]) -> None:
+    """The broker's cash is more than what counts; a purchase waits for neither to be the other."""
+
+    async def story() -> None:
+        scene = TradingScene(tmp_path, **overlay)
+        report = reported(await scene.rebalance(SWITCH))
+        assert report.trouble == ""
+        sale, purchase = report.orders
+        assert (sale.side, sale.status) == (Side.SELL, "filled")
+        assert (purchase.side, purchase.status) == (Side.BUY, "filled")
+        assert purchase.filled * Decimal("50.01") < Decimal(20_000) - Decimal(1_000), "what is owed is not spent"
+
+    play(story())
+
+
+@pytest.mark.parametrize("overlay", OWING.values(), ids=OWING)
+def test_what_is_owed_does_not_make_a_plan_stale(tmp_path: Path, overlay: dict[str, Any]) -> None:
+    async def story() -> None:
+        scene = TradingScene(tmp_path, **overlay)
+        asked: list[Sequence[Plan]] = []
+
+        async def yes(plans: Sequence[Plan]) -> bool:
+            asked.append(plans)
+            return len(asked) == 1
+
+        reported(await scene.rebalance(SWITCH, confirm=yes))
+        assert len(asked) == 1
+        assert scene.orders[0] == "SELL 100 AAA"
 
     play(story())

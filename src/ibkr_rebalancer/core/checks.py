@@ -165,7 +165,7 @@ def _changed_positions(plan: Plan, fresh: Snapshot) -> Iterator[str]:
 
 
 def _changed_cash(plan: Plan, fresh: Snapshot) -> Iterator[str]:
-    now = fresh.portfolio.balances.cash.get(plan.currency, ZERO)
+    now = fresh.portfolio.cash_to_invest
     if abs(now - plan.cash) > CASH_TOLERANCE * plan.net_liquidation:
         yield f"cash was {to_cents(plan.cash)}, is now {to_cents(now)}"
 

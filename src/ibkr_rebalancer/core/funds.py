@@ -7,7 +7,7 @@ lasts means that somebody else is trading, or that an execution has not reached 
 from decimal import Decimal
 
 from ibkr_rebalancer.core.errors import Refused
-from ibkr_rebalancer.core.money import ZERO, to_cents
+from ibkr_rebalancer.core.money import to_cents
 from ibkr_rebalancer.core.portfolio import Balances
 
 TOLERANCE = Decimal("0.0005")
@@ -16,19 +16,15 @@ TOLERANCE = Decimal("0.0005")
 
 def agrees(counted: Decimal, balances: Balances) -> bool:
     """Whether the broker's cash in the base currency is ours, as nearly as can be."""
-    return abs(_told(balances) - counted) <= TOLERANCE * balances.net_liquidation
+    return abs(balances.cash[balances.currency] - counted) <= TOLERANCE * balances.net_liquidation
 
 
 def cash_disagrees(counted: Decimal | None, balances: Balances) -> Refused:
     """What it is called when they do not come to agree; `counted` is None while a price has not been told."""
     ours = "nobody has told all prices" if counted is None else f"there should be {to_cents(counted)}"
+    told = f"{to_cents(balances.cash[balances.currency])} {balances.currency}"
     return Refused(
         "CASH_DISAGREES",
-        f"By all that has been filled {ours}; the broker says {to_cents(_told(balances))} {balances.currency} in cash. "
-        "Nothing more was bought.",
+        f"By all that has been filled {ours}; the broker says {told} in cash. Nothing more was bought.",
         hint="Look at today's trades in TWS: somebody else may be trading in this account. Then run the command again.",
     )
-
-
-def _told(balances: Balances) -> Decimal:
-    return balances.cash.get(balances.currency, ZERO)

@@ -74,7 +74,7 @@ def _funds(portfolio: Portfolio, policy: Policy) -> Funds:
             f"The account is worth {balances.net_liquidation} {balances.currency}; there is nothing to invest.",
             hint="Deposit money, or set `enabled: false` for this account.",
         )
-    cash = min(balances.cash[balances.currency], balances.total_cash) - portfolio.owed_on_shorts
+    cash = portfolio.cash_to_invest
     return Funds(
         net_liquidation=balances.net_liquidation,
         cash=cash,

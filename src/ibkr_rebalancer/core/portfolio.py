@@ -151,6 +151,16 @@ class Portfolio:
             )
         return -sum((self.value_in_base(holding) for holding in shorts), ZERO)
 
+    @property
+    def cash_to_invest(self) -> Decimal:
+        """Cash in the base currency, less what is owed: in other currencies, or on short positions. Negative is a debt.
+
+        Raises:
+            Refused: what is owed is not known, as `owed_on_shorts` says.
+        """
+        balances = self.balances
+        return min(balances.cash[balances.currency], balances.total_cash) - self.owed_on_shorts
+
     def value_in_base(self, holding: Holding) -> Decimal:
         """What a holding adds to net liquidation, in the base currency."""
         return self.balances.in_base(holding.equity, holding.position.currency)

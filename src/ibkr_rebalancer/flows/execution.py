@@ -93,7 +93,7 @@ class Execution:
         """
         try:
             await self._trade()
-            require_known(self._planned.account.account_id, self._docket)
+            require_known(self._planned.account.account_id, self._docket, self._gate)
         except RebalancerError as error:
             if not self._docket.orders:
                 raise
@@ -194,14 +194,16 @@ class Execution:
         return await self._money_and_prices(purchases)
 
     async def _money_and_prices(self, purchases: Sequence[Trade]) -> tuple[Snapshot, Decimal]:
-        """Fresh prices, holdings and money for the purchases, and the cash there is by the ledger.
+        """Fresh prices, holdings and money for the purchases, and the cash to invest by the ledger.
+
+        The broker's cash is compared with the ledger of all of it; what is owed was taken off when the plan was made.
 
         Raises:
             Refused: the broker's cash does not come to agree with the ledger (`CASH_DISAGREES`).
         """
         now = asyncio.get_running_loop().time
         until = now() + self._patience.funds_s
-        snapshot = self._planned.snapshot
+        snapshot, before = self._planned.snapshot, self._planned.snapshot.portfolio.balances
         contracts = [snapshot.contracts[trade.con_id] for trade in purchases]
         self._step("quotes.request", f"Asking for {len(contracts)} fresh quotes")
         market = self._gate.session.market
@@ -209,11 +211,11 @@ class Execution:
         while True:
             portfolio = await market.portfolio(snapshot.portfolio.account)
             states = [(order, order_state(order)) for order in self._docket.orders]
-            cash = cash_after_fills(self._planned.plan.cash, states)
-            if cash is not None and agrees(cash, portfolio.balances):
+            counted = cash_after_fills(before.cash[before.currency], states)
+            if counted is not None and agrees(counted, portfolio.balances):
                 break
             if now() >= until:
-                raise cash_disagrees(cash, portfolio.balances)
+                raise cash_disagrees(counted, portfolio.balances)
             await self._gate.listen(self._docket, within_s=POLL_S)
         fresh = replace(
             snapshot,
@@ -223,7 +225,7 @@ class Execution:
             taken_at=taken_at,
             assembled_at=self._clock.now(),
         )
-        return fresh, cash
+        return fresh, self._planned.plan.cash + counted - before.cash[before.currency]
 
     def _require_clear_sight(self) -> None:
         """Check that nothing is in doubt before more is sent.
@@ -233,7 +235,7 @@ class Execution:
             Refused: too many orders were rejected (`LIMIT_MAX_REJECTS`).
         """
         account = self._planned.account
-        require_known(account.account_id, self._docket)
+        require_known(account.account_id, self._docket, self._gate)
         require_few_rejects([order_state(order) for order in self._docket.orders], account.policy)
 
     async def _wind_down(self, *, link_s: float) -> RebalancerError | None:

@@ -8,14 +8,14 @@ import asyncio
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 
-from ibkr_rebalancer.core.errors import GatewayRefused, Halted
+from ibkr_rebalancer.core.errors import GatewayRefused, GatewayUnavailable, Halted, UnknownOutcome
 from ibkr_rebalancer.core.notices import Notice, Severity
 from ibkr_rebalancer.core.order_book import Heard, OrderBook, evidence_of
-from ibkr_rebalancer.core.order_state import Sent, TrackedOrder, Withheld
+from ibkr_rebalancer.core.order_state import Sent, TrackedOrder, Withheld, alarm, order_state
 from ibkr_rebalancer.core.orders import OrderIntent
 from ibkr_rebalancer.core.portfolio import AccountId
 from ibkr_rebalancer.flows.docket import Docket
-from ibkr_rebalancer.ports import Clock, Controls, Gateway, GatewaySession, Observer, WhatIf
+from ibkr_rebalancer.ports import Clock, Controls, Gateway, GatewaySession, Halt, Observer, WhatIf
 
 
 class OrderGate:
@@ -97,6 +97,25 @@ class OrderGate:
                 hint="When the reason is gone, run: rebalancer resume",
             )
 
+    def require_no_alarm(self, docket: Docket) -> None:
+        """Check that nothing came of an order that must never come of one; if something did, halt all trading.
+
+        Raises:
+            UnknownOutcome: something did (`ORDER_ALARM`).
+            StorageFailed: something did, and the journal could not even take the halt.
+        """
+        alarms = [said for order in docket.orders if (said := alarm(order, order_state(order))) is not None]
+        if not alarms:
+            return
+        text = f"{' '.join(alarms)} Trading is halted."
+        self._controls.halt(Halt(at=self._clock.now(), reason=" ".join(alarms).removesuffix(".")))
+        raise UnknownOutcome(
+            "ORDER_ALARM",
+            text,
+            hint="Look for these orders in TWS or Client Portal, cancel what is still open, correct the positions, "
+            "and only then run: rebalancer resume",
+        )
+
     async def cancel(self, order: TrackedOrder) -> None:
         """Ask for the order to be cancelled, if it is known to be open under our client id: no other can."""
         with suppress(GatewayRefused):
@@ -143,5 +162,6 @@ async def _whole(step: Coroutine[None, None, None]) -> None:
     try:
         await asyncio.shield(task)
     except asyncio.CancelledError:
-        await task
+        with suppress(GatewayUnavailable):  # the docket has the order as one that may have been sent
+            await task
         raise

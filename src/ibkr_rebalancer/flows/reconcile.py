@@ -17,7 +17,6 @@ from ibkr_rebalancer.core.order_state import (
     Executed,
     OrderState,
     Resolved,
-    alarm,
     needs_a_look,
     order_state,
 )
@@ -76,7 +75,7 @@ async def reconcile(
     if not docket.open:
         return book
     await settle(docket, gate, patience=patience, fill_s=patience.fill_s)
-    require_known(account, docket)
+    require_known(account, docket, gate)
     return await gate.look(docket)
 
 
@@ -136,19 +135,13 @@ async def settle(docket: Docket, gate: OrderGate, *, patience: Patience, lost: b
             return
 
 
-def require_known(account: AccountId, docket: Docket) -> None:
+def require_known(account: AccountId, docket: Docket, gate: OrderGate) -> None:
     """Check that every order has ended, and that no more came of it than was asked.
 
     Raises:
-        UnknownOutcome: one has not (`ORDER_UNKNOWN`), or more did (`ORDER_ALARM`).
+        UnknownOutcome: one has not (`ORDER_UNKNOWN`), or more did (`ORDER_ALARM`), and then trading is halted.
     """
-    alarms = [said for order in docket.orders if (said := alarm(order, order_state(order))) is not None]
-    if alarms:
-        raise UnknownOutcome(
-            "ORDER_ALARM",
-            f"{' '.join(alarms)} Nothing else is sent for {account}.",
-            hint="Look for these orders in TWS or Client Portal, cancel what is still open, and correct the positions.",
-        )
+    gate.require_no_alarm(docket)
     if not docket.open:
         return
     named = "; ".join(
