@@ -61,6 +61,15 @@ def test_a_cash_account_can_use_its_cash_and_a_margin_account_what_its_equity_le
     assert [cash[key, "USD"] for key in ("AvailableFunds", "BuyingPower", "InitMarginReq")] == [1000, 1000, 0]
 
 
+@pytest.mark.parametrize(("options", "available"), [(2, 1000), (-2, 875)])
+def test_options_that_are_held_take_no_margin_and_those_that_are_owed_do(options: int, available: int) -> None:
+    """What is held is paid for: a program that spends its cash must find it available."""
+    option = {"symbol": "AAA", "sec_type": "OPT", "multiplier": 100, "last": "2.50", "right": "C", "strike": 110}
+    value = amounts(*account_with({"cash": "1000", "positions": {"AAA": 0, "OPTION": options}}, {"OPTION": option}))
+    assert value["AvailableFunds", "USD"] == available
+    assert value["GrossPositionValue", "USD"] == 500
+
+
 def test_options_count_with_their_multiplier_futures_by_their_gain_and_currencies_not_at_all() -> None:
     others = {
         "OPTION": {"symbol": "AAA", "sec_type": "OPT", "multiplier": 100, "last": "2.50", "right": "C", "strike": 110},

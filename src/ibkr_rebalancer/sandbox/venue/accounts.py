@@ -14,7 +14,7 @@ BASE_CURRENCY = "USD"
 """Of an account that states none."""
 CENT = Decimal("0.01")
 MARGIN_RATE = Decimal("0.25")
-"""Initial and maintenance margin of a margin account, as a part of the gross position value."""
+"""Initial and maintenance margin of a margin account, as a part of what its positions are worth."""
 MARGIN_LEVERAGE = 4
 """Buying power of a margin account over its available funds."""
 
@@ -94,7 +94,7 @@ def account_values(account: Account, market: Market) -> list[AccountValue]:
     """Every value of the account: totals in its currency first, then the ledger by currency, BASE last."""
     ledgers = {currency: _ledger(account, market, currency) for currency in currencies(account, market)}
     base = _base_ledger(ledgers)
-    totals = _totals(account, base, _gross(account, market))
+    totals = _totals(account, base, market)
     rows = [AccountValue(key, value, "") for key, value in _plain(account, totals).items()]
     rows += [AccountValue(key, _money(value), account.currency) for key, value in totals.items()]
     for currency, ledger in {**ledgers, "BASE": base}.items():
@@ -183,12 +183,9 @@ def _base_ledger(ledgers: Mapping[str, Mapping[str, Decimal]]) -> dict[str, Deci
     return {key: total(key) for key in LEDGER if key != "ExchangeRate"} | {"ExchangeRate": Decimal(1)}
 
 
-def _gross(account: Account, market: Market) -> Decimal:
-    """Stocks and options at their absolute value, in the account's currency."""
-    return _sum(
-        abs(row.market_value) * market.rate(row.listing.contract.currency, account.currency)
-        for row in _of_type(portfolio(account, market), "STK", "OPT", "FOP")
-    )
+def _gross(account: Account, rows: Iterable[PortfolioRow], market: Market) -> Decimal:
+    """Rows at their absolute value, in the account's currency."""
+    return _sum(abs(row.market_value) * market.rate(row.listing.contract.currency, account.currency) for row in rows)
 
 
 def _of_type(rows: Iterable[PortfolioRow], *sec_types: str) -> list[PortfolioRow]:
@@ -199,19 +196,24 @@ def _sum(values: Iterable[Decimal]) -> Decimal:
     return sum(values, Decimal(0))
 
 
-def _totals(account: Account, base: Mapping[str, Decimal], gross: Decimal) -> dict[str, Decimal]:
-    """A cash account can use its cash; a margin account what its equity leaves over its margin."""
+def _totals(account: Account, base: Mapping[str, Decimal], market: Market) -> dict[str, Decimal]:
+    """A cash account can use its cash; a margin account what its equity leaves over its margin.
+
+    Options that are held are paid in full: they neither need margin nor lend any.
+    """
+    rows = _of_type(portfolio(account, market), "STK", "OPT", "FOP")
+    on_margin = [row for row in rows if row.listing.contract.sec_type == "STK" or row.quantity < 0]
     cash = base["TotalCashBalance"]
     margin = account.type == "MARGIN"
     equity = cash + base["StockMarketValue"] if margin else cash
-    requirement = gross * MARGIN_RATE if margin else Decimal(0)
+    requirement = _gross(account, on_margin, market) * MARGIN_RATE if margin else Decimal(0)
     available = equity - requirement
     return {
         "NetLiquidation": base["NetLiquidationByCurrency"],
         "TotalCashValue": cash,
         "SettledCash": cash,
         "EquityWithLoanValue": equity,
-        "GrossPositionValue": gross,
+        "GrossPositionValue": _gross(account, rows, market),
         "InitMarginReq": requirement,
         "MaintMarginReq": requirement,
         "AvailableFunds": available,
