@@ -214,11 +214,11 @@ class Ledger(Protocol):
 
     def adopt(self, account: AccountId, con_ids: Collection[ConId]) -> None: ...
 
-    def pinned(self) -> Mapping[str, ConId]:
-        """The verified contract of each symbol that was looked up by its name."""
+    def pinned(self) -> Mapping[ContractQuery, ConId]:
+        """The contract that each query by name meant when an account was traded on it last."""
         ...
 
-    def pin(self, contracts: Mapping[str, ConId]) -> None: ...
+    def pin(self, contracts: Mapping[ContractQuery, ConId]) -> None: ...
 
 
 class Controls(Protocol):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.support.values import st_of
 
 from ibkr_rebalancer.core.documents import decode, digest, document, encode, encode_variant, plain
-from ibkr_rebalancer.core.instruments import ConId
+from ibkr_rebalancer.core.instruments import ConId, ContractQuery
 from ibkr_rebalancer.core.order_state import Evidence, OrderState, Resolved
 from ibkr_rebalancer.core.orders import OrderIntent
 from ibkr_rebalancer.core.plan import Plan, Side
@@ -77,7 +77,7 @@ def test_equal_values_have_one_digest_and_others_another() -> None:
     assert len(one) == 12
 
 
-KEPT = (RunStart, RunFailure, Snapshot, Plan, OrderIntent, OrderState, Report, Halt)
+KEPT = (RunStart, RunFailure, Snapshot, Plan, OrderIntent, OrderState, Report, Halt, ContractQuery)
 """What the journal keeps beside evidence."""
 
 

@@ -7,7 +7,7 @@ import pytest
 from tests.support.notation import Line, contract
 
 from ibkr_rebalancer.core.errors import Refused
-from ibkr_rebalancer.core.instruments import ConId, Contract, ContractQuery, choose_contract
+from ibkr_rebalancer.core.instruments import ConId, Contract, ContractQuery, choose_contract, require_unchanged
 
 ARCA = contract(Line(symbol="QQQ"))
 LONDON = replace(ARCA, con_id=ConId(7), primary_exchange="LSEETF", currency="GBP", name="QQQ UCITS")
@@ -62,3 +62,33 @@ def test_an_answer_about_another_contract_is_refused() -> None:
         "CCC (con_id 3) was asked for, but Interactive Brokers answered with QQQ: con_id 7 LSEETF GBP QQQ UCITS."
     )
     assert choose_contract(ContractQuery(symbol="CCC", con_id=ConId(7)), [LONDON]) == LONDON
+
+
+META = ContractQuery(symbol="META")
+FUND = contract(Line(symbol="META"))
+COMPANY = replace(FUND, con_id=ConId(7), primary_exchange="NASDAQ", name="META PLATFORMS")
+
+
+@pytest.mark.parametrize(
+    "pinned", [{}, {META: COMPANY.con_id}, {ContractQuery(symbol="META", currency="EUR"): FUND.con_id}]
+)
+def test_a_name_that_is_new_or_means_what_it_meant_passes(pinned: dict[ContractQuery, ConId]) -> None:
+    require_unchanged({META: COMPANY}, pinned)
+
+
+def test_a_name_that_means_another_contract_is_refused_with_both_and_the_way_out() -> None:
+    fb = ContractQuery(symbol="FB", primary_exchange="NASDAQ")
+    chosen = {META: COMPANY, fb: FUND, ContractQuery(symbol="QQQ"): ARCA}
+    with pytest.raises(Refused) as caught:
+        require_unchanged(chosen, {META: FUND.con_id, fb: COMPANY.con_id, ContractQuery(symbol="QQQ"): ARCA.con_id})
+    error = caught.value
+    assert (error.code, error.exit_code) == ("CONTRACT_CHANGED", 11)
+    assert error.message == (
+        f"META (SMART/USD) meant con_id {FUND.con_id} when it was traded last, and now means "
+        f"con_id 7 NASDAQ USD META PLATFORMS; FB (SMART/USD, NASDAQ) meant con_id 7 when it was traded last, "
+        f"and now means con_id {FUND.con_id} ARCA USD META TRUST. Nothing was sent."
+    )
+    assert error.hint == (
+        "If the new contract is meant, say so in accounts.yaml, and leave it there: "
+        f"contracts: {{META: {{con_id: 7}}, FB: {{con_id: {FUND.con_id}}}}}; or name the old one there."
+    )

@@ -7,6 +7,7 @@ have been sent. The drivers beside this file run the cases. A row without any is
 from decimal import Decimal
 
 from tests.faults.cases import (
+    ALL_BBB,
     BOUGHT,
     BUY,
     DONE,
@@ -50,7 +51,9 @@ from tests.faults.stage import (
     stumble,
 )
 from tests.support.sandbox import fault
+from tests.support.trading_scene import RENAMED
 
+from ibkr_rebalancer.core.instruments import ConId, ContractQuery
 from ibkr_rebalancer.core.policy import Limits, OrderType, Policy
 
 SLOW = {"fills": {"delay_ms": 2000, "slices": 3}}
@@ -907,7 +910,7 @@ CATALOGUE = (
     ),
     Row(
         number=52,
-        fault="a symbol that nobody knows, or that can mean two contracts",
+        fault="a symbol that nobody knows, that can mean two contracts, or another than when it was traded last",
         proven_by=("tests/cli/test_failures.py::test_a_failure_has_its_own_sentence_hint_and_exit_code",),
         cases=(
             Traded(
@@ -921,6 +924,23 @@ CATALOGUE = (
                 venue={"market": {"BBB": [{"con_id": 1, "bid": "50"}, {"con_id": 2, "bid": "50"}]}},
                 ends="11 CONTRACT_AMBIGUOUS",
                 settles="11 CONTRACT_AMBIGUOUS",
+            ),
+            Traded(
+                how="the name has passed to another company, and its owner says that this one is meant",
+                history=ALL_BBB,
+                moment=from_the_start(change(**RENAMED)),
+                ends="11 CONTRACT_CHANGED",
+                says="BBB (SMART/USD) meant con_id 102 when it was traded last, and now means con_id 999",
+                then_policy=Policy(contracts={"BBB": ContractQuery(symbol="BBB", con_id=ConId(999))}),
+                then=DONE,
+            ),
+            Traded(
+                how="the name has passed to another company, and its owner says that the old one is meant",
+                history=ALL_BBB,
+                moment=from_the_start(change(**RENAMED)),
+                ends="11 CONTRACT_CHANGED",
+                then_policy=Policy(contracts={"BBB": ContractQuery(symbol="BBB", con_id=ConId(102))}),
+                then=NOTHING,
             ),
         ),
     ),

@@ -22,7 +22,7 @@ from ibkr_rebalancer.flows.order_gate import OrderGate
 SLOW = {"delay_ms": 1_000_000}
 """Longer than any run."""
 STUCK = order_fault("partial", parameters={"shares": 30}, order={"symbol": "AAA"})
-SENT_ONCE = 8
+SENT_ONCE = 10
 """The point after the first order has been placed."""
 
 

@@ -18,6 +18,7 @@ from sqlalchemy import event
 from tests.support.notation import NOW, allocation, allocation_body, con_id, snapshot
 
 from ibkr_rebalancer.core.errors import EXIT_DONE, Refused
+from ibkr_rebalancer.core.instruments import ContractQuery
 from ibkr_rebalancer.core.notices import Notice
 from ibkr_rebalancer.core.order_book import Heard
 from ibkr_rebalancer.core.order_state import OrderState, OrderStatus, StatusTold
@@ -179,7 +180,7 @@ def fill(journal: Journal) -> None:
     journal.start_run(failed := start("20261123T170000Z-c"))
     journal.fail_run(run_failure(failed, Refused("PLAN_STALE", "It is stale.", hint="Look again."), ended=NOW))
     journal.adopt(ACCOUNT, [con_id("AAA"), con_id("BBB")])
-    journal.pin({"AAA": con_id("AAA"), "BBB": con_id("BBB")})
+    journal.pin({ContractQuery(symbol=symbol): con_id(symbol) for symbol in ("AAA", "BBB")})
     journal.halt(HALT)
 
 

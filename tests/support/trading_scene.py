@@ -131,4 +131,13 @@ class TradingScene:
 
 OPEN: Mapping[str, Any] = {symbol: {"hours": "09:30-16:00 America/New_York"} for symbol in ("AAA", "BBB", "CCC")}
 
+RENAMED: Mapping[str, Any] = {
+    "market": {
+        "BBB": {"con_id": 999},
+        "OLD": {"con_id": 102, "bid": "49.99", "ask": "50.01", "last": "50", "close": "50.50", **OPEN["BBB"]},
+    },
+    "accounts": {"DU1": {"positions": {"BBB": None, "OLD": 398}}},
+}
+"""What was bought as BBB is called OLD, and BBB is another company."""
+
 IMPATIENT = replace(PATIENCE, absence_s=30.0)

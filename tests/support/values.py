@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from enum import Enum
 from types import UnionType
-from typing import Any, NewType, get_args, get_origin, get_type_hints
+from typing import Any, NewType, Union, get_args, get_origin, get_type_hints
 
 from hypothesis import strategies as st
 
@@ -42,7 +42,7 @@ def st_of(kind: Any) -> st.SearchStrategy[Any]:
 
 def _st_of_many(kind: Any) -> st.SearchStrategy[Any]:
     origin, arguments = get_origin(kind) or kind, get_args(kind)
-    if origin is UnionType:
+    if origin in {UnionType, Union}:
         return st.one_of(*map(st_of, arguments))
     if origin is Mapping:
         return st.dictionaries(st_of(arguments[0]), st_of(arguments[1]), max_size=3)

@@ -17,7 +17,7 @@ from decimal import Decimal
 from enum import Enum
 from functools import cache
 from types import NoneType, UnionType
-from typing import Any, NewType, TypeAlias, get_args, get_origin, get_type_hints
+from typing import Any, NewType, TypeAlias, Union, get_args, get_origin, get_type_hints
 
 from ibkr_rebalancer.core.money import decimal_of
 
@@ -66,7 +66,7 @@ def decode(kind: Any, encoded: Json) -> Any:
     """
     kind = kind.__supertype__ if isinstance(kind, NewType) else kind
     origin, arguments = get_origin(kind) or kind, get_args(kind)
-    if origin is UnionType:
+    if origin in {UnionType, Union}:  # the latter where one of them is a NewType
         return _decode_one_of(arguments, encoded)
     match encoded:
         case list() if origin in {tuple, frozenset}:

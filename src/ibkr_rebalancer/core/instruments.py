@@ -1,6 +1,6 @@
 """Contracts: what a symbol of the targets means at Interactive Brokers, decided once and by `conId`. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import NewType
@@ -79,6 +79,28 @@ def choose_contract(query: ContractQuery, candidates: Sequence[Contract]) -> Con
             hint=f"Name a stock or ETF for {query.symbol} in accounts.yaml, or remove it from the targets.",
         )
     return contract
+
+
+def require_unchanged(chosen: Mapping[ContractQuery, Contract], pinned: Mapping[ContractQuery, ConId]) -> None:
+    """Check that what was looked up by name is what it was when we traded on it: a name may pass to another company.
+
+    Raises:
+        Refused: a name means another contract now (`CONTRACT_CHANGED`).
+    """
+    changed = {query: now for query, now in chosen.items() if pinned.get(query, now.con_id) != now.con_id}
+    if not changed:
+        return
+    told = "; ".join(
+        f"{_described(query)} meant con_id {pinned[query]} when it was traded last, and now means {_candidate(now)}"
+        for query, now in changed.items()
+    )
+    entries = ", ".join(f"{query.symbol}: {{con_id: {now.con_id}}}" for query, now in changed.items())
+    raise Refused(
+        "CONTRACT_CHANGED",
+        f"{told}. Nothing was sent.",
+        hint=f"If the new contract is meant, say so in accounts.yaml, and leave it there: contracts: {{{entries}}}; "
+        "or name the old one there.",
+    )
 
 
 def _described(query: ContractQuery) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ibkr_rebalancer.core.allocation import Allocation, parse_allocation
 from ibkr_rebalancer.core.errors import AllocationRejected, AllocationUnavailable, RebalancerError, Refused
-from ibkr_rebalancer.core.instruments import ContractQuery
+from ibkr_rebalancer.core.instruments import Contract, ContractQuery
 from ibkr_rebalancer.core.money import ZERO
 from ibkr_rebalancer.core.notices import Notice
 from ibkr_rebalancer.core.plan import Plan
@@ -27,6 +27,12 @@ class Planned:
     allocation: Allocation
     snapshot: Snapshot
     plan: Plan
+
+    @property
+    def named(self) -> Mapping[ContractQuery, Contract]:
+        """The contracts of its targets that were looked up by name: whose `con_id` is not the owner's own word."""
+        chosen = {self.account.policy.query(symbol): contract for symbol, contract in self.snapshot.targets.items()}
+        return {query: contract for query, contract in chosen.items() if query.con_id is None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

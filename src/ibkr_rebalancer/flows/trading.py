@@ -24,6 +24,7 @@ from ibkr_rebalancer.core.errors import (
     Refused,
     StorageFailed,
 )
+from ibkr_rebalancer.core.instruments import require_unchanged
 from ibkr_rebalancer.core.limits import activity_of, require_within_limits
 from ibkr_rebalancer.core.notices import Notice, Severity
 from ibkr_rebalancer.core.order_book import OrderBook
@@ -275,6 +276,7 @@ class TradingRun:
         plan, snapshot, policy = planned.plan, planned.snapshot, run.account.policy
         now = snapshot.taken_at
         activity = activity_of(ledger.orders(account, since=now - ACTIVITY_REACH), day=now.date())
+        require_unchanged(planned.named, ledger.pinned())
         require_open(plan.trades, snapshot)
         require_no_foreign_orders(plan, run.book.open_orders)
         require_within_limits(plan, snapshot=snapshot, policy=policy, activity=activity)
@@ -297,6 +299,7 @@ class TradingRun:
         if not plan.trades:
             return unsent_report(run.start, outcome="nothing-to-do", ended=ports.clock.now(), plan=plan)
         self._require_admissible(run, planned, wish)
+        ports.ledger.pin({query: contract.con_id for query, contract in planned.named.items()})
         if wish.adopts:
             sold = [trade.con_id for trade in plan.trades if trade.side is Side.SELL]
             ports.ledger.adopt(run.account.account_id, sold)

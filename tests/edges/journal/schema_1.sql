@@ -75,12 +75,12 @@ INSERT INTO "outcomes" VALUES(2,'a5caab343104',2,'{"status":"cancelled","filled"
 CREATE TABLE pins (
 	id INTEGER NOT NULL, 
 	seal TEXT NOT NULL, 
-	symbol TEXT NOT NULL, 
+	"query" TEXT NOT NULL, 
 	con_id INTEGER NOT NULL, 
 	PRIMARY KEY (id)
 );
-INSERT INTO "pins" VALUES(1,'6535380ea2bd','AAA',13330);
-INSERT INTO "pins" VALUES(2,'0e32141402bf','BBB',14663);
+INSERT INTO "pins" VALUES(1,'9c71796b5639','{"symbol":"AAA","con_id":null,"exchange":"SMART","currency":"USD","primary_exchange":null}',13330);
+INSERT INTO "pins" VALUES(2,'738cf91c1d2a','{"symbol":"BBB","con_id":null,"exchange":"SMART","currency":"USD","primary_exchange":null}',14663);
 CREATE TABLE plans (
 	id INTEGER NOT NULL, 
 	seal TEXT NOT NULL, 
@@ -130,9 +130,9 @@ CREATE TRIGGER reports_no_update BEFORE UPDATE ON reports BEGIN SELECT RAISE(ABO
 CREATE TRIGGER reports_no_delete BEFORE DELETE ON reports BEGIN SELECT RAISE(ABORT, 'reports is history: nothing in it is changed or removed'); END;
 CREATE TRIGGER failures_no_update BEFORE UPDATE ON failures BEGIN SELECT RAISE(ABORT, 'failures is history: nothing in it is changed or removed'); END;
 CREATE TRIGGER failures_no_delete BEFORE DELETE ON failures BEGIN SELECT RAISE(ABORT, 'failures is history: nothing in it is changed or removed'); END;
+CREATE INDEX intents_by_contract ON intents (account, con_id, side);
 CREATE INDEX intents_in_time ON intents (account, kept_at);
 CREATE INDEX ix_intents_of_plan ON intents (of_plan);
-CREATE INDEX intents_by_contract ON intents (account, con_id, side);
 CREATE TRIGGER intents_no_update BEFORE UPDATE ON intents BEGIN SELECT RAISE(ABORT, 'intents is history: nothing in it is changed or removed'); END;
 CREATE TRIGGER intents_no_delete BEFORE DELETE ON intents BEGIN SELECT RAISE(ABORT, 'intents is history: nothing in it is changed or removed'); END;
 CREATE TRIGGER evidence_no_update BEFORE UPDATE ON evidence BEGIN SELECT RAISE(ABORT, 'evidence is history: nothing in it is changed or removed'); END;

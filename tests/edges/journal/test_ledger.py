@@ -28,6 +28,7 @@ from tests.support.notation import NOW, con_id
 from tests.support.venue_market import WoundClock
 
 from ibkr_rebalancer.core.errors import StorageFailed
+from ibkr_rebalancer.core.instruments import ContractQuery
 from ibkr_rebalancer.core.order_book import Heard
 from ibkr_rebalancer.core.order_state import Executed, OrderStatus, Sent, TrackedOrder
 from ibkr_rebalancer.core.plan import Side
@@ -235,12 +236,14 @@ def test_holdings_are_adopted_for_one_account_and_for_good(tmp_path: Path) -> No
 
 
 def test_the_contract_pinned_last_counts(tmp_path: Path) -> None:
-    first, second = {"AAA": con_id("A1"), "BBB": con_id("B")}, {"AAA": con_id("A2")}
+    aaa, bbb = ContractQuery(symbol="AAA"), ContractQuery(symbol="BBB", exchange="IBIS", currency="EUR")
+    first, second = {aaa: con_id("A1"), bbb: con_id("B")}, {aaa: con_id("A2")}
     with opened(tmp_path / "state") as journal:
         for contracts in (first, second, first, first):
             journal.pin(contracts)
 
         assert journal.pinned() == first
+        assert ContractQuery(symbol="BBB") not in journal.pinned()
 
 
 @pytest.mark.parametrize("table", SCHEMA.tables)

@@ -31,6 +31,7 @@ from tests.support.journal_process import ROOT, process
 from tests.support.notation import NOW, con_id
 
 from ibkr_rebalancer.core.errors import StorageFailed
+from ibkr_rebalancer.core.instruments import ConId, ContractQuery
 from ibkr_rebalancer.edges.journal import opening
 from ibkr_rebalancer.edges.journal.journal import Journal
 from ibkr_rebalancer.edges.journal.tables import ROWS_KEPT
@@ -54,6 +55,10 @@ def _keep_plan(journal: Journal, number: int) -> None:
     journal.keep_plan(RUN, document=DOCUMENT, snapshot=SNAPSHOT, plan=replace(PLAN, plan_id=str(number)))
 
 
+def _named(number: int) -> dict[ContractQuery, ConId]:
+    return {ContractQuery(symbol="AAA"): con_id(f"S{number}")}
+
+
 WRITES: dict[str, tuple[Write, str]] = {
     "start_run": (lambda journal, number: journal.start_run(start(f"r{number}")), r"Run r\d+ is not recorded\."),
     "keep_plan": (_keep_plan, r"Plan \d+ is not kept, and none of its orders was sent\."),
@@ -62,7 +67,7 @@ WRITES: dict[str, tuple[Write, str]] = {
     "settle": (_settle, r"The outcome of rb1-0000000000000001-1 is not kept\."),
     "end_run": (lambda journal, number: journal.end_run(report(f"r{number}")), r"The report of run r\d+ is not kept\."),
     "adopt": (lambda journal, number: journal.adopt(ACCOUNT, [con_id(f"S{number}")]), "No holding of DU1 was adopted."),
-    "pin": (lambda journal, number: journal.pin({"AAA": con_id(f"S{number}")}), r"No contract was pinned\."),
+    "pin": (lambda journal, number: journal.pin(_named(number)), r"No contract was pinned\."),
     "halt": (lambda journal, _: journal.halt(HALT), r"TRADING IS NOT HALTED: end the processes that trade\."),
     "resume": (lambda journal, _: journal.resume(at=NOW, reason="all is well"), r"Trading stays halted\."),
 }

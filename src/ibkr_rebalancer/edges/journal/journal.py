@@ -28,7 +28,7 @@ from sqlalchemy.exc import DBAPIError
 
 from ibkr_rebalancer.core.documents import encode, encode_variant
 from ibkr_rebalancer.core.errors import StorageFailed
-from ibkr_rebalancer.core.instruments import ConId
+from ibkr_rebalancer.core.instruments import ConId, ContractQuery
 from ibkr_rebalancer.core.order_book import Heard
 from ibkr_rebalancer.core.order_state import Evidence, OrderState, TrackedOrder
 from ibkr_rebalancer.core.orders import OrderIntent
@@ -191,17 +191,17 @@ class Journal:
             for con_id in con_ids:
                 _add_unless_there(connection, adoptions, account=account, con_id=con_id)
 
-    def pinned(self) -> Mapping[str, ConId]:
-        """The verified contract of each symbol that was looked up by its name: the one pinned last."""
+    def pinned(self) -> Mapping[ContractQuery, ConId]:
+        """The contract that each query by name meant when an account was traded on it: the one pinned last."""
         with self._reading() as connection:
             return _pinned(connection)
 
-    def pin(self, contracts: Mapping[str, ConId]) -> None:
+    def pin(self, contracts: Mapping[ContractQuery, ConId]) -> None:
         with self._writing("No contract was pinned.") as connection:
             known = _pinned(connection)
-            for symbol, con_id in contracts.items():
-                if known.get(symbol) != con_id:
-                    _add(connection, pins, symbol=symbol, con_id=con_id)
+            for query, con_id in contracts.items():
+                if known.get(query) != con_id:
+                    _add(connection, pins, query=written(encode(query)), con_id=con_id)
 
     def hold(self, account: AccountId) -> AbstractContextManager[None]:
         """Be the only one that works on this account, until the block is left."""
@@ -295,8 +295,9 @@ def _rows(connection: Connection, statement: Select[Any]) -> Sequence[RowMapping
     return rows
 
 
-def _pinned(connection: Connection) -> dict[str, ConId]:
-    return {row["symbol"]: ConId(row["con_id"]) for row in _rows(connection, select(pins).order_by(pins.c.id))}
+def _pinned(connection: Connection) -> dict[ContractQuery, ConId]:
+    rows = _rows(connection, select(pins).order_by(pins.c.id))
+    return {read(ContractQuery, row["query"]): ConId(row["con_id"]) for row in rows}
 
 
 def _tracked(connection: Connection, which: ColumnElement[bool]) -> tuple[TrackedOrder, ...]:

@@ -99,8 +99,8 @@ adoptions = _history(
     "adoptions", _text("account"), Column("con_id", Integer, nullable=False), UniqueConstraint("account", "con_id")
 )
 
-pins = _history("pins", _text("symbol"), Column("con_id", Integer, nullable=False))
-"""The newest row of a symbol counts."""
+pins = _history("pins", _text("query"), Column("con_id", Integer, nullable=False))
+"""The newest row of a query counts."""
 
 _COUNTS = [func.coalesce(select(func.max(table.c.id)).scalar_subquery(), 0) for table in SCHEMA.sorted_tables]
 
