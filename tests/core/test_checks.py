@@ -147,6 +147,28 @@ def test_a_share_below_a_dollar_has_a_price() -> None:
     assert verdicts("U1", BBB=penny, OLD=penny, AAA=penny) == {}
 
 
+HALTED = {"is_halted": True}
+
+
+@pytest.mark.parametrize("number", ["U1", "DU1"])
+@pytest.mark.parametrize("symbol", ["OLD", "AAA", "BBB"])
+def test_what_is_halted_is_not_traded_not_even_to_be_rid_of_it_whatever_its_price(number: str, symbol: str) -> None:
+    far = {"close": Decimal("0.01"), "data": DataKind.FROZEN, "received_at": NOW - timedelta(seconds=61)}
+    for change in (HALTED, HALTED | far):
+        assert verdicts(number, DEFAULTS, **{symbol: change}) == {symbol: "SYMBOL_HALTED"}
+
+
+def test_all_symbols_that_are_halted_are_named() -> None:
+    read, plan = account("DU1", OLD=HALTED, BBB=HALTED)
+    with pytest.raises(Refused) as caught:
+        require_tradable_prices(plan.trades, snapshot=read, policy=Policy())
+    assert refused(caught) == (
+        "SYMBOL_HALTED",
+        "Trading in OLD is halted. Trading in BBB is halted. None of the 3 orders was sent.",
+        "Run the command again when it trades; if that takes long, take it out of the targets.",
+    )
+
+
 def test_all_quotes_that_stop_a_plan_are_named() -> None:
     read, plan = account(
         "U1",

@@ -318,6 +318,28 @@ def test_a_short_future_owes_nothing() -> None:
     assert plan.remarks == ()
 
 
+def halted(account: Snapshot, *symbols: str) -> Snapshot:
+    quotes = {key: replace(quote, is_halted=key in map(con_id, symbols)) for key, quote in account.quotes.items()}
+    return replace(account, quotes=quotes)
+
+
+@pytest.mark.parametrize("targets", ["AAA 100", "AAA 100; XYZ 0"])
+def test_an_unlisted_holding_that_is_halted_stays_untouched_and_blocks_nothing(targets: str) -> None:
+    account = snapshot("DU1 cash 1_000; 5 XYZ @10; AAA @10", targets=targets)
+    plan = plan_of(halted(account, "XYZ"), targets)
+    assert orders(plan) == ["BUY 99 AAA"]
+    assert [(lot.symbol, lot.reason) for lot in plan.untouched] == [("XYZ", "trading in it is halted")]
+    assert plan.remarks == ()
+    assert orders(plan_of(account, targets)) == ["SELL 5 XYZ", "BUY 104 AAA"]
+
+
+def test_a_plan_that_would_trade_what_is_halted_says_so() -> None:
+    account = snapshot("DU1 cash 1_000; BBB @10; AAA @10; 50 CCC @20", targets="AAA 25; BBB 25; CCC 50")
+    plan = plan_of(halted(account, "AAA", "BBB", "CCC"), "AAA 25; BBB 25; CCC 50")
+    assert orders(plan) == ["BUY 50 AAA", "BUY 49 BBB"]
+    assert plan.remarks == ("Trading is halted in AAA, BBB: as long as it is, none of these orders can be sent.",)
+
+
 def test_a_holding_without_a_mark_stays_untouched_and_counts_nothing() -> None:
     account = snapshot("DU1 cash 1_000; 5 XYZ @3; AAA @10", targets="AAA 100")
     (holding,) = account.portfolio.holdings

@@ -189,6 +189,7 @@ def test_limit_orders_are_paid_at_their_limit_at_worst() -> None:
     ("changes", "reason"),
     [
         ({"bid": None, "ask": None}, "BBB has no price."),
+        ({"is_halted": True}, "Trading in BBB is halted."),
         (
             {"bid": Decimal(10), "ask": Decimal(11)},
             "BUY 297 BBB meets a bid and ask 9.53 % apart; max_spread_pct is 3.",

@@ -10,7 +10,7 @@ from tests.support.notation import NOW
 
 from ibkr_rebalancer.core.quotes import DataKind, Prices, Quote, prices_of, unpriced
 
-EMPTY = Quote(bid=None, ask=None, last=None, close=None, data=DataKind.LIVE, received_at=NOW)
+EMPTY = Quote(bid=None, ask=None, last=None, close=None, data=DataKind.LIVE, is_halted=False, received_at=NOW)
 
 
 def prices(text: str, data: DataKind = DataKind.LIVE) -> Prices | None:

@@ -1006,15 +1006,65 @@ CATALOGUE = (
     Row(
         number=56,
         fault="trading in a symbol is halted",
-        instead="halts are not asked for: the order does not fill, and ends as in row 67.",
+        instead="what has to go and is halted stays, and keeps nothing else from being traded, as without a price.",
+        proven_by=(
+            "tests/edges/ibkr/test_market.py::test_what_the_gateway_says_of_a_halt",
+            "tests/core/test_planner.py::test_a_plan_that_would_trade_what_is_halted_says_so",
+        ),
         cases=(
+            *(
+                Traded(
+                    how=f"what is to be bought, with {money}",
+                    account=account,
+                    adopt=True,
+                    venue=listing("BBB", halted=True),
+                    ends="11 SYMBOL_HALTED",
+                    says="Trading in BBB is halted. None of the 2 orders was sent.",
+                    settles="11 SYMBOL_HALTED",
+                )
+                for money, account in (("real money", "U1"), ("play money", "DU1"))
+            ),
             Traded(
-                how="what is to be sold",
+                how="what is to become less",
+                targets={"AAA": "0.25", "BBB": "0.75"},
+                venue=listing("AAA", halted=True, bid=None, ask=None),
+                ends="11 SYMBOL_HALTED",
+                settles="11 SYMBOL_HALTED",
+            ),
+            Traded(
+                how="what has to go",
                 venue=listing("AAA", halted=True),
+                ends=DONE,
+                sent=("BUY 198 BBB",),
+            ),
+            Traded(
+                how="what is to be bought, from the sales on",
+                moment=at_send(1, change(market={"BBB": {"halted": True}})),
+                ends="12 partial",
+                sent=(SELL,),
+                told=(SOLD,),
+                says="Trading in BBB is halted.",
+                then="11 SYMBOL_HALTED",
+                settles="11 SYMBOL_HALTED",
+            ),
+            Traded(
+                how="what is being sold",
+                moment=at_send(1, change(market={"AAA": {"halted": True}}), before=True),
                 ends="12 partial",
                 sent=(SELL, "BUY 199 BBB"),
                 told=("SELL 0/100 AAA cancelled", "BUY 199/199 BBB filled"),
-                settles="12 partial",
+            ),
+            Wired(
+                how="what is to be bought",
+                change=listing("BBB", halted=True),
+                ends="11 SYMBOL_HALTED",
+                says="Trading in BBB is halted. None of the 2 orders was sent.",
+            ),
+            Wired(
+                how="what has to go",
+                change=listing("AAA", halted=True),
+                ends=DONE,
+                sent=("BUY 198 BBB",),
             ),
         ),
     ),

@@ -175,7 +175,9 @@ def contract(line: Line) -> Contract:
 
 
 def quote(line: Line) -> Quote:
-    return Quote(bid=line.bid, ask=line.ask, last=None, close=None, data=DataKind.LIVE, received_at=NOW)
+    return Quote(
+        bid=line.bid, ask=line.ask, last=None, close=None, data=DataKind.LIVE, is_halted=False, received_at=NOW
+    )
 
 
 def _holding(line: Line, account: str) -> Holding:

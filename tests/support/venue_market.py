@@ -135,7 +135,9 @@ class VenueMarket:
         if not (bid or ask or last or close):
             return unpriced(None)
         data = DATA_KINDS[data_at(listing, self._time)]
-        return Quote(bid=bid, ask=ask, last=last, close=close, data=data, received_at=self._ours.now())
+        return Quote(
+            bid=bid, ask=ask, last=last, close=close, data=data, is_halted=given.halted, received_at=self._ours.now()
+        )
 
 
 def venue_with(**overlay: object) -> Venue:

@@ -39,7 +39,8 @@ def tradable_prices(trade: Trade, *, snapshot: Snapshot, policy: Policy) -> Pric
 
     Real money needs a bid and ask that make a market, and live ones unless the owner allows delayed ones for limit
     orders; a paper account needs any price. What leaves something in the account also keeps the limits on prices.
-    The codes are `PRICE_MISSING`, `PRICE_CROSSED`, `PRICE_NOT_LIVE` and those of the limits.
+    What is halted is not traded by anybody. The codes are `PRICE_MISSING`, `SYMBOL_HALTED`, `PRICE_CROSSED`,
+    `PRICE_NOT_LIVE` and those of the limits.
     """
     quote = snapshot.quotes.get(trade.con_id)
     prices = prices_of(quote)
@@ -47,7 +48,8 @@ def tradable_prices(trade: Trade, *, snapshot: Snapshot, policy: Policy) -> Pric
         return _missing(trade, "no price")
     is_real = not belongs_to(TradingMode.PAPER, snapshot.portfolio.account)
     return (
-        (_unfit_for_real_money(trade, quote, policy) if is_real else None)
+        (_halted(trade) if quote.is_halted else None)
+        or (_unfit_for_real_money(trade, quote, policy) if is_real else None)
         or _outside_limits(trade, snapshot, policy)
         or prices
     )
@@ -113,6 +115,14 @@ def require_same(plan: Plan, fresh: Snapshot) -> None:
 
 def _managed(plan: Plan) -> tuple[Trade | Skip, ...]:
     return (*plan.trades, *plan.skips)
+
+
+def _halted(trade: Trade) -> Refused:
+    return Refused(
+        "SYMBOL_HALTED",
+        f"Trading in {trade.symbol} is halted.",
+        hint="Run the command again when it trades; if that takes long, take it out of the targets.",
+    )
 
 
 def _unfit_for_real_money(trade: Trade, quote: Quote, policy: Policy) -> Refused | None:

@@ -155,6 +155,9 @@ def _other(holding: Holding, allocation: Allocation, snapshot: Snapshot, limits:
     reason = obstacle(holding, base_currency=snapshot.portfolio.balances.currency)
     if reason is not None:
         return _untouched(holding, reason)
+    quote = snapshot.quotes.get(position.con_id)
+    if quote is not None and quote.is_halted:
+        return _untouched(holding, "trading in it is halted")
     prices = _usable_prices(position.con_id, snapshot, limits)
     if isinstance(prices, _NoPrices):
         return _untouched(holding, str(prices.why))

@@ -28,6 +28,8 @@ class Quote:
     close: Decimal | None
     """Close of the previous session."""
     data: DataKind
+    is_halted: bool
+    """Whether the gateway says that trading is halted; where all is well it need not say anything."""
     received_at: datetime
     """When the price that is used had reached us, of bid and ask the later one; by this machine's clock."""
 

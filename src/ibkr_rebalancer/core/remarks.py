@@ -34,6 +34,7 @@ def remarks(
     yield from _target_remarks(allocation, snapshot)
     yield from _price_remarks(names)
     yield from _hours_remarks(trades, snapshot)
+    yield from _halt_remarks(trades, snapshot)
     yield from _cash_remarks(snapshot.portfolio, funds)
     yield from _idle_cash_remarks(decided, funds, idle)
     yield from _value_remarks(names, snapshot.portfolio)
@@ -73,6 +74,12 @@ def _hours_remarks(trades: Sequence[Trade], snapshot: Snapshot) -> Iterator[str]
         yield f"Market closed at {snapshot.taken_at:%Y-%m-%d %H:%M} UTC for {', '.join(closed)}{when}."
     if unknown:
         yield f"The gateway gave no readable trading hours for {', '.join(unknown)}."
+
+
+def _halt_remarks(trades: Sequence[Trade], snapshot: Snapshot) -> Iterator[str]:
+    halted = sorted(trade.symbol for trade in trades if snapshot.quotes[trade.con_id].is_halted)
+    if halted:
+        yield f"Trading is halted in {', '.join(halted)}: as long as it is, none of these orders can be sent."
 
 
 def _cash_remarks(portfolio: Portfolio, funds: Funds) -> Iterator[str]:

@@ -279,8 +279,8 @@ class TradingRun:
         require_unchanged(planned.named, ledger.pinned())
         require_open(plan.trades, snapshot)
         require_no_foreign_orders(plan, run.book.open_orders)
-        require_within_limits(plan, snapshot=snapshot, policy=policy, activity=activity)
         require_tradable_prices(plan.trades, snapshot=snapshot, policy=policy)
+        require_within_limits(plan, snapshot=snapshot, policy=policy, activity=activity)
         if not wish.adopts:
             adopted, traded = ledger.adopted(account), ledger.traded(account)
             require_adopted(plan, mode=self._occasion.mode, traded=traded, adopted=adopted)

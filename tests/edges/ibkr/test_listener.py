@@ -28,7 +28,7 @@ class Scene:
     def error(self, number: int, code: int) -> Answer:
         """Let this error come, and return the answer of request 7."""
         ended = asyncio.get_running_loop().create_future()
-        answer = Answer(ended=ended, suffices=lambda _: False, lull_s=None)
+        answer = Answer(ended=ended, suffices=lambda _: False, lull_s=lambda _: None)
         with self.answers.expecting(7, answer):
             self.listener.error(number, code, "so it says", "")
         return answer

@@ -246,6 +246,44 @@ async def test_a_quote_does_not_wait_for_its_end_when_it_has_all_prices(start_sa
         assert set(await market.quotes([instrument(101, "AAA"), instrument(102, "BBB")])) == {101, 102}
 
 
+@pytest.mark.parametrize("data", ["live", "delayed"])
+async def test_a_halt_is_read_with_the_prices(start_sandbox: StartSandbox, data: str) -> None:
+    sandbox = await start_sandbox(market={"AAA": {"halted": True, "data": data}, "BBB": {"data": data}})
+    async with reading(sandbox.gateway_port) as market:
+        quotes = await market.quotes([instrument(101, "AAA"), instrument(102, "BBB")])
+    assert {con_id: quoted(answer).is_halted for con_id, answer in quotes.items()} == {101: True, 102: False}
+
+
+async def test_a_halt_that_is_told_a_little_after_the_prices_counts(
+    start_sandbox: StartSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The end of the snapshot, which real gateways tell much later, does not come."""
+    monkeypatch.setattr(market_module, "HALT_LULL_S", 5.0)
+    late = [fault("tickGeneric", "delay", parameters={"ms": 100}), fault("tickSnapshotEnd", "drop")]
+    sandbox = await start_sandbox(market={"AAA": {"halted": True}}, faults=late)
+    async with reading(sandbox.gateway_port, quotes_s=60) as market, asyncio.timeout(4):
+        assert quoted((await market.quotes([instrument(101, "AAA")]))[ConId(101)]).is_halted
+
+
+async def test_nobody_waits_long_for_a_gateway_that_says_nothing_of_halts(start_sandbox: StartSandbox) -> None:
+    silent = [fault("tickGeneric", "drop"), fault("tickSnapshotEnd", "drop")]
+    sandbox = await start_sandbox(market={"AAA": {"halted": True}}, faults=silent)
+    async with reading(sandbox.gateway_port, quotes_s=60) as market, asyncio.timeout(5):
+        assert not quoted((await market.quotes([instrument(101, "AAA")]))[ConId(101)]).is_halted
+
+
+@pytest.mark.parametrize(
+    ("tick", "value", "halted"), [(49, 1, True), (49, 2, True), (49, 0, False), (49, -1, False), (46, 3, False)]
+)
+async def test_what_the_gateway_says_of_a_halt(
+    start_sandbox: StartSandbox, tick: int, value: int, halted: bool
+) -> None:
+    said = fault("tickGeneric", "alter", parameters={"tickType": str(tick), "value": str(value)})
+    sandbox = await start_sandbox(faults=[said])
+    async with reading(sandbox.gateway_port) as market:
+        assert quoted((await market.quotes([instrument(101, "AAA")]))[ConId(101)]).is_halted is halted
+
+
 async def test_prices_that_are_refused_after_all_do_not_count(start_sandbox: StartSandbox) -> None:
     sandbox = await start_sandbox(
         market={"AAA": {"close": None}}, faults=[fault("tickSnapshotEnd", "error", parameters={"code": 10197})]

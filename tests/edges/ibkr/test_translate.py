@@ -13,6 +13,7 @@ from tests.support.reading import DU1, NOW
 from ibkr_rebalancer.core.errors import GatewayUnavailable, Refused
 from ibkr_rebalancer.core.quotes import DataKind
 from ibkr_rebalancer.edges.ibkr.translate import (
+    HaltTick,
     Tick,
     contract_of,
     has_all_prices,
@@ -76,6 +77,13 @@ def test_a_quote_is_never_said_to_be_fresher_than_its_ticks(said: DataKind | Non
         assert quote.data in {DataKind.DELAYED, DataKind.DELAYED_FROZEN}
     else:
         assert quote.data is (said or DataKind.FROZEN)
+
+
+@pytest.mark.parametrize(("said", "halted"), [([], False), ([True], True), ([False], False), ([True, False], False)])
+def test_trading_is_halted_when_the_gateway_said_so_last(said: list[bool], halted: bool) -> None:
+    quote = quote_of([DataKind.LIVE, tick(1, 10.0), *(HaltTick(is_halted=each) for each in said), tick(2, 10.1)])
+    assert quote is not None
+    assert quote.is_halted is halted
 
 
 BID, ASK, LAST, CLOSE = 1, 2, 4, 9

@@ -69,8 +69,8 @@ class Answer:
     """Done when the answer is whole, or refused."""
     suffices: Callable[[list[object]], bool]
     """Sees in the rows so far that the rest is not needed."""
-    lull_s: float | None
-    """So long after a row that does not suffice, the answer is taken as it stands; None waits for its end."""
+    lull_s: Callable[[list[object]], float | None]
+    """How long after these rows, which do not suffice, the answer is taken as it stands; None waits for its end."""
 
     @property
     def finished(self) -> bool:
@@ -84,8 +84,8 @@ class Answer:
         self.rows.append(row)
         if self.suffices(self.rows):
             self.end()
-        elif self.lull_s is not None:
-            self.ended.get_loop().call_later(self.lull_s, self.end)
+        elif (lull_s := self.lull_s(self.rows)) is not None:
+            self.ended.get_loop().call_later(lull_s, self.end)
 
     def end(self, refusal: Refusal | None = None) -> None:
         if not self.finished:

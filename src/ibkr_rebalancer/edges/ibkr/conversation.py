@@ -143,12 +143,12 @@ class Conversation(Generic[W_co]):
         about: str,
         deadline_s: float,
         suffices: Callable[[list[object]], bool] = lambda _: False,
-        lull_s: float | None = None,
+        lull_s: Callable[[list[object]], float | None] = lambda _: None,
     ) -> Answer:
         """A request with a number, any number of which may be under way; whether it was answered is for the caller.
 
-        `suffices` may see in the rows so far that the rest is not needed; and `lull_s` after a row that does not
-        suffice, nothing more is waited for.
+        `suffices` may see in the rows so far that the rest is not needed; and `lull_s` for how long, after a row that
+        does not suffice, more is waited for.
 
         Raises:
             GatewayUnavailable: the connection failed meanwhile.
@@ -222,7 +222,7 @@ class Conversation(Generic[W_co]):
         about: str,
         deadline_s: float,
         suffices: Callable[[list[object]], bool] = lambda _: False,
-        lull_s: float | None = None,
+        lull_s: Callable[[list[object]], float | None] = lambda _: None,
     ) -> Answer:
         occupation = f"{about} was being read"
         self.link.require_sound(occupation)

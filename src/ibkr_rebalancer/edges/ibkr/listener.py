@@ -34,11 +34,11 @@ from ibkr_rebalancer.edges.ibkr.order_messages import (
     Printed,
     Stated,
 )
-from ibkr_rebalancer.edges.ibkr.translate import DATA_KINDS, Tick
+from ibkr_rebalancer.edges.ibkr.translate import DATA_KINDS, HALTED, HaltTick, Tick
 from ibkr_rebalancer.edges.ibkr.troubles import ID_TAKEN, LINK_DOWN, NO_ACCOUNTS
 from ibkr_rebalancer.ports import Clock
 
-LOOKING = (1, 4, 6, 7, 9, 10, 15, 49, 52, 54, 57, 58, 61, 62)
+LOOKING = (1, 4, 6, 7, 9, 10, 15, 45, 49, 52, 54, 57, 58, 61, 62)
 """The messages that a reader listens to, by id; the other known ones are not even read."""
 TRADING = (3, 5, 11, 53, 55, 59, 101, 102)
 """Those that a desk listens to besides."""
@@ -122,6 +122,10 @@ class Listener:
 
     def priceSizeTick(self, number: int, kind: int, price: float, size: float) -> None:  # noqa: ARG002 (price only)
         self._answers.collect(number, Tick(kind=kind, price=price, received_at=self._clock.now()))
+
+    def tickGeneric(self, number: int, kind: int, value: float) -> None:
+        if kind in HALTED:
+            self._answers.collect(number, HaltTick(is_halted=value > 0))
 
     def tickSnapshotEnd(self, number: int) -> None:
         self._answers.end(number)

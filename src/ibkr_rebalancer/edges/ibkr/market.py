@@ -24,6 +24,7 @@ from ibkr_rebalancer.edges.ibkr.translate import (
     priced_contract,
     quote_of,
     rows_of,
+    tells_of_halts,
     wanted_contract,
 )
 from ibkr_rebalancer.edges.ibkr.wire import Wire
@@ -33,6 +34,9 @@ DELAYED_FROZEN = 4
 """The market data type that asks least: live where subscribed, else delayed; the last prices when closed."""
 QUOTES_AT_ONCE = 90
 """Of the 100 market data lines that a user has by default; the rest is left to others."""
+
+HALT_LULL_S = 0.1
+"""After its prices, for the gateway to say that trading in a contract is halted; what is not need not be told."""
 
 TIME: Question[Wire] = Question(kind="time", about="the gateway's clock", send=lambda wire: wire.reqCurrentTime())
 POSITIONS: Question[Wire] = Question(
@@ -160,7 +164,7 @@ class GatewayMarket:
         about = f"the quote of {contract.symbol}"
         async with self._lines:
             answer = await self._conversation.ask_numbered(
-                send, about=about, deadline_s=deadline_s, suffices=has_all_prices
+                send, about=about, deadline_s=deadline_s, suffices=_is_whole, lull_s=_lull_s
             )
             # The gateway itself has not ended these yet; while lines are free, it may do so in its own time.
             if not answer.finished or (self._lines.locked() and has_all_prices(answer.rows)):
@@ -198,3 +202,11 @@ class GatewayMarket:
 
 def _contract_of(query: ContractQuery) -> str:
     return f"the contract of {query.symbol}"
+
+
+def _is_whole(rows: Sequence[object]) -> bool:
+    return has_all_prices(rows) and tells_of_halts(rows)
+
+
+def _lull_s(rows: Sequence[object]) -> float | None:
+    return HALT_LULL_S if has_all_prices(rows) else None

@@ -104,7 +104,7 @@ class GatewayOrders:
             wire.placeOrder(number, traded_contract(intent.con_id), order)
 
         answer = await self._conversation.ask_numbered(
-            send, about=about, deadline_s=self._preview_s, suffices=has_figures, lull_s=self._figures_s
+            send, about=about, deadline_s=self._preview_s, suffices=has_figures, lull_s=lambda _: self._figures_s
         )
         if answer.refusal is not None and not answer.refusal.is_read_only:
             raise _would_be_rejected(intent, answer.refusal)

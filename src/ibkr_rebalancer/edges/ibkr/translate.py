@@ -24,6 +24,8 @@ DATA_KINDS = {1: DataKind.LIVE, 2: DataKind.FROZEN, 3: DataKind.DELAYED, 4: Data
 BID, ASK, LAST, CLOSE = (1, 66), (2, 67), (4, 68), (9, 75)
 """The tick types of each price, live (or frozen) and delayed."""
 DELAYED_TICKS = range(66, 77)
+HALTED = (49, 90)
+"""The tick types of a halt, live and delayed: 1 (by the exchange) or 2 (for volatility); 0 is none, -1 not known."""
 
 CASH_TOLERANCE = Decimal("0.001")
 """Of all cash, owed or owned: what the rounding of exchange rates can make."""
@@ -42,6 +44,13 @@ class Tick:
     price: float
     """-1, or 0, when there is none."""
     received_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HaltTick:
+    """The gateway's word on whether trading in a contract is halted."""
+
+    is_halted: bool
 
 
 def number_of(value: float) -> Decimal | None:
@@ -132,6 +141,7 @@ def quote_of(rows: Sequence[object]) -> Quote | None:
         last=_price(last),
         close=_price(close),
         data=_data_kind(rows_of(DataKind, rows), priced),
+        is_halted=any(tick.is_halted for tick in rows_of(HaltTick, rows)[-1:]),
         received_at=max(tick.received_at for tick in market or instead or priced),
     )
 
@@ -142,6 +152,11 @@ def has_all_prices(rows: Sequence[object]) -> bool:
     bid, ask, last, close = (_price(_newest(ticks, side)) for side in (BID, ASK, LAST, CLOSE))
     market = market_flaw(bid, ask) is None
     return close is not None and (market or None not in {bid, ask, last})
+
+
+def tells_of_halts(rows: Sequence[object]) -> bool:
+    """Whether the gateway has said if trading is halted."""
+    return bool(rows_of(HaltTick, rows))
 
 
 def _newest(ticks: Sequence[Tick], side: tuple[int, int]) -> Tick | None:
