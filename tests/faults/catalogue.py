@@ -368,7 +368,26 @@ CATALOGUE = (
                 change={"read_only": True},
                 ends="21 GATEWAY_READ_ONLY",
                 says="Read-Only",
-                settles="21 GATEWAY_READ_ONLY",
+            ),
+            Wired(
+                how="there are only sales",
+                change={
+                    "read_only": True,
+                    "accounts": {"DU123456": {"cash": "0", "positions": {"AAA": 100, "CCC": 4}}},
+                    **answer(weights(AAA=1)),
+                },
+                ends="21 GATEWAY_READ_ONLY",
+                says="the preview of the order to SELL 4 CCC",
+            ),
+            Traded(
+                how="what the broker has against the first sale keeps no other order from being sent",
+                history={"AAA": "0.9", "BBB": "0.1"},
+                venue=faults(
+                    {"when": {"preview": {"side": "SELL"}}, "what": {"reject": {"text": "No."}}},
+                    order_fault("reject", "AAA", text="No."),
+                ),
+                ends="12 partial",
+                sent=(SELL, "BUY 159 BBB"),
             ),
         ),
     ),
@@ -1023,6 +1042,12 @@ CATALOGUE = (
                     settles="11 SYMBOL_HALTED",
                 )
                 for money, account in (("real money", "U1"), ("play money", "DU1"))
+            ),
+            Traded(
+                how="what is to be bought, far from the previous close",
+                venue=listing("BBB", halted=True, close="30"),
+                ends="11 SYMBOL_HALTED",
+                settles="11 SYMBOL_HALTED",
             ),
             Traded(
                 how="what is to become less",

@@ -108,7 +108,7 @@ class Execution:
         plan = self._planned.plan
         sales = [trade for trade in plan.trades if trade.side is Side.SELL]
         purchases = [trade for trade in plan.trades if trade.side is Side.BUY]
-        await self._preview(purchases)
+        await self._preview(plan.trades)
         if not sales:
             await self._buy(purchases, self._planned.snapshot)
             return
@@ -144,17 +144,21 @@ class Execution:
         self._adjustments += affordable.adjustments
         return affordable.trades, snapshot
 
-    async def _preview(self, purchases: Sequence[Trade]) -> None:
-        """Before anything is sent, ask the broker about each purchase of a kind this account has not made before."""
-        account = self._planned.account.account_id
-        known = self._ledger.traded(account)
-        new = [trade for trade in purchases if (trade.con_id, Side.BUY) not in known]
-        if new:
-            self._step("orders.preview", f"Asking what the broker would say to {len(new)} new purchases")
-        previews = [self._gate.preview(intent) for intent in self._intents(new, self._planned.snapshot)]
+    async def _preview(self, trades: Sequence[Trade]) -> None:
+        """Before anything is sent, ask the broker about each purchase of a kind this account has not made before.
+
+        Without any, ask about the first order: whether orders are taken at all. What else the broker has against that
+        one it will say to the order itself, which stops no other.
+        """
+        known = self._ledger.traded(self._planned.account.account_id)
+        new = [trade for trade in trades if trade.side is Side.BUY and (trade.con_id, Side.BUY) not in known]
+        about = f"{len(new)} new purchases" if new else f"the first of {len(trades)} orders"
+        self._step("orders.preview", f"Asking what the broker would say to {about}")
+        previews = [self._gate.preview(intent) for intent in self._intents(new or trades[:1], self._planned.snapshot)]
         for answer in await asyncio.gather(*previews, return_exceptions=True):
-            lacks_only_money = isinstance(answer, Refused) and speaks_of_funds(answer.message)
-            if isinstance(answer, BaseException) and not lacks_only_money:  # the money comes from the sales
+            if isinstance(answer, Refused) and (not new or speaks_of_funds(answer.message)):
+                continue  # the money comes from the sales
+            if isinstance(answer, BaseException):
                 raise answer
 
     async def _send(self, intents: Sequence[OrderIntent]) -> None:
