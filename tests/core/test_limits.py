@@ -301,7 +301,7 @@ def test_activity_is_what_the_orders_of_the_day_did() -> None:
     tomorrow = replace(again, intent=replace(again.intent, expires_at=SESSION.closes + timedelta(hours=9)))
     day = date(2026, 11, 23)
     assert activity_of([first, twin, sale, again, yesterday], day=day) == Activity(
-        orders=4, notional=Decimal(106), legs={(AAA, Side.BUY): 2, (AAA, Side.SELL): 1}
+        orders=3, notional=Decimal(106), legs={(AAA, Side.BUY): 2, (AAA, Side.SELL): 1}
     )
     assert activity_of([tomorrow, yesterday], day=day).orders == 1
     assert activity_of([], day=day) == IDLE

@@ -12,7 +12,7 @@ from tests.support.trading_scene import TradingScene
 from tests.support.virtual_time import VirtualTimeLoop
 
 from ibkr_rebalancer.core.plan import Plan, Side
-from ibkr_rebalancer.core.policy import Policy
+from ibkr_rebalancer.core.policy import Limits, Policy
 from ibkr_rebalancer.core.report import Report
 from ibkr_rebalancer.edges.journal.journal import Journal
 
@@ -230,6 +230,25 @@ def test_a_purchase_refused_for_lack_of_funds_is_made_smaller_at_the_prices_of_t
         assert len(scene.orders) == 3
         assert scene.cash() > 0
         assert report.outcome == "partial"
+
+    play(story())
+
+
+@pytest.mark.parametrize(
+    ("most", "ends"), [(3, "done"), (2, "With this plan it would be 3 orders today; max_orders_per_day is 2.")]
+)
+def test_a_purchase_that_is_tried_again_smaller_is_one_order_of_the_day(tmp_path: Path, most: int, ends: str) -> None:
+    """Two are planned, one of them is sent twice; the next run buys what is still missing."""
+
+    async def story() -> None:
+        refused = {"when": {"order": {"symbol": "BBB"}, "count": 1}, "what": {"reject": REFUSED}}
+        scene = on_the_way(tmp_path, faults=[refused])
+        policy = Policy(limits=Limits(max_orders_per_plan=2, max_orders_per_day=most))
+        wanted = targets(AAA="0.5", BBB="0.3", CCC="0.2")
+        reported(await scene.rebalance(wanted, policy=policy))
+        assert scene.orders == ["BUY 119 BBB", "BUY 199 CCC", "BUY 113 BBB"]
+        outcome = await scene.rebalance(wanted, policy=policy)
+        assert ends in (outcome.outcome if isinstance(outcome, Report) else outcome.message)
 
     play(story())
 

@@ -94,6 +94,7 @@ class Activity:
     """What an account has done today, by its journal."""
 
     orders: int
+    """Legs of plans: a second, smaller attempt at an order, made once the first is proven dead, is none of its own."""
     notional: Decimal
     """Of all executions, both sides."""
     legs: Mapping[tuple[ConId, Side], int]
@@ -150,7 +151,7 @@ PLAN_LIMITS: tuple[Limit[_Today], ...] = (
         name="max_orders_per_plan",
         unit=Unit.COUNT,
         applies_to=Scope.PLAN,
-        meaning="how many orders a plan may have",
+        meaning="how many orders a plan may have; one that is tried again smaller, for want of funds, is one",
         sentence="The plan has {measured} orders",
         measure=lambda today: Decimal(len(today.plan.trades)),
     ),
@@ -158,7 +159,7 @@ PLAN_LIMITS: tuple[Limit[_Today], ...] = (
         name="max_orders_per_day",
         unit=Unit.COUNT,
         applies_to=Scope.PLAN,
-        meaning="how many orders may be sent in a day",
+        meaning="how many orders may be sent in a day; one that is tried again smaller, for want of funds, is one",
         sentence="With this plan it would be {measured} orders today",
         measure=lambda today: Decimal(today.activity.orders + len(today.plan.trades)),
     ),
@@ -253,10 +254,9 @@ def activity_of(orders: Iterable[TrackedOrder], *, day: date) -> Activity:
     Orders of later sessions count as well, so that a market whose session spans midnight is not counted short.
     """
     todays = [order for order in orders if order.intent.expires_at.date() >= day]
-    intents = [order.intent for order in todays]
-    legs = {(intent.plan_id, intent.con_id, intent.side) for intent in intents}
+    legs = {(order.intent.plan_id, order.intent.con_id, order.intent.side) for order in todays}
     return Activity(
-        orders=len(todays),
+        orders=len(legs),
         notional=sum((each.shares * each.price for order in todays for each in prints(order.evidence)), ZERO),
         legs=Counter((con_id, side) for _, con_id, side in legs),
     )
