@@ -77,6 +77,51 @@ def test_a_halt_holds_where_its_state_is(here: Here) -> None:
     assert here.run("execute", SECOND, "--yes").exit_code == 0
 
 
+@pytest.mark.parametrize("broken", [None, "", "not: [closed", "\0"], ids=["missing", "empty", "no YAML", "no text"])
+def test_a_halt_needs_no_accounts(here: Here, broken: str | None) -> None:
+    """It is the emergency brake; whatever else is wrong with the settings, it holds for the processes at work."""
+    path = here.folder / "accounts.yaml"
+    kept_there = path.read_text(encoding="utf-8")
+    with journal_of(here):
+        pass
+    if broken is None:
+        path.unlink()
+    else:
+        path.write_text(broken, encoding="utf-8")
+    here.set(IBKR_PORT="many")
+    assert here.run("execute", SECOND, "--yes").exit_code == 78
+    halted = here.run("halt", "stop it")
+    where = f"No order leaves any process whose state is in {state_of(here)}."
+    assert (halted.exit_code, halted.out, halted.err) == (0, f"Trading is halted: stop it.\n{where}\n", "")
+    assert here.run("runs").out == "There is no run in this journal.\n"
+    path.write_text(kept_there, encoding="utf-8")
+    here.set(IBKR_PORT=str(here.sandbox.inside.gateway_port))
+    assert here.run("execute", SECOND, "--yes").exit_code == 14
+    path.unlink()
+    assert here.run("resume").exit_code == 0
+    path.write_text(kept_there, encoding="utf-8")
+    with journal_of(here) as journal:
+        assert journal.halted() is None
+
+
+def test_a_halt_is_not_kept_from_live_trading_by_a_folder_that_others_may_use(here: Here) -> None:
+    with journal_of(here):
+        state_of(here).chmod(0o755)
+    here.set(TRADING_MODE="live")
+    halted = here.run("halt")
+    assert halted.exit_code == 0
+    assert "journal.exposed: Other users of this machine may use " in halted.err
+
+
+def test_a_halt_where_nobody_has_traded_says_so(here: Here) -> None:
+    """Else it would lull whoever has named the wrong folder, or is another user than the process to be stopped."""
+    halted = here.run("halt")
+    doubt = f"No process has used {state_of(here)} before; if one is at work, name its state folder with --state"
+    assert halted.exit_code == 0
+    assert f"state.make: {doubt}" in halted.err
+    assert here.run("halt").err == ""
+
+
 def test_a_halt_stops_a_run_at_work(here: Here) -> None:
     """What was sent comes to its end; what was still to be sent is not."""
     here.sandbox.change({"market": {"SPY": {"fills": {"delay_ms": 1500}}}})
