@@ -132,7 +132,11 @@ def test_a_halt_stops_a_run_at_work(here: Here) -> None:
     assert process.returncode == 14
     assert placed(here.sandbox.log) == [("SELL", "SPY", 20)]
     assert "Halted: 1 of 3 orders filled in full, 355 shares are missing." in out
+    assert out.splitlines()[-2].endswith(": no good. (HALTED)")
     assert out.splitlines()[-1] == "Next: When the reason is gone, run: rebalancer resume"
+    (run,) = here.run("runs", "--json").document["runs"]
+    record = here.run("runs", run["run_id"], "--json").document["record"]
+    assert (run["outcome"], run["code"], record["report"]["code"]) == ("halted", "HALTED", "HALTED")
 
 
 def test_runs_are_listed_the_newest_first(here: Here) -> None:
@@ -143,7 +147,7 @@ def test_runs_are_listed_the_newest_first(here: Here) -> None:
     document = here.run("runs", "--json").document
     check_document(document)
     newest, oldest = document["runs"]
-    assert [run["outcome"] for run in (newest, oldest)] == ["nothing-to-do", "done"]
+    assert [(run["outcome"], run["code"]) for run in (newest, oldest)] == [("nothing-to-do", ""), ("done", "")]
     assert (oldest["account"], oldest["mode"], oldest["trigger"], oldest["orders"]) == (
         SECOND,
         "rebalance",
@@ -184,6 +188,8 @@ def test_a_run_that_was_refused_tells_why(here: Here) -> None:
     told = here.run("runs", "2").out
     assert "before anything was sent, exit code 10.\nMARKET_CLOSED: Market closed at " in told
     check_document(here.run("runs", "2", "--json").document)
+    (run,) = here.run("runs", "--json").document["runs"]
+    assert (run["code"], run["exit_code"]) == ("MARKET_CLOSED", 10)
 
 
 def test_an_order_in_doubt_is_resolved_by_a_person_who_has_seen_it(doubtful: Here) -> None:
