@@ -12,7 +12,7 @@ from tests.support.commands import Here, here
 from tests.support.sandbox import order_messages
 from typer.main import get_command
 
-from ibkr_rebalancer.cli import app
+from ibkr_rebalancer.cli import EXIT_INTERRUPTED, app
 from ibkr_rebalancer.core.allocation import parse_allocation
 from ibkr_rebalancer.core.errors import EXIT_BUG, EXIT_DONE, EXIT_PARTIAL, RebalancerError
 from ibkr_rebalancer.version import __version__
@@ -84,7 +84,13 @@ def test_the_exit_codes_are_those_of_the_code() -> None:
     table = README.partition("| Code | Meaning |")[2].partition("\n\n")[0]
     listed = [int(code) for code in re.findall(r"\| (\d+) \|", table)]
     assert sorted(listed) == sorted(
-        {EXIT_DONE, EXIT_PARTIAL, EXIT_BUG, *(error.exit_code for error in RebalancerError.__subclasses__())}
+        {
+            EXIT_DONE,
+            EXIT_PARTIAL,
+            EXIT_BUG,
+            EXIT_INTERRUPTED,
+            *(error.exit_code for error in RebalancerError.__subclasses__()),
+        }
     )
 
 

@@ -15,7 +15,7 @@ TYPE_CHECKING = False  # what type checkers take for true, without the import of
 if TYPE_CHECKING:
     from typing import Any
 
-    from ibkr_rebalancer.app import Rebalancer
+    from ibkr_rebalancer.app import Rebalancer, Records
     from ibkr_rebalancer.config.schema import Settings
     from ibkr_rebalancer.core.errors import (
         AllocationRejected,
@@ -47,6 +47,7 @@ __all__ = [
     "Plan",
     "Rebalancer",
     "RebalancerError",
+    "Records",
     "Refused",
     "Report",
     "Settings",
@@ -58,6 +59,7 @@ __all__ = [
 
 _HOMES = {
     "Rebalancer": "app",
+    "Records": "app",
     "Settings": "config.schema",
     "Plan": "core.plan",
     "Report": "core.report",

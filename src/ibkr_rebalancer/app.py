@@ -9,12 +9,12 @@ It opens the edges that the settings name and hands them to the flows as ports. 
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from ibkr_rebalancer.config.loading import load_settings
+from ibkr_rebalancer.config.loading import find_state, load_settings
 from ibkr_rebalancer.config.schema import Settings
 from ibkr_rebalancer.core.errors import RebalancerError, UsageError
 from ibkr_rebalancer.core.notices import Notice, Severity
@@ -29,7 +29,7 @@ from ibkr_rebalancer.flows.rebalance import Planned, plan_accounts
 from ibkr_rebalancer.flows.reconcile import resolve_order
 from ibkr_rebalancer.flows.snapshot import read_portfolios
 from ibkr_rebalancer.flows.trading import Confirm, Occasion, Ports, TradingRun
-from ibkr_rebalancer.ports import Halt, Observer, RunRecord
+from ibkr_rebalancer.ports import Clock, Halt, Observer, RunRecord
 from ibkr_rebalancer.version import __version__
 
 if TYPE_CHECKING:  # what these stand on is heavy, and not every command needs it
@@ -146,59 +146,6 @@ class Rebalancer:
         """
         return await (await self._trading_run()).rebalance(self.select(*accounts), confirm=confirm, adopt=adopt)
 
-    def halt(self, reason: str) -> Halt:
-        """Let no order leave any more, from any process on the same state folder.
-
-        Raises:
-            StorageFailed: the journal cannot take it.
-        """
-        halt = Halt(at=self._clock.now(), reason=reason)
-        self._journal().halt(halt)
-        return halt
-
-    def halted(self) -> Halt | None:
-        """Why and since when trading is halted, if it is."""
-        return self._journal().halted()
-
-    def resume(self, reason: str) -> None:
-        """End a halt. Nothing is sent by it."""
-        self._journal().resume(at=self._clock.now(), reason=reason)
-
-    def unsettled(self) -> Sequence[TrackedOrder]:
-        """Our orders without an outcome, of all accounts, oldest first."""
-        return self._journal().unsettled()
-
-    def resolve(self, order_ref: str, *, filled: int, note: str) -> OrderState:
-        """Take a person's word for what became of an order of unknown outcome.
-
-        Raises:
-            UsageError: there is no such order without an outcome (`ORDER_NOT_OPEN`), or `filled` is impossible.
-            Busy: a run is at work on its account (`ACCOUNT_BUSY`), which may yet find out.
-        """
-        journal = self._journal()
-        accounts = {order.intent.account for order in journal.unsettled() if order.intent.order_ref == order_ref}
-        with ExitStack() as held:
-            for account in accounts:
-                held.enter_context(journal.hold(account))
-            return resolve_order(order_ref, filled=filled, note=note, ledger=journal, clock=self._clock)
-
-    def runs(self, *, limit: int) -> Sequence[RunRecord]:
-        """The newest runs, newest first."""
-        return self._journal().runs(limit=limit)
-
-    def run(self, run_id: str) -> RunRecord:
-        """The run whose id begins like this.
-
-        Raises:
-            UsageError: there is none, or more than one (`RUN_UNKNOWN`).
-        """
-        record = self._journal().run(run_id)
-        if record is None:
-            raise UsageError(
-                "RUN_UNKNOWN", f"No one run has an id that begins with {run_id}.", hint="See rebalancer runs."
-            )
-        return record
-
     async def dry_runs(self, *accounts: str) -> Mapping[AccountId, Report | RebalancerError]:
         """Plan each account and report the orders that would be sent; no name means all enabled accounts.
 
@@ -268,6 +215,95 @@ class Rebalancer:
             host=at.host, port=at.port, client_id=at.client_id, clock=self._clock, observer=self._observer
         )
         return await self._connection.enter_async_context(gateway)
+
+
+class Records:
+    """The journal of one state folder, without gateway and accounts: what was done, and whether more may be.
+
+    with Records.open() as records:
+        records.halt("something looks wrong")
+    """
+
+    def __init__(self, state_path: Path, journal: "Journal", clock: Clock) -> None:
+        self.state_path = state_path
+        self._journal = journal
+        self._clock = clock
+
+    @classmethod
+    @contextmanager
+    def open(
+        cls, path: Path | str | None = None, *, state: Path | None = None, observer: Observer | None = None
+    ) -> Iterator[Self]:
+        """Open the state folder of the accounts.yaml at a path, or of the one that is found; `state` names the folder.
+
+        What accounts.yaml says makes no difference, and neither whether it is there, unless the folder is in doubt.
+
+        Raises:
+            ConfigError: it is in doubt which folder that is.
+            StorageFailed: the journal cannot be trusted or written.
+        """
+        from ibkr_rebalancer.edges.journal.opening import open_journal
+
+        hearer, clock = observer or _Silence(), SystemClock()
+        folder = find_state(Path(path) if path else None, environ=os.environ, cwd=Path.cwd(), state=state)
+        hearer.notify(Notice(event="state.find", text=f"State in {folder}"))
+        with open_journal(folder, mode=None, clock=clock, observer=hearer) as journal:
+            if journal.is_new:
+                text = f"No process has used {folder} before; if one is at work, name its state folder with --state"
+                hearer.notify(Notice(event="state.make", text=text, severity=Severity.WARNING))
+            yield cls(folder, journal, clock)
+
+    def halt(self, reason: str) -> Halt:
+        """Let no order leave any more, from any process on the same state folder.
+
+        Raises:
+            StorageFailed: the journal cannot take it.
+        """
+        halt = Halt(at=self._clock.now(), reason=reason)
+        self._journal.halt(halt)
+        return halt
+
+    def halted(self) -> Halt | None:
+        """Why and since when trading is halted, if it is."""
+        return self._journal.halted()
+
+    def resume(self, reason: str) -> None:
+        """End a halt. Nothing is sent by it."""
+        self._journal.resume(at=self._clock.now(), reason=reason)
+
+    def unsettled(self) -> Sequence[TrackedOrder]:
+        """Our orders without an outcome, of all accounts, oldest first."""
+        return self._journal.unsettled()
+
+    def resolve(self, order_ref: str, *, filled: int, note: str) -> OrderState:
+        """Take a person's word for what became of an order of unknown outcome.
+
+        Raises:
+            UsageError: there is no such order without an outcome (`ORDER_NOT_OPEN`), or `filled` is impossible.
+            Busy: a run is at work on its account (`ACCOUNT_BUSY`), which may yet find out.
+        """
+        accounts = {order.intent.account for order in self.unsettled() if order.intent.order_ref == order_ref}
+        with ExitStack() as held:
+            for account in accounts:
+                held.enter_context(self._journal.hold(account))
+            return resolve_order(order_ref, filled=filled, note=note, ledger=self._journal, clock=self._clock)
+
+    def runs(self, *, limit: int) -> Sequence[RunRecord]:
+        """The newest runs, newest first."""
+        return self._journal.runs(limit=limit)
+
+    def run(self, run_id: str) -> RunRecord:
+        """The run whose id begins like this.
+
+        Raises:
+            UsageError: there is none, or more than one (`RUN_UNKNOWN`).
+        """
+        record = self._journal.run(run_id)
+        if record is None:
+            raise UsageError(
+                "RUN_UNKNOWN", f"No one run has an id that begins with {run_id}.", hint="See rebalancer runs."
+            )
+        return record
 
 
 def settings_from(path: Path | str | None = None, *, state: Path | None = None) -> Settings:

@@ -77,6 +77,51 @@ def test_a_halt_holds_where_its_state_is(here: Here) -> None:
     assert here.run("execute", SECOND, "--yes").exit_code == 0
 
 
+@pytest.mark.parametrize("broken", [None, "", "not: [closed", "\0"], ids=["missing", "empty", "no YAML", "no text"])
+def test_a_halt_needs_no_accounts(here: Here, broken: str | None) -> None:
+    """It is the emergency brake; whatever else is wrong with the settings, it holds for the processes at work."""
+    path = here.folder / "accounts.yaml"
+    kept_there = path.read_text(encoding="utf-8")
+    with journal_of(here):
+        pass
+    if broken is None:
+        path.unlink()
+    else:
+        path.write_text(broken, encoding="utf-8")
+    here.set(IBKR_PORT="many")
+    assert here.run("execute", SECOND, "--yes").exit_code == 78
+    halted = here.run("halt", "stop it")
+    where = f"No order leaves any process whose state is in {state_of(here)}."
+    assert (halted.exit_code, halted.out, halted.err) == (0, f"Trading is halted: stop it.\n{where}\n", "")
+    assert here.run("runs").out == "There is no run in this journal.\n"
+    path.write_text(kept_there, encoding="utf-8")
+    here.set(IBKR_PORT=str(here.sandbox.inside.gateway_port))
+    assert here.run("execute", SECOND, "--yes").exit_code == 14
+    path.unlink()
+    assert here.run("resume").exit_code == 0
+    path.write_text(kept_there, encoding="utf-8")
+    with journal_of(here) as journal:
+        assert journal.halted() is None
+
+
+def test_a_halt_is_not_kept_from_live_trading_by_a_folder_that_others_may_use(here: Here) -> None:
+    with journal_of(here):
+        state_of(here).chmod(0o755)
+    here.set(TRADING_MODE="live")
+    halted = here.run("halt")
+    assert halted.exit_code == 0
+    assert "journal.exposed: Other users of this machine may use " in halted.err
+
+
+def test_a_halt_where_nobody_has_traded_says_so(here: Here) -> None:
+    """Else it would lull whoever has named the wrong folder, or is another user than the process to be stopped."""
+    halted = here.run("halt")
+    doubt = f"No process has used {state_of(here)} before; if one is at work, name its state folder with --state"
+    assert halted.exit_code == 0
+    assert f"state.make: {doubt}" in halted.err
+    assert here.run("halt").err == ""
+
+
 def test_a_halt_stops_a_run_at_work(here: Here) -> None:
     """What was sent comes to its end; what was still to be sent is not."""
     here.sandbox.change({"market": {"SPY": {"fills": {"delay_ms": 1500}}}})
@@ -87,7 +132,11 @@ def test_a_halt_stops_a_run_at_work(here: Here) -> None:
     assert process.returncode == 14
     assert placed(here.sandbox.log) == [("SELL", "SPY", 20)]
     assert "Halted: 1 of 3 orders filled in full, 355 shares are missing." in out
+    assert out.splitlines()[-2].endswith(": no good. (HALTED)")
     assert out.splitlines()[-1] == "Next: When the reason is gone, run: rebalancer resume"
+    (run,) = here.run("runs", "--json").document["runs"]
+    record = here.run("runs", run["run_id"], "--json").document["record"]
+    assert (run["outcome"], run["code"], record["report"]["code"]) == ("halted", "HALTED", "HALTED")
 
 
 def test_runs_are_listed_the_newest_first(here: Here) -> None:
@@ -98,7 +147,7 @@ def test_runs_are_listed_the_newest_first(here: Here) -> None:
     document = here.run("runs", "--json").document
     check_document(document)
     newest, oldest = document["runs"]
-    assert [run["outcome"] for run in (newest, oldest)] == ["nothing-to-do", "done"]
+    assert [(run["outcome"], run["code"]) for run in (newest, oldest)] == [("nothing-to-do", ""), ("done", "")]
     assert (oldest["account"], oldest["mode"], oldest["trigger"], oldest["orders"]) == (
         SECOND,
         "rebalance",
@@ -139,6 +188,8 @@ def test_a_run_that_was_refused_tells_why(here: Here) -> None:
     told = here.run("runs", "2").out
     assert "before anything was sent, exit code 10.\nMARKET_CLOSED: Market closed at " in told
     check_document(here.run("runs", "2", "--json").document)
+    (run,) = here.run("runs", "--json").document["runs"]
+    assert (run["code"], run["exit_code"]) == ("MARKET_CLOSED", 10)
 
 
 def test_an_order_in_doubt_is_resolved_by_a_person_who_has_seen_it(doubtful: Here) -> None:

@@ -1,9 +1,10 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ibkr_rebalancer.config import loading
-from ibkr_rebalancer.config.loading import load_settings
+from ibkr_rebalancer.config.loading import find_state, load_settings
 from ibkr_rebalancer.config.schema import Gateway, Settings
 from ibkr_rebalancer.core.errors import ConfigError
 from ibkr_rebalancer.core.portfolio import TradingMode
@@ -127,6 +128,80 @@ def test_where_the_state_is_kept(cwd: Path, tmp_path: Path) -> None:
     assert state_path() == Path("/home/me/.local/state/ibkr-rebalancer")
     del environ["HOME"]
     assert state_path() == Path("/var/lib/ibkr-rebalancer")
+
+
+SAYS = "REBALANCER_STATE=said\n"
+
+
+@pytest.mark.parametrize("left", [None, b"not: [closed", b"\xff"], ids=["missing", "no YAML", "no text"])
+@pytest.mark.parametrize("named", [False, True], ids=["found", "named"])
+@pytest.mark.parametrize(
+    ("state", "environ", "here", "beside"),
+    [
+        ("option", {"REBALANCER_STATE": "variable"}, SAYS, SAYS),
+        (None, {"REBALANCER_STATE": "variable"}, SAYS, SAYS),
+        (None, {}, SAYS, "REBALANCER_STATE=other\n"),
+        (None, {}, "IBKR_HOST=x\n", "IBKR_HOST=x\n"),
+        (None, {"XDG_STATE_HOME": "/xdg"}, "", "XDG_STATE_HOME=/other\n"),
+        (None, {"TRADING_MODE": "real", "IBKR_PORT": "many"}, "XDG_STATE_HOME=/xdg\n", ""),
+    ],
+)
+def test_the_state_is_found_where_a_valid_file_would_have_it(
+    cwd: Path,
+    tmp_path: Path,
+    *,
+    left: bytes | None,
+    named: bool,
+    state: str | None,
+    environ: dict[str, str],
+    here: str,
+    beside: str,
+) -> None:
+    """Whatever became of accounts.yaml, in the working folder's order: option, environment, .env here, .env beside."""
+    path = put(tmp_path / "home" / ".config" / "ibkr-rebalancer")
+    put_dotenv(cwd, here)
+    put_dotenv(path.parent, beside)
+    where: dict[str, Any] = {"cwd": cwd, "state": Path(state) if state else None}
+    given = {"HOME": str(tmp_path / "home"), **({"REBALANCER_CONFIG": str(path)} if named else {}), **environ}
+    valid = load_settings(None, environ={**given, "TRADING_MODE": "paper", "IBKR_PORT": "1"}, **where).state_path
+    path.unlink()
+    if left is not None:
+        path.write_bytes(left)
+
+    assert find_state(None, environ=given, **where) == valid
+
+
+def test_the_state_of_a_file_that_is_gone_is_not_guessed(cwd: Path, tmp_path: Path) -> None:
+    """It lay in one of its places, and the .env that lies in another of them may not have counted."""
+    conf = tmp_path / "conf" / "ibkr-rebalancer"
+    path = put(conf)
+    put_dotenv(conf, "REBALANCER_STATE=/srv/state\n")
+    environ = {"XDG_CONFIG_HOME": str(tmp_path / "conf"), "XDG_STATE_HOME": "/xdg"}
+
+    assert find_state(None, environ=environ, cwd=cwd) == Path("/srv/state")
+    path.unlink()
+    with pytest.raises(ConfigError) as caught:
+        find_state(None, environ=environ, cwd=cwd)
+    assert (caught.value.code, caught.value.hint) == (
+        "STATE_UNKNOWN",
+        "Put accounts.yaml back, or name it with -c. Or name the state folder with --state.",
+    )
+    assert caught.value.message == (
+        "There is no accounts.yaml, and without it the state may be in "
+        f"/xdg/ibkr-rebalancer (if it belongs to {cwd}/accounts.yaml) or /srv/state (if it belongs to {path})."
+    )
+    assert find_state(path, environ=environ, cwd=cwd) == Path("/srv/state")
+    assert find_state(None, environ=environ, cwd=cwd, state=Path("/here")) == Path("/here")
+
+
+def test_the_state_is_in_doubt_where_a_dotenv_is(cwd: Path) -> None:
+    path = put_dotenv(cwd, "REBALANCER_STATE\n")
+
+    with pytest.raises(ConfigError) as caught:
+        find_state(None, environ={}, cwd=cwd)
+    assert caught.value.message == f"{path}:1: This line begins with REBALANCER_STATE, but does not set it."
+    assert caught.value.hint.endswith(" Or name the state folder with --state.")
+    assert find_state(None, environ={"REBALANCER_STATE": "/srv/state"}, cwd=cwd) == Path("/srv/state")
 
 
 @pytest.mark.parametrize("by", ["path", "environment", "dotenv"])

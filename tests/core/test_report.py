@@ -68,7 +68,7 @@ def trouble_of(kind: type[RebalancerError]) -> RebalancerError:
 def test_the_case_of_the_plan_that_all_fills() -> None:
     assert [(t.side.value, t.quantity, t.symbol) for t in PLAN.trades] == [("SELL", 100, "OLD"), ("BUY", 49, "AAA")]
     done = report(ALL)
-    assert (done.outcome, done.exit_code, done.trouble, done.hint) == ("done", 0, "", "")
+    assert (done.outcome, done.exit_code, done.code, done.trouble, done.hint) == ("done", 0, "", "", "")
     assert (done.run_id, done.account, done.mode, done.trigger) == (START.run_id, "DU1", RunMode.REBALANCE, "command")
     assert (done.started, done.ended, done.plan) == (NOW, ENDED, PLAN)
     assert [(o.symbol, o.quantity, o.filled, o.average_price, o.commission, o.status) for o in done.orders] == [
@@ -109,7 +109,7 @@ def test_the_gravest_thing_that_is_true_is_the_outcome(
 
 def test_what_went_wrong_and_what_to_do_are_told() -> None:
     came = report(orders(FILLED), trouble=trouble_of(Refused))
-    assert (came.trouble, came.hint) == ("Something happened.", "Do this.")
+    assert (came.code, came.trouble, came.hint) == ("CODE", "Something happened.", "Do this.")
 
 
 def test_an_order_without_a_proven_end_is_unknown_and_keeps_what_it_has_filled() -> None:
@@ -146,9 +146,10 @@ def test_a_run_that_sent_nothing_says_so() -> None:
 def test_a_journal_that_fails_at_the_end_fails_what_went_well_and_hides_nothing_worse() -> None:
     failure = StorageFailed("CODE", "The disk is full.", hint="Make room.")
     failed = unkept(report(ALL), failure)
-    assert (failed.outcome, failed.exit_code, failed.trouble, failed.hint) == (
+    assert (failed.outcome, failed.exit_code, failed.code, failed.trouble, failed.hint) == (
         "failed",
         30,
+        failure.code,
         "The disk is full.",
         "Make room.",
     )

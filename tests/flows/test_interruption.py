@@ -23,6 +23,10 @@ BOTH = {"DU1": SWITCH, "DU2": SWITCH}
 HOLDINGS = {name: {"cash": "10000", "positions": {"AAA": 100}} for name in BOTH}
 
 
+class Killed(BaseException):
+    """Nothing of the product takes this for an error."""
+
+
 def play(story: Any) -> Any:
     """Run a story in virtual time."""
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
@@ -72,6 +76,34 @@ def test_an_interruption_while_somebody_is_asked_ends_every_run(tmp_path: Path) 
         assert scene.orders == []
         with scene.ports(BOTH) as ports:
             assert [run.failure and run.failure.code for run in ports.ledger.runs(limit=9)] == ["INTERRUPTED"] * 2
+
+    play(story())
+
+
+def test_an_interruption_while_an_account_finds_out_about_old_orders_ends_the_runs_before_it(tmp_path: Path) -> None:
+    async def story() -> None:
+        stuck = {"when": {"order": {"account": "DU2", "side": "SELL"}}, "what": {"hold": {}}}
+        scene = TradingScene(tmp_path, accounts=HOLDINGS, faults=[stuck])
+
+        def die(_: object) -> None:
+            scene.gateway.line.after_send = lambda _: None
+            raise Killed
+
+        scene.gateway.line.after_send = die
+        with pytest.raises(Killed):
+            await scene.rebalance_all({"DU2": SWITCH})
+        running = asyncio.ensure_future(scene.rebalance_all(BOTH))
+        await asyncio.sleep(60)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        assert scene.orders == ["SELL 100 AAA"]
+        with scene.ports(BOTH) as ports:
+            newest, killed = ports.ledger.runs(limit=9)
+        assert (newest.start.account, killed.start.account) == ("DU1", "DU2")
+        assert newest.failure is not None
+        assert (newest.failure.code, newest.failure.exit_code) == ("INTERRUPTED", 10)
+        assert (killed.report, killed.failure) == (None, None)
 
     play(story())
 

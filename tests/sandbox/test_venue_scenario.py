@@ -1,5 +1,7 @@
 """Scenarios are read strictly, written back whole, and changed in part."""
 
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -178,6 +180,15 @@ def test_the_default_scenario_is_the_seed_from_other_holdings() -> None:
         ),
         ({"allocations": {"x": {"http": {"status": 600}}}}, "from 100 to 599, was 600"),
         ({"faults": {"when": "x"}}, "faults: expected a list"),
+        ({"faults": {}}, "faults: expected a list, was {}"),
+        ({"faults": ""}, "faults: expected a list, was ''"),
+        ({"faults": False}, "faults: expected a list, was False"),
+        ({"faults": [{"when": "reqIds", "what": ["drop"]}]}, r"faults\[0\].what: \['drop'\] is none of error, notice"),
+        (
+            {"faults": [{"when": "reqIds", "what": {"drop": []}}]},
+            r"faults\[0\].what.drop: expected a mapping, was \[\]",
+        ),
+        ({"faults": [{"when": "reqIds", "what": {"alter": 0}}]}, r"faults\[0\].what.alter: expected a mapping, was 0"),
         ({"faults": [{"when": "reqIds"}]}, r"faults\[0\].what: None is none of error, notice"),
         ({"faults": [{"what": "drop"}]}, r"faults\[0\]: a fault waits for one message and does one thing"),
         ({"faults": [fault("reqIds", "explode")]}, r"faults\[0\].what: 'explode' is none of error, notice, drop, mute"),
@@ -224,6 +235,39 @@ def test_what_is_no_scenario_names_the_place(overlay: dict[str, Any], problem: s
         return
     with pytest.raises(ScenarioError, match=problem):
         read_scenario(document)
+
+
+@pytest.mark.parametrize(
+    "odd", [{}, [], "", 0, False, True, 1.5, "x", -1, None, [1], [{}], [[]], {"x": 1}, {"x": None}]
+)
+def test_whatever_stands_in_a_scenario_it_is_read_or_refused(odd: object) -> None:
+    """In every place of it, the places of names and numbers too; and so for what a list or a mapping is wanted for."""
+    for place in _places(WRITTEN):
+        body = _replaced(WRITTEN, place, odd)
+        with suppress(ScenarioError):
+            read_scenario(body)
+    for key, value in WRITTEN.items():
+        if type(odd) is not type(value) and isinstance(value, dict | list) and odd is not None:
+            with pytest.raises(ScenarioError, match=rf"^{key}: expected a (list|mapping), was "):
+                read_scenario(WRITTEN | {key: odd})
+            with pytest.raises(ScenarioError, match=rf"^{key}: expected a (list|mapping), was "):
+                Venue(read_scenario(WRITTEN)).changed({key: odd})
+
+
+def _places(document: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The way to everything that stands below it."""
+    if isinstance(document, dict | list):
+        for name in document if isinstance(document, dict) else range(len(document)):
+            yield (*above, name)
+            yield from _places(document[name], (*above, name))
+
+
+def _replaced(document: Any, place: tuple[Any, ...], value: object) -> Any:
+    if not place:
+        return value
+    copy = document.copy()
+    copy[place[0]] = _replaced(document[place[0]], place[1:], value)
+    return copy
 
 
 def test_a_contract_among_several_is_held_by_con_id() -> None:

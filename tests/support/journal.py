@@ -148,6 +148,7 @@ def report(run_id: str = RUN) -> Report:
         ended=NOW + timedelta(seconds=2),
         orders=(order,),
         adjustments=(Adjustment(symbol="BBB", con_id=con_id("BBB"), planned=3, sent=2, reason="not enough cash"),),
+        code="",
         trouble="",
         hint="",
     )

@@ -207,7 +207,8 @@ class Witness:
         """Whether more was traded than lay between what was held and what is wanted, or both ways."""
         epoch, mark = self.epoch, scenario.market.listings[ticket.con_id].mark
         spare = SPARE_SHARES + SPARE * epoch.net_liquidation / mark
-        wanted = self.weights.get(ticket.con_id, ZERO) * epoch.net_liquidation / mark
+        invested = epoch.net_liquidation * (1 - self.policy.cash_reserve_pct / 100)
+        wanted = self.weights.get(ticket.con_id, ZERO) * invested / mark
         gap = wanted - epoch.began_with.get(ticket.con_id, ZERO)
         bought, sold = (Decimal(epoch.traded[ticket.con_id, side]) for side in ("BUY", "SELL"))
         if bought > max(ZERO, gap) + spare or sold > max(ZERO, -gap) + spare:

@@ -28,7 +28,10 @@ from ibkr_rebalancer.core.errors import EXIT_BUG, EXIT_DONE, RebalancerError, Us
 from ibkr_rebalancer.version import __version__
 
 EXIT_INTERRUPTED = 130
-"""The shell's convention for Ctrl-C; nothing was under way that could be left half done."""
+"""The shell's convention for Ctrl-C; nothing was under way that could be left half done.
+
+A run that had begun has an end of its own in the journal: `INTERRUPTED`, with the exit code of what is deferred.
+"""
 
 app = typer.Typer(
     name="rebalancer",

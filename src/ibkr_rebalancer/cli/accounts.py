@@ -34,7 +34,10 @@ def accounts(
         return show_outcomes("positions", "portfolios", outcomes, view=balances_view, as_json=as_json)
     settings = read_settings(config, verbose=verbose)
     if as_json:
-        listed = [replace(account, allocations_url=shown_url(account.allocations_url)) for account in settings.accounts]
+        listed = [
+            replace(account, allocations_url=shown_url(account.allocations_url, secrets=settings.secrets))
+            for account in settings.accounts
+        ]
         show_document(document("accounts", mode=settings.mode, accounts=listed))
     else:
         show(accounts_view(settings))

@@ -22,7 +22,7 @@ def halt(
 ) -> int:
     """Halt all trading, until `rebalancer resume`.
 
-    A run at work sends no further order. The gateway is not asked for anything.
+    A run at work sends no further order. The gateway is not asked for anything, and nothing in accounts.yaml matters.
 
     \b
     Examples:
@@ -34,13 +34,11 @@ def halt(
     from ibkr_rebalancer.core.documents import document
 
     said = " ".join(reason or [NO_REASON])
-    now, settings = on_journal(
-        lambda session: (session.halt(said), session.settings), config, state=state, verbose=verbose
+    now, where = on_journal(
+        lambda records: (records.halt(said), str(records.state_path)), config, state=state, verbose=verbose
     )
     if as_json:
-        show_document(document("halt", halt=now, state=str(settings.state_path)))
+        show_document(document("halt", halt=now, state=where))
     else:
-        show_sentence(
-            f"Trading is halted: {now.reason}.\nNo order leaves any process whose state is in {settings.state_path}."
-        )
+        show_sentence(f"Trading is halted: {now.reason}.\nNo order leaves any process whose state is in {where}.")
     return EXIT_DONE

@@ -37,7 +37,7 @@ def resolve(
         show_sentence("Nothing was recorded.")
         return EXIT_DONE
     proven, left = on_journal(
-        lambda session: (session.resolve(order_ref, filled=filled, note=note), len(session.unsettled())),
+        lambda records: (records.resolve(order_ref, filled=filled, note=note), len(records.unsettled())),
         config,
         state=state,
         verbose=verbose,
@@ -71,7 +71,7 @@ def _is_confirmed(order_ref: str, filled: int, config: Path | None, state: Path 
             f"Nobody can be asked here about {order_ref}. Nothing was recorded.",
             hint="Add --yes to record it.",
         )
-    unsettled = on_journal(lambda session: session.unsettled(), config, state=state, verbose=verbose)
+    unsettled = on_journal(lambda records: records.unsettled(), config, state=state, verbose=verbose)
     order = next((order for order in unsettled if order.intent.order_ref == order_ref), None)
     if order is None:
         return True

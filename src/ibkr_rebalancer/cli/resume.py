@@ -7,7 +7,7 @@ from ibkr_rebalancer.cli.options import Config, Json, State, Verbose
 from ibkr_rebalancer.core.errors import EXIT_DONE
 
 if TYPE_CHECKING:
-    from ibkr_rebalancer.app import Rebalancer
+    from ibkr_rebalancer.app import Records
     from ibkr_rebalancer.ports import Halt
 
 
@@ -30,7 +30,7 @@ def resume(
     from ibkr_rebalancer.core.documents import document
 
     said = " ".join(reason or [NO_REASON])
-    ended, where = on_journal(lambda session: _resumed(session, said), config, state=state, verbose=verbose)
+    ended, where = on_journal(lambda records: _resumed(records, said), config, state=state, verbose=verbose)
     if as_json:
         show_document(document("halt", halt=None, state=where))
     elif ended is None:
@@ -41,9 +41,9 @@ def resume(
     return EXIT_DONE
 
 
-def _resumed(session: "Rebalancer", reason: str) -> "tuple[Halt | None, str]":
+def _resumed(records: "Records", reason: str) -> "tuple[Halt | None, str]":
     """The halt that is ended, if there is one, and the folder that says so."""
-    halted = session.halted()
+    halted = records.halted()
     if halted is not None:
-        session.resume(reason)
-    return halted, str(session.settings.state_path)
+        records.resume(reason)
+    return halted, str(records.state_path)

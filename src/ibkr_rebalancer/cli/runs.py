@@ -8,7 +8,7 @@ from ibkr_rebalancer.cli.options import Config, Json, State, Verbose
 from ibkr_rebalancer.core.errors import EXIT_DONE
 
 if TYPE_CHECKING:
-    from ibkr_rebalancer.app import Rebalancer
+    from ibkr_rebalancer.app import Records
     from ibkr_rebalancer.core.order_state import TrackedOrder
     from ibkr_rebalancer.ports import RunRecord
 
@@ -41,24 +41,24 @@ def runs(
     from ibkr_rebalancer.core.documents import document
 
     if run is not None:
-        record, after = on_journal(lambda session: _with_next(session, run), config, state=state, verbose=verbose)
+        record, after = on_journal(lambda records: _with_next(records, run), config, state=state, verbose=verbose)
         if as_json:
             show_document(document("record", record=_content(record)))
         else:
             show(run_view(record, next_run=after))
         return EXIT_DONE
-    records = on_journal(lambda session: session.runs(limit=limit), config, state=state, verbose=verbose)
+    newest = on_journal(lambda records: records.runs(limit=limit), config, state=state, verbose=verbose)
     if as_json:
-        show_document(document("runs", runs=[summary(record) for record in records]))
+        show_document(document("runs", runs=[summary(record) for record in newest]))
     else:
-        show(RunsView(records))
+        show(RunsView(newest))
     return EXIT_DONE
 
 
-def _with_next(session: "Rebalancer", run: str) -> "tuple[RunRecord, RunRecord | None]":
+def _with_next(records: "Records", run: str) -> "tuple[RunRecord, RunRecord | None]":
     """The run, and the next one of its account."""
-    record = session.run(run)
-    later = [other for other in session.runs(limit=LOOKED_AT) if _is_later(other, record)]
+    record = records.run(run)
+    later = [other for other in records.runs(limit=LOOKED_AT) if _is_later(other, record)]
     return record, later[-1] if later else None
 
 

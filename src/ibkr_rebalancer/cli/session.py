@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
-from ibkr_rebalancer.app import Rebalancer, settings_from
+from ibkr_rebalancer.app import Rebalancer, Records, settings_from
 from ibkr_rebalancer.cli.progress import Progress
 from ibkr_rebalancer.config.schema import Settings
 from ibkr_rebalancer.core.notices import Notice, Severity
@@ -25,18 +25,16 @@ def in_session(
     return asyncio.run(_in_session(work, read_settings(config, state=state, verbose=verbose), verbose=verbose))
 
 
-def on_journal(work: Callable[[Rebalancer], T], config: Path | None, *, state: Path | None, verbose: bool) -> T:
-    """Do one piece of work that asks nobody but the journal.
+def on_journal(work: Callable[[Records], T], config: Path | None, *, state: Path | None, verbose: bool) -> T:
+    """Do one piece of work that asks nobody but the journal; it needs no accounts.yaml, and so knows no LOG_LEVEL.
 
     Raises:
-        ConfigError: accounts.yaml or the environment is wrong.
+        ConfigError: it is in doubt where the journal is.
         StorageFailed: the journal cannot be trusted or written.
     """
-
-    async def working(rebalancer: Rebalancer) -> T:
-        return work(rebalancer)
-
-    return in_session(working, config, state=state, verbose=verbose)
+    configure_logging("INFO" if verbose else "WARNING", secrets=())
+    with Progress(as_log=verbose) as progress, Records.open(config, state=state, observer=progress) as records:
+        return work(records)
 
 
 async def _in_session(work: Callable[[Rebalancer], Awaitable[T]], settings: Settings, *, verbose: bool) -> T:

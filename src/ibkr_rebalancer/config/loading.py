@@ -19,6 +19,7 @@ from ibkr_rebalancer.core.policy import Account
 from ibkr_rebalancer.core.portfolio import TradingMode
 
 FILE_NAME = "accounts.yaml"
+DOTENV = ".env"
 USER_FOLDER = "ibkr-rebalancer"
 SYSTEM_FOLDER = Path("/etc/ibkr-rebalancer")
 SYSTEM_STATE = Path("/var/lib/ibkr-rebalancer")
@@ -36,10 +37,10 @@ def load_settings(path: Path | None, *, environ: Mapping[str, str], cwd: Path, s
     Raises:
         ConfigError: something in it is missing, misspelt, out of range or contradicts something else.
     """
-    dotenvs = [read_dotenv(cwd / ".env")]
+    dotenvs = [read_dotenv(cwd / DOTENV)]
     config_path, text = _first_file(_places(path, merged(environ, dotenvs), cwd))
     if not config_path.parent.samefile(cwd):
-        dotenvs.append(read_dotenv(config_path.parent / ".env"))
+        dotenvs.append(read_dotenv(config_path.parent / DOTENV))
     given = merged(environ, dotenvs)
     variables = read_variables(given, cwd=cwd)
     accounts = _accounts(config_path, text)
@@ -55,10 +56,45 @@ def load_settings(path: Path | None, *, environ: Mapping[str, str], cwd: Path, s
         allocations_api_key=variables["ALLOCATIONS_API_KEY"],
         log_level=variables["LOG_LEVEL"],
         config_path=config_path,
-        state_path=cwd / (state or variables["REBALANCER_STATE"] or _usual_state(given)),
+        state_path=_state_path(state, given, cwd),
         secrets=_secrets(variables, accounts),
         warnings=(*(w for dotenv in dotenvs for w in dotenv.warnings), *_exposures(dotenvs, mode)),
     )
+
+
+def find_state(path: Path | None, *, environ: Mapping[str, str], cwd: Path, state: Path | None = None) -> Path:
+    """The folder of the journal that `load_settings` would give, whatever accounts.yaml says, and also if it is gone.
+
+    Raises:
+        ConfigError: it is in doubt: a .env that could name it cannot be read, or accounts.yaml is in none of its places
+            and the .env files there lead to different folders (`STATE_UNKNOWN`).
+    """
+    if state or environ.get("REBALANCER_STATE"):
+        return _state_path(state, merged(environ, ()), cwd)
+    try:
+        return _only_state(path, environ, cwd)
+    except ConfigError as doubt:
+        hint = f"{doubt.hint} Or name the state folder with --state."
+        raise ConfigError(doubt.code, doubt.message, hint=hint) from doubt
+
+
+def _only_state(path: Path | None, environ: Mapping[str, str], cwd: Path) -> Path:
+    """The folder that every place leads to where accounts.yaml is, or could be if it is nowhere."""
+    dotenv = read_dotenv(cwd / DOTENV)
+    places = _places(path, merged(environ, [dotenv]), cwd)
+    there = _first_there(places)
+    leading: dict[Path, Path] = {}
+    for place in [there] if there else places:
+        given = merged(environ, [dotenv, read_dotenv(place.parent / DOTENV)])
+        leading.setdefault(_state_path(None, given, cwd), place)
+    if len(leading) > 1:
+        folders = " or ".join(f"{folder} (if it belongs to {place})" for folder, place in leading.items())
+        raise ConfigError(
+            "STATE_UNKNOWN",
+            f"There is no {FILE_NAME}, and without it the state may be in {folders}.",
+            hint=f"Put {FILE_NAME} back, or name it with -c.",
+        )
+    return next(iter(leading))
 
 
 def _places(path: Path | None, given: Mapping[str, Given], cwd: Path) -> list[Path]:
@@ -75,6 +111,13 @@ def _places(path: Path | None, given: Mapping[str, Given], cwd: Path) -> list[Pa
     return [folder / FILE_NAME for folder in (*folders, SYSTEM_FOLDER)]
 
 
+def _state_path(state: Path | None, given: Mapping[str, Given], cwd: Path) -> Path:
+    """Where the journal is kept: as the command says, as REBALANCER_STATE does, or in the usual place."""
+    if state is None and "REBALANCER_STATE" in given:
+        return cwd / given["REBALANCER_STATE"].text
+    return cwd / (state or _usual_state(given))
+
+
 def _usual_state(given: Mapping[str, Given]) -> Path:
     if "XDG_STATE_HOME" in given:
         return Path(given["XDG_STATE_HOME"].text, USER_FOLDER)
@@ -84,18 +127,32 @@ def _usual_state(given: Mapping[str, Given]) -> Path:
 
 
 def _first_file(places: Sequence[Path]) -> tuple[Path, str]:
-    for place in places:
-        try:
-            return place, place.read_bytes().decode("utf-8-sig")
-        except FileNotFoundError:
-            continue
-        except (OSError, UnicodeDecodeError) as error:
-            raise unreadable(place, error) from error
-    raise ConfigError(
-        "CONFIG_NOT_FOUND",
-        f"There is no {' and no '.join(map(str, places))}.",
-        hint=f"Copy examples/{FILE_NAME} to {places[0]} and enter your accounts, or name the file with -c.",
-    )
+    place = _first_there(places)
+    if place is None:
+        raise ConfigError(
+            "CONFIG_NOT_FOUND",
+            f"There is no {' and no '.join(map(str, places))}.",
+            hint=f"Copy examples/{FILE_NAME} to {places[0]} and enter your accounts, or name the file with -c.",
+        )
+    try:
+        return place, place.read_bytes().decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise unreadable(place, error) from error
+
+
+def _first_there(places: Sequence[Path]) -> Path | None:
+    """The first place that has a file, whether or not it can be read."""
+    return next((place for place in places if _is_there(place)), None)
+
+
+def _is_there(place: Path) -> bool:
+    try:
+        place.stat()
+    except FileNotFoundError:
+        return False
+    except OSError:  # it cannot even be looked at, and whoever reads it says why
+        return True
+    return True
 
 
 def _accounts(path: Path, text: str) -> tuple[Account, ...]:

@@ -4,7 +4,7 @@ RebalancerError
 ├── UnknownOutcome         13  nobody can say what became of an order
 ├── Halted                 14  somebody, or a limit, has stopped all trading
 ├── StorageFailed          30  the journal cannot be read or written
-├── Deferred               10  not now, and it says when
+├── Deferred               10  not now, and it says when, or that it was told to stop
 ├── Refused                11  a limit or check says no
 ├── Busy                   15  another run, or all our client ids, are at work
 ├── GatewayUnavailable     20  the gateway cannot be reached or does not answer whole
@@ -58,7 +58,7 @@ class StorageFailed(RebalancerError):
 
 
 class Deferred(RebalancerError):
-    """Not now: the market is closed."""
+    """Not now: the market is closed, or somebody has said stop before anything was sent for the account."""
 
     exit_code = 10
 

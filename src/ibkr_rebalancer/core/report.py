@@ -68,8 +68,10 @@ class Report:
     orders: tuple[OrderReport, ...]
     adjustments: tuple[Adjustment, ...]
     """Planned purchases of which less was sent than was printed."""
+    code: str
+    """The stable reason code of what kept the run from being done; empty if nothing did."""
     trouble: str
-    """What kept the run from being done, as a sentence; empty if nothing did."""
+    """The same as a sentence."""
     hint: str
     """What to do about it."""
 
@@ -102,6 +104,7 @@ def dry_run_report(plan: Plan, *, started: datetime, ended: datetime) -> Report:
             for trade in plan.trades
         ),
         adjustments=(),
+        code="",
         trouble="",
         hint="",
     )
@@ -134,6 +137,7 @@ def execution_report(
         report,
         orders=tuple(_order_report(order, state) for order, state in zip(tracked, states, strict=True)),
         adjustments=tuple(adjustments),
+        code=trouble.code if trouble else "",
         trouble=trouble.message if trouble else "",
         hint=trouble.hint if trouble else "",
     )
@@ -143,7 +147,14 @@ def unkept(report: Report, failure: StorageFailed) -> Report:
     """The same report when the journal could not take it: a run that went well otherwise has failed in that."""
     if report.exit_code != EXIT_DONE:
         return report
-    return replace(report, outcome="failed", exit_code=failure.exit_code, trouble=failure.message, hint=failure.hint)
+    return replace(
+        report,
+        outcome="failed",
+        exit_code=failure.exit_code,
+        code=failure.code,
+        trouble=failure.message,
+        hint=failure.hint,
+    )
 
 
 def _outcome(
@@ -191,6 +202,7 @@ def _report(start: RunStart, plan: Plan | None, *, outcome: str, exit_code: int,
         ended=ended,
         orders=(),
         adjustments=(),
+        code="",
         trouble="",
         hint="",
     )

@@ -134,26 +134,26 @@ class TradingRun:
         """
         await self._ports.gateway.session(within_s=0)
         with ExitStack() as held:
-            begun = {a.account_id: await _or_error(self._begin(a, held)) for a in accounts}
-            ended = await self._rebalance(begun, _Wish(confirm=confirm, printed=printed, adopt=adopt))
-        return {account: ended[account] if isinstance(run, _Begun) else run for account, run in begun.items()}
+            return await self._rebalance(accounts, held, _Wish(confirm=confirm, printed=printed, adopt=adopt))
 
     async def _rebalance(
-        self, begun: Mapping[AccountId, _Begun | RebalancerError], wish: _Wish
+        self, accounts: Sequence[Account], held: ExitStack, wish: _Wish
     ) -> Mapping[AccountId, Report | RebalancerError]:
-        """From here on every run has an end, and the journal knows it."""
-        runs = {account: run for account, run in begun.items() if isinstance(run, _Begun)}
+        """Every run that begins here has an end, and the journal knows it."""
+        begun: dict[AccountId, _Begun | RebalancerError] = {}
         try:
+            for account in accounts:
+                begun[account.account_id] = await _or_error(self._begin(account, held))
             _raise_what_concerns_all(begun.values())
-            planned = await self._approved(runs, wish)
+            planned = await self._approved(_runs(begun), wish)
         except (RebalancerError, asyncio.CancelledError) as error:
-            for run in runs.values():
+            for run in _runs(begun).values():
                 self._keep_end(run, error if isinstance(error, RebalancerError) else _interruption(run))
             raise
-        ended: dict[AccountId, Report | RebalancerError] = {}
-        for account, run in runs.items():
-            ended[account] = self._keep_end(run, await self._turn(run, planned[account], wish))
-        return ended
+        ended = {
+            name: self._keep_end(run, await self._turn(run, planned[name], wish)) for name, run in _runs(begun).items()
+        }
+        return {name: ended[name] if isinstance(run, _Begun) else run for name, run in begun.items()}
 
     async def _turn(
         self, run: _Begun, planned: Planned | RebalancerError | None, wish: _Wish
@@ -339,6 +339,10 @@ async def _or_error(step: Awaitable[T]) -> T | RebalancerError:
         return await step
     except RebalancerError as error:
         return error
+
+
+def _runs(begun: Mapping[AccountId, _Begun | RebalancerError]) -> Mapping[AccountId, _Begun]:
+    return {account: run for account, run in begun.items() if isinstance(run, _Begun)}
 
 
 def _interruption(run: _Begun) -> Deferred:

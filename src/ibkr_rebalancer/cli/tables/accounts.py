@@ -1,5 +1,6 @@
 """What accounts.yaml says, as tables."""
 
+from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from rich.console import Group, RenderableType
@@ -8,6 +9,7 @@ from rich.text import Text
 
 from ibkr_rebalancer.cli.tables.layout import new_table, uncut
 from ibkr_rebalancer.config.schema import Settings
+from ibkr_rebalancer.edges.logs import redactor
 
 
 def accounts_view(settings: Settings) -> RenderableType:
@@ -27,12 +29,12 @@ def accounts_view(settings: Settings) -> RenderableType:
             f"{account.policy.min_gain_bp} bp",
             account.channel,
         )
-        addresses.add_row(account.account_id, shown_url(account.allocations_url))
+        addresses.add_row(account.account_id, shown_url(account.allocations_url, secrets=settings.secrets))
     where = Text(f"{settings.config_path}", "dim", no_wrap=True, overflow="ignore")
     return Group(where, f"{settings.mode.value.capitalize()} trading", uncut(table), addresses)
 
 
-def shown_url(url: str) -> str:
-    """A URL without its query, which may hold a key."""
+def shown_url(url: str, *, secrets: Iterable[str]) -> str:
+    """A URL without its query, which may hold a key, and without what is secret in its path."""
     parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}{parts.path}"
+    return redactor(secrets)(f"{parts.scheme}://{parts.netloc}{parts.path}")

@@ -38,6 +38,8 @@ class RunSummary:
     ended: datetime | None
     outcome: str
     """Of its report, the reason code of what kept it from sending anything, or `no end`."""
+    code: str
+    """The reason code of what kept it from being done; empty if nothing did, or nobody knows."""
     orders: int
     exit_code: int | None
 
@@ -53,6 +55,7 @@ def summary(record: RunRecord) -> RunSummary:
         started=record.start.started,
         ended=end.ended if end else None,
         outcome=record.report.outcome if record.report else record.failure.code if record.failure else NO_END,
+        code=end.code if end else "",
         orders=len(record.orders),
         exit_code=end.exit_code if end else None,
     )

@@ -108,7 +108,7 @@ class Traded:
         yield _totals(report, plan)
         yield Text(_sentence(report, plan), "bold")
         if report.trouble:
-            yield Text.assemble(("Why: ", "bold"), report.trouble)
+            yield Text.assemble(("Why: ", "bold"), report.trouble, (f" ({report.code})", "dim"))
 
 
 def _lines(trade: Trade, report: Report) -> list[_Line]:

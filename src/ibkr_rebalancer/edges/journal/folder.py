@@ -66,10 +66,10 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def require_private(folder: Path, *, mode: TradingMode, observer: Observer) -> None:
+def require_private(folder: Path, *, mode: TradingMode | None, observer: Observer) -> None:
     """Check that nobody else can read or change what is in the folder, and that its disk keeps its promises.
 
-    On paper a doubt is a warning.
+    A doubt is a warning on paper, and to whoever does not trade (no mode): it must not keep anybody from a halt.
 
     Raises:
         ConfigError: in live trading, there is a doubt (`INSECURE_PATH`).

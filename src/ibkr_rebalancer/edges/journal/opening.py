@@ -41,8 +41,8 @@ SETTINGS = {"foreign_keys": 1, "synchronous": 2, "fullfsync": 1}
 
 
 @contextmanager
-def open_journal(folder: Path, *, mode: TradingMode, clock: Clock, observer: Observer) -> Iterator[Journal]:
-    """The journal in `folder`, until the block is left.
+def open_journal(folder: Path, *, mode: TradingMode | None, clock: Clock, observer: Observer) -> Iterator[Journal]:
+    """The journal in `folder`, until the block is left; `mode` is None for whoever does not trade.
 
     Raises:
         StorageFailed: `STORAGE_UNWRITABLE`, `STORAGE_FULL`, `STORAGE_ERROR`, `STORAGE_BUSY`, `JOURNAL_CORRUPT`,

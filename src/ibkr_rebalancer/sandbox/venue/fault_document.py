@@ -68,7 +68,7 @@ def read_faults(document: Document) -> tuple[tuple[Fault, ...], tuple[OrderFault
     Raises:
         ScenarioError: for what could never strike, as far as the venue can tell.
     """
-    bodies = document.get("faults") or []
+    bodies = [] if document.get("faults") is None else document["faults"]
     if not isinstance(bodies, list):
         raise ScenarioError("faults", f"expected a list, was {bodies!r}")
     wire: list[Fault] = []
@@ -130,12 +130,12 @@ def _read_where(where: str, when: Document, key: str) -> dict[str, str]:
 def _read_what(where: str, body: Document, read: Callable[[str, object], Any]) -> tuple[Any, Document]:
     """The one thing it does, with what that takes."""
     what = body.get("what")
-    what = what if isinstance(what, dict) else {what: {}}
-    if len(what) != 1:
+    stated = [*what] if isinstance(what, dict) else [what]
+    if len(stated) != 1:
         raise ScenarioError(where, "a fault waits for one message and does one thing")
-    ((action, parameters),) = what.items()
-    action = read(f"{where}.what", action)
-    return action, _read_parameters(f"{where}.what.{action}", action, parameters or {})
+    action = read(f"{where}.what", stated[0])
+    parameters = dict(mapping(f"{where}.what", what if isinstance(what, dict) else {}, action))
+    return action, _read_parameters(f"{where}.what.{action}", action, parameters)
 
 
 def _read_parameters(where: str, action: str, body: Document) -> Document:

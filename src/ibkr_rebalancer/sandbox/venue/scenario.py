@@ -215,7 +215,7 @@ def _read_position(where: str, key: str, value: object, market: Market) -> tuple
     con_id = find_contract(place, key, market)
     body = value if isinstance(value, dict) else {"quantity": value}
     check_keys(place, body, set(HOLDING_KEYS))
-    if "quantity" not in body:
+    if body.get("quantity") is None:
         raise ScenarioError(place, "a position needs a quantity")
     return con_id, Holding(**given(place, body, HOLDING_KEYS))
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 from decimal import Decimal
 
-from ibkr_rebalancer.sandbox.venue.document import Document, merged
+from ibkr_rebalancer.sandbox.venue.document import Document, mapping, merged
 from ibkr_rebalancer.sandbox.venue.exchange import Exchange
 from ibkr_rebalancer.sandbox.venue.faults import Switchboard
 from ibkr_rebalancer.sandbox.venue.foreign import read_ticket
@@ -35,7 +35,7 @@ class Venue:
         """
         document = write_scenario(self.scenario)
         # An answer of the allocation API is one value: half of the last one makes no sense under the next.
-        for name in change.get("allocations") or {}:
+        for name, _ in mapping("", change, "allocations"):
             document["allocations"].pop(name, None)
         scenario = read_scenario(merged(document, change))
         self._exchange.book.check(scenario)
