@@ -358,7 +358,7 @@ def test_cash_may_move_by_a_thousandth_of_what_the_account_is_worth(cash: str, t
 
 def test_cash_that_is_gone_is_a_change() -> None:
     read, plan = account("DU1")
-    balances = replace(read.portfolio.balances, cash={"EUR": Decimal(1_000)})
+    balances = replace(read.portfolio.balances, cash={"USD": Decimal(0), "EUR": Decimal(1_000)})
     assert stale(plan, replace(read, portfolio=replace(read.portfolio, balances=balances))) == (
         "cash was 1000.00, is now 0.00"
     )

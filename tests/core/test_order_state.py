@@ -464,5 +464,13 @@ def test_a_commission_is_lacking_while_an_execution_that_counts_has_none() -> No
     assert not lacks_commission(tracked(BUY, *fills, charged("a.01", "1"), charged("b.02", "1")))
 
 
+def test_a_commission_is_lacking_while_a_status_speaks_of_shares_that_no_execution_has_told_of() -> None:
+    assert lacks_commission(tracked(BUY, told(1, "Filled", filled=100)))
+    assert lacks_commission(tracked(BUY, told(1, "Filled", filled=100), executed(2, "a.01", 60), charged("a.01", "1")))
+    assert not lacks_commission(
+        tracked(BUY, told(1, "Filled", filled=100), executed(2, "a.01", 100), charged("a.01", "1"))
+    )
+
+
 def test_a_state_is_terminal_or_not_by_its_word() -> None:
     assert {s.value for s in OrderStatus if s.is_terminal} == {"filled", "cancelled", "rejected", "expired", "absent"}

@@ -18,6 +18,7 @@ from typing import Any
 
 from sqlalchemy import Connection, event
 from sqlalchemy.exc import OperationalError
+from tests.faults.onlooker import Sight, at_first
 from tests.support.notation import allocation_body
 from tests.support.trading_scene import TradingScene
 
@@ -62,6 +63,11 @@ class Stage:
     """The trades that a person was shown, each time."""
     documents: dict[str, bytes] = field(default_factory=dict)
     """What the allocation source says of each account."""
+    opening: Sight = field(init=False)
+    """The account before anything was traded."""
+
+    def __post_init__(self) -> None:
+        self.opening = at_first(self.scene.venue, self.account)
 
     async def run(
         self, targets: Mapping[str, str], *, person: "Person | None" = None, moment: "Moment | None" = None
@@ -314,7 +320,14 @@ def set_the_clock(**by: float) -> Deed:
 
 def change(**overlay: Any) -> Deed:
     """The world becomes another one."""
-    return lambda stage: stage.scene.change(**overlay)
+
+    def deed(stage: Stage) -> None:
+        stage.scene.change(**overlay)
+        if "accounts" in overlay:
+            assert not stage.scene.orders, "what was traded would count twice"
+            stage.opening = at_first(stage.scene.venue, stage.account)
+
+    return deed
 
 
 def publish(**targets: str) -> Deed:

@@ -1,12 +1,13 @@
 """Runs that meet a fault in market, line, storage or clock: the rows of the catalogue, over the venue in virtual time.
 
-The judge is the venue: what reached it, what it filled, what it holds.
+The judges are the venue, what reached it, filled and is held, and the broker's own client, which looks at it.
 """
 
 import asyncio
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,17 +16,21 @@ import pytest
 from tests.faults.cases import DONE, Row, Traded
 from tests.faults.catalogue import CATALOGUE
 from tests.faults.endings import ends, told, words
+from tests.faults.onlooker import contradictions, look
 from tests.faults.stage import BugError, KilledError, Outcome, Stage, at_answer, fill_the_disk
 from tests.support.trading_scene import OPEN, TradingScene
 from tests.support.virtual_time import VirtualTimeLoop
 
 from ibkr_rebalancer.core.errors import RebalancerError
 from ibkr_rebalancer.core.report import Report
+from ibkr_rebalancer.ports import RunRecord
 
 LONGEST_S = 400
 """No run may take longer, whatever befalls it."""
 RERUNS = 4
 """Within so many runs after the fault everything has settled."""
+
+ELSEWHERE = ThreadPoolExecutor(max_workers=1)
 
 CASES = [(row, case) for row in CATALOGUE for case in row.cases if isinstance(case, Traded)]
 
@@ -52,6 +57,7 @@ def test_a_run_meets_a_fault(row: Row, case: Traded, folder: Path, record_proper
         assert took_s <= LONGEST_S
         judge(stage, outcome, case)
         require_kept(stage, outcome)
+        look_on(stage, outcome)
         await settle(stage, case)
 
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
@@ -120,6 +126,7 @@ async def settle(stage: Stage, case: Traded) -> None:
         outcome = await stage.run(targets, person=case.person)
         endings.append(ends(outcome))
         judge(stage, outcome, case)
+        look_on(stage, outcome)
         if endings[-1] == case.settles:
             break
     assert case.then is None or endings[0] == case.then
@@ -167,6 +174,26 @@ def require_kept(stage: Stage, outcome: Outcome) -> None:
         with stage.scene.ports({}) as ports:
             (newest,) = ports.ledger.runs(limit=1)
         assert newest.report == (None if stage.storage_failed else outcome), "the journal tells another end"
+
+
+def look_on(stage: Stage, outcome: Outcome) -> None:
+    """What a report and the journal tell is what the broker's own client sees.
+
+    It looks from a thread whose time is real; none goes by here meanwhile.
+    """
+    if isinstance(outcome, Report):
+        venue, at = stage.scene.venue, stage.scene.clock.now()
+        seen = ELSEWHERE.submit(asyncio.run, look(venue, account=stage.account, now=at)).result()
+        assert not list(contradictions(seen, before=stage.opening, report=outcome, records=recorded(stage)))
+
+
+def recorded(stage: Stage) -> Sequence[RunRecord]:
+    """All runs in the journal, if it can still be read."""
+    try:
+        with stage.scene.ports({}) as ports:
+            return ports.ledger.runs(limit=RERUNS + 2)
+    except RebalancerError:
+        return ()
 
 
 def now() -> float:

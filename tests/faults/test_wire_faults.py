@@ -1,6 +1,6 @@
 """Runs that meet a fault between us and the gateway, or at the allocation source: over sockets, by the library.
 
-The judge is the sandbox: which orders it was sent, and what the account holds in the end.
+The judges are the sandbox, which orders it was sent, and the broker's own client: what the account has become.
 """
 
 import socket
@@ -17,18 +17,22 @@ import yaml
 from tests.faults.cases import Row, Wired, weights
 from tests.faults.catalogue import CATALOGUE
 from tests.faults.endings import ends, told, words
+from tests.faults.onlooker import Sight, at_first, contradictions, look
 from tests.faults.stage import Outcome
 from tests.support.commands import clear_environment
+from tests.support.reading import Notices
 from tests.support.sandbox import BASE, LOOPBACK, StartSandbox, events, received
 
 from ibkr_rebalancer import app
 from ibkr_rebalancer.core.errors import RebalancerError
 from ibkr_rebalancer.core.orders import OURS
-from ibkr_rebalancer.core.portfolio import AccountId
+from ibkr_rebalancer.core.portfolio import AccountId, TradingMode
 from ibkr_rebalancer.core.report import Report
 from ibkr_rebalancer.edges.allocations import HttpAllocations
+from ibkr_rebalancer.edges.host import SystemClock
 from ibkr_rebalancer.edges.ibkr import line
 from ibkr_rebalancer.edges.ibkr.connection import Deadlines, open_desk
+from ibkr_rebalancer.edges.journal.opening import open_journal
 from ibkr_rebalancer.flows.reconcile import PATIENCE
 from ibkr_rebalancer.flows.trading import TradingRun
 from ibkr_rebalancer.sandbox.run import Sandbox
@@ -63,6 +67,7 @@ async def test_a_run_meets_a_fault(
 ) -> None:
     sandbox = await start_sandbox(**WORLD)
     sandbox.change({**case.change, "faults": [*case.faults]})
+    opening = at_first(sandbox._venue, ACCOUNT)
     hurry(monkeypatch, case)
     clear_environment(monkeypatch)
     places = {"{closed_port}": str(closed_port)}
@@ -73,11 +78,12 @@ async def test_a_run_meets_a_fault(
     assert case.told is None or told(outcome) == case.told
     assert case.says in words(outcome)
     judge(sandbox, outcome)
+    await look_on(sandbox, folder, opening, outcome)
     if case.sent:
-        await settle(sandbox, folder, monkeypatch, case)
+        await settle(sandbox, folder, monkeypatch, case, opening)
 
 
-async def settle(sandbox: Sandbox, folder: Path, monkeypatch: pytest.MonkeyPatch, case: Wired) -> None:
+async def settle(sandbox: Sandbox, folder: Path, monkeypatch: pytest.MonkeyPatch, case: Wired, opening: Sight) -> None:
     """Once the fault is gone, runs find out what became of it, trade what is left, and come to rest."""
     sandbox.change({"faults": [], "read_only": False, "allocations": WORLD["allocations"]})
     endings: list[str] = []
@@ -85,6 +91,7 @@ async def settle(sandbox: Sandbox, folder: Path, monkeypatch: pytest.MonkeyPatch
         outcome = await rebalance(sandbox, folder, monkeypatch)
         endings.append(ends(outcome))
         judge(sandbox, outcome)
+        await look_on(sandbox, folder, opening, outcome)
         if endings[-1] == case.settles:
             break
     assert case.then is None or endings[0] == case.then
@@ -128,6 +135,15 @@ def judge(sandbox: Sandbox, outcome: Outcome) -> None:
                 assert order.filled == filled_at_venue(sandbox, order.order_ref), order.order_ref
     else:
         assert isinstance(outcome, RebalancerError)
+
+
+async def look_on(sandbox: Sandbox, folder: Path, opening: Sight, outcome: Outcome) -> None:
+    """What a report and the journal tell is what the broker's own client sees."""
+    if isinstance(outcome, Report):
+        with open_journal(folder / "state", mode=TradingMode.PAPER, clock=SystemClock(), observer=Notices()) as journal:
+            records = journal.runs(limit=RERUNS + 1)
+        seen = await look(sandbox._venue, account=ACCOUNT, now=sandbox._clock.now())
+        assert not list(contradictions(seen, before=opening, report=outcome, records=records))
 
 
 def placed(sandbox: Sandbox) -> list[dict[str, str]]:

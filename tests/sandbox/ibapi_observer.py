@@ -33,6 +33,8 @@ from tests.sandbox.observation import (
 from tests.support.sandbox import LOOPBACK
 
 DEADLINE_S = 5
+LAST_WORD = b"49\x001\x000\x00"
+"""The time, as the gateway tells it."""
 
 CALLBACKS = (
     "accountDownloadEnd",
@@ -121,8 +123,11 @@ def named(name: str, arguments: tuple[Any, ...]) -> dict[str, Any]:
 
 
 @contextmanager
-def connected(port: int, *, leave: Callable[[], None]) -> Iterator[Client]:
-    """`leave` cuts the connection from the other side: its own way of leaving takes up to a second."""
+def connected(port: int, *, leave: Callable[[], object]) -> Iterator[Client]:
+    """`leave` cuts the connection from the other side: its own way of leaving takes up to a second.
+
+    A last word that concerns nobody ends the wait of its thread for another one.
+    """
     client = Client()
     client.ib.connect(LOOPBACK, port, CLIENT_ID)
     running, reading = threading.Thread(target=client.ib.run), client.ib.reader
@@ -131,8 +136,9 @@ def connected(port: int, *, leave: Callable[[], None]) -> Iterator[Client]:
         yield client
     finally:
         leave()
-        running.join(DEADLINE_S)
         reading.join(DEADLINE_S)
+        client.ib.msg_queue.put(LAST_WORD)
+        running.join(DEADLINE_S)
 
 
 def observe(port: int, *, leave: Callable[[], None]) -> Observation:

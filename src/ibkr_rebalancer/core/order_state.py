@@ -246,8 +246,9 @@ def needs_a_look(tracked: TrackedOrder) -> bool:
 
 
 def lacks_commission(tracked: TrackedOrder) -> bool:
-    """Whether the charge for some of its executions has not been told yet."""
-    return any(each.commission is None for each in prints(tracked.evidence))
+    """Whether the price or the charge of some of its shares has not been told yet: a status can come first."""
+    told = tuple(dict.fromkeys(tracked.evidence))
+    return _told_beyond_executions(told) > 0 or any(each.commission is None for each in prints(told))
 
 
 def given_up(state: OrderState) -> OrderState:
