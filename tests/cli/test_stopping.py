@@ -1,11 +1,14 @@
 """Signals while orders may be out: the first ends the run in good order, the second at once, and neither lies."""
 
 import json
+import os
 import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from signal import SIG_DFL, SIG_IGN, SIGHUP, SIGINT, SIGTERM, signal
+from fcntl import F_SETPIPE_SZ, fcntl
+from select import select
+from signal import SIG_DFL, SIG_IGN, SIGHUP, SIGINT, SIGTERM, default_int_handler, signal
 
 import pytest
 from tests.cli.test_execute import placed
@@ -13,8 +16,22 @@ from tests.support.commands import FIRST, SECOND, Here
 from tests.support.sandbox import events, fault, order_fault, received
 from tests.support.schemas import check_document
 
+ALL = (SIGHUP, SIGTERM, SIGINT)
+
+SMALLEST_PIPE = 4096
+"""Bytes."""
+
 STUCK = order_fault("partial", order={"symbol": "SPY"}, parameters={"shares": 5})
 """An order that fills five shares, and then no more."""
+
+
+@pytest.fixture(autouse=True)
+def _signals_as_a_terminal_leaves_them() -> Iterator[None]:
+    """A process takes over from the one that starts it what is ignored: under nohup, SIGHUP is."""
+    kept = {number: signal(number, default_int_handler if number == SIGINT else SIG_DFL) for number in ALL}
+    yield
+    for number, handler in kept.items():
+        signal(number, handler or SIG_DFL)
 
 
 @contextmanager
@@ -67,6 +84,7 @@ def test_the_second_signal_ends_at_once_and_says_what_may_be(here: Here, as_json
         process.send_signal(SIGINT)
         here.sandbox.until(lambda log: received(log, "cancelOrder"))
         process.send_signal(SIGTERM)
+        process.send_signal(SIGINT)
         exit_code, out, err = ended(process)
     assert exit_code == 13
     message = "Ended at once. Orders may be open at Interactive Brokers, or filled."
@@ -132,14 +150,11 @@ def test_a_terminal_that_hangs_up_twice_still_gets_its_orders_cancelled(here: He
 
 def test_a_hang_up_that_nohup_has_ignored_stays_ignored(here: Here) -> None:
     here.sandbox.change({"faults": [STUCK]})
-    kept = signal(SIGHUP, SIG_IGN)
-    try:
-        with trading(here, SECOND) as process:
-            process.send_signal(SIGHUP)
-            process.send_signal(SIGTERM)
-            exit_code, _, _ = ended(process)
-    finally:
-        signal(SIGHUP, kept or SIG_DFL)
+    signal(SIGHUP, SIG_IGN)
+    with trading(here, SECOND) as process:
+        process.send_signal(SIGHUP)
+        process.send_signal(SIGTERM)
+        exit_code, _, _ = ended(process)
     assert exit_code == 12
     assert len(received(here.sandbox.log, "cancelOrder")) == 1
 
@@ -153,3 +168,29 @@ def test_a_signal_before_anything_is_sent_says_so(here: Here) -> None:
     assert (exit_code, out) == (130, "")
     assert err.splitlines()[-1] == "Interrupted. Nothing was sent."
     assert not placed(here.sandbox.log)
+
+
+def test_no_signal_comes_between_a_run_and_its_report(here: Here) -> None:
+    """Its reader is slow: signals find the command with its work done, in the midst of telling it, and at its end."""
+    unread, out = os.pipe()
+    fcntl(out, F_SETPIPE_SZ, SMALLEST_PIPE)
+    report = b""
+    with here.start("execute", FIRST, "--yes", "--json", stdout=out) as process:
+        os.close(out)
+        here.sandbox.until(lambda log: any(gone["client"] == 52 for gone in events(log, "client_disconnected")))
+        send_all(process)
+        select([unread], [], [])
+        send_all(process)
+        while piece := os.read(unread, SMALLEST_PIPE):
+            report += piece
+            send_all(process)
+        os.close(unread)
+        _, err = process.communicate(timeout=20)
+    assert process.returncode == 0, err
+    assert len(report) > SMALLEST_PIPE
+    assert json.loads(report)["runs"][0]["outcome"] == "done"
+
+
+def send_all(process: "subprocess.Popen[str]") -> None:
+    for number in ALL:
+        process.send_signal(number)

@@ -24,6 +24,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from signal import SIGHUP, SIGINT, SIGTERM, getsignal, signal
 from threading import Thread
 from typing import Any
 
@@ -147,7 +148,7 @@ class Here:
     def run(self, *arguments: str) -> Ended:
         """Run a command in this process, its output going into a file as far as it can tell."""
         out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
-        with redirect_stdout(out), redirect_stderr(err), _own_logging():
+        with redirect_stdout(out), redirect_stderr(err), _own_logging(), _own_signals():
             exit_code = run(arguments)
         return Ended(exit_code, _written(out), _written(err))
 
@@ -245,6 +246,17 @@ def _own_logging() -> Iterator[None]:
         root.setLevel(level)
         for name in CHATTY:
             logging.getLogger(name).setLevel(logging.NOTSET)
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Let a command ignore signals until its end, which is not this process's."""
+    kept = {number: getsignal(number) for number in (SIGINT, SIGTERM, SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in kept.items():
+            signal(number, handler)
 
 
 def _written(stream: io.TextIOWrapper) -> str:

@@ -4,9 +4,12 @@ However it ends, nobody is told that nothing was sent when something may have be
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from signal import SIG_IGN, SIGHUP, SIGINT, SIGTERM, getsignal
-from types import TracebackType
+import signal
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
+from signal import SIG_IGN, SIGHUP, SIGINT, SIGTERM
+from socket import socketpair
+from types import FrameType, TracebackType
 from typing import Any, Self, TypeVar
 
 from ibkr_rebalancer.core.errors import UnknownOutcome
@@ -58,37 +61,63 @@ class AtStake:
         error.add_note(f"{MAY_BE_OPEN} {ASK_AGAIN}")
 
 
-def run_stoppable(work: Coroutine[Any, Any, T], *, on_stop: Callable[[], None]) -> T:
-    """Run it: the first SIGINT, SIGTERM or SIGHUP cancels it, and it may come to its end; the second does not wait.
+async def stoppable(work: Coroutine[Any, Any, T], *, on_stop: Callable[[], None]) -> T:
+    """Do it: the first SIGINT, SIGTERM or SIGHUP cancels it, and it may come to its end; the second does not wait.
 
-    A terminal that hangs up may say so more than once: SIGHUP is never the second. Ignored signals stay ignored.
+    A terminal that hangs up may say so more than once: SIGHUP is never the second. Ignored signals stay ignored. Once
+    it has ended, all are: what came of it is still to be told, and the exit code says it too.
 
     Raises:
-        KeyboardInterrupt: it let itself be cancelled, or the second signal came.
+        CancelledError: it let itself be cancelled.
+        KeyboardInterrupt: out of the event loop, by the second signal.
     """
-    try:
-        return asyncio.run(_stoppable(work, on_stop))
-    except asyncio.CancelledError:
-        raise KeyboardInterrupt from None
-
-
-async def _stoppable(work: Coroutine[Any, Any, T], on_stop: Callable[[], None]) -> T:
-    loop = asyncio.get_running_loop()
-    task = loop.create_task(work)
-    stopped = asyncio.Event()
+    task = asyncio.create_task(work)
+    stopped, ended = asyncio.Event(), asyncio.Event()
 
     def stop() -> None:
-        if stopped.is_set():
+        if not stopped.is_set():
+            hang_up()
+        elif not (task.done() or ended.is_set()):
+            ended.set()
             raise KeyboardInterrupt
-        hang_up()
 
     def hang_up() -> None:
-        if not stopped.is_set():
+        if not (task.done() or stopped.is_set()):
             stopped.set()
             task.cancel()
             on_stop()
 
-    for number, handler in ((SIGINT, stop), (SIGTERM, stop), (SIGHUP, hang_up)):
-        if getsignal(number) is not SIG_IGN:
-            loop.add_signal_handler(number, handler)
-    return await task
+    with _met({SIGINT: stop, SIGTERM: stop, SIGHUP: hang_up}):
+        return await task
+
+
+@contextmanager
+def _met(answers: Mapping[int, Callable[[], None]]) -> Iterator[None]:
+    """Answer signals in the event loop, but for those that are ignored; then ignore them until the process ends.
+
+    The loop's own handlers end with the loop, and leave a moment in which a signal is deadly.
+    """
+    loop, met = asyncio.get_running_loop(), [number for number in answers if signal.getsignal(number) is not SIG_IGN]
+    here, there = socketpair()
+
+    def answer() -> None:
+        for number in here.recv(1):
+            answers[number]()
+
+    with here, there:
+        there.setblocking(False)
+        signal.set_wakeup_fd(there.fileno(), warn_on_full_buffer=False)
+        loop.add_reader(here, answer)
+        for number in met:
+            signal.signal(number, _noted)
+        try:
+            yield
+        finally:
+            for number in met:
+                signal.signal(number, SIG_IGN)
+            signal.set_wakeup_fd(-1)
+            loop.remove_reader(here)
+
+
+def _noted(number: int, frame: FrameType | None) -> None:
+    """The event loop has been woken, and answers."""

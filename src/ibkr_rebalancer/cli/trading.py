@@ -1,5 +1,6 @@
 """How `execute` trades: a person is asked, signals are met in good order, and the report tells what came of it."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -9,7 +10,7 @@ from ibkr_rebalancer.cli.asking import confirmed
 from ibkr_rebalancer.cli.output import conversation, show_outcomes, tell
 from ibkr_rebalancer.cli.progress import Progress
 from ibkr_rebalancer.cli.session import read_settings, tell_settings
-from ibkr_rebalancer.cli.stopping import AtStake, run_stoppable
+from ibkr_rebalancer.cli.stopping import AtStake, stoppable
 from ibkr_rebalancer.cli.streams import READER_GONE, OutputFailed
 from ibkr_rebalancer.cli.tables import plans_view, runs_view
 from ibkr_rebalancer.config.schema import Settings
@@ -37,6 +38,7 @@ def trade(
 
     Raises:
         RebalancerError: nothing was sent; or the command was ended at once (`STOPPED_AT_ONCE`).
+        KeyboardInterrupt: a signal ended it before anything was sent.
     """
     settings = read_settings(config, state=state, verbose=verbose)
     progress = Progress(as_log=verbose)
@@ -44,17 +46,26 @@ def trade(
     with AtStake(progress) as observer:
         with progress:
             tell_settings(settings, progress)
-            work = _rebalance(settings, named, observer, confirm=confirm, adopt=adopt)
-            outcomes = run_stoppable(work, on_stop=observer.tell_stop)
+            outcomes = _outcomes(settings, named, observer, confirm=confirm, adopt=adopt)
         shown = _show(outcomes, as_json=as_json)
     return gravest((shown, *(outcome.exit_code for outcome in outcomes.values())))
+
+
+def _outcomes(
+    settings: Settings, named: Sequence[str], observer: AtStake, *, confirm: Confirm | None, adopt: bool
+) -> Outcomes:
+    try:
+        return asyncio.run(_rebalance(settings, named, observer, confirm=confirm, adopt=adopt))
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
 
 
 async def _rebalance(
     settings: Settings, named: Sequence[str], observer: AtStake, *, confirm: Confirm | None, adopt: bool
 ) -> Outcomes:
     async with Rebalancer.open(settings, observer=observer) as session:
-        return await session.rebalance(*named, confirm=confirm, adopt=adopt)
+        work = session.rebalance(*named, confirm=confirm, adopt=adopt)
+        return await stoppable(work, on_stop=observer.tell_stop)
 
 
 def _show(outcomes: Outcomes, *, as_json: bool) -> int:
