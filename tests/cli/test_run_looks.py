@@ -16,6 +16,7 @@ from rich.console import Console, RenderableType
 from tests.cli.test_looks import GOLDEN, REWRITE
 from tests.support.notation import NOW, allocation_body, con_id
 from tests.support.trading import (
+    asked,
     at,
     charged,
     completed,
@@ -80,7 +81,12 @@ FILLED_OLD = (
     executed(4, "p.02", 40, "49.80", perm_id=2),
     charged("p.02", "0.35"),
 )
-STUCK_OLD = (*FILLED_OLD[:5], told(123, "PendingCancel", filled=60, perm_id=2), error(124, 202, "Order Canceled"))
+STUCK_OLD = (
+    *FILLED_OLD[:5],
+    asked(121),
+    told(123, "PendingCancel", filled=60, perm_id=2),
+    error(124, 202, "Order Canceled - reason:"),
+)
 
 
 def orders(**evidence: Sequence[Evidence]) -> tuple[TrackedOrder, ...]:

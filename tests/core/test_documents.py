@@ -109,6 +109,7 @@ def test_all_evidence_is_told_apart_by_name() -> None:
     assert [kind.__name__ for kind in get_args(Evidence)] == [
         "Sent",
         "Withheld",
+        "CancelAsked",
         "StatusTold",
         "Executed",
         "Commissioned",

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.trading import (
     CLOSE,
+    asked,
     charged,
     completed,
     error,
@@ -330,6 +331,15 @@ def test_whoever_stops_waiting_makes_it_unknown_unless_it_is_over() -> None:
         ((completed(1, "Cancelled"), completed(1, "Cancelled", says="by Trader")), "by Trader"),
         ((told(1, "Cancelled"), error(1, 202, "price check")), "price check (202)"),
         ((told(1, "Cancelled"),), ""),
+        (
+            (sent(1), asked(121), told(122, "Cancelled"), error(122, 202, "Order Canceled - reason:"), asked(151)),
+            "not filled in full within 120 s, so we cancelled it",
+        ),
+        (
+            (sent(9), asked(1), completed(2, "Cancelled", says="Trader")),
+            "not filled in full within 0 s, so we cancelled it",
+        ),
+        ((asked(121), told(122, "Cancelled"), error(122, 202, "price check")), "price check (202)"),
         ((told(1, "Inactive"), look(2)), "Interactive Brokers has made it inactive"),
         ((look(1), look(31)), "looked for and found nowhere, the position unchanged"),
     ],
@@ -365,7 +375,15 @@ def ends(said: st.SearchStrategy[str]) -> st.SearchStrategy[Completed]:
 
 people = st.builds(resolved, moments, st.integers(0, 100))
 unordered: st.SearchStrategy[Evidence] = st.one_of(
-    sends, statuses(words), executions, charges, errors, ends(words), people, st.builds(withheld, moments)
+    sends,
+    st.builds(asked, moments),
+    statuses(words),
+    executions,
+    charges,
+    errors,
+    ends(words),
+    people,
+    st.builds(withheld, moments),
 )
 """Evidence whose order must not matter."""
 anything: st.SearchStrategy[Evidence] = st.one_of(unordered, looks)

@@ -97,6 +97,7 @@ def test_what_never_fills_is_cancelled_and_proven(tmp_path: Path) -> None:
         report = reported(await scene.rebalance(SWITCH))
         sale, purchase = report.orders
         assert (sale.filled, sale.status) == (30, "cancelled")
+        assert sale.reason == "not filled in full within 120 s, so we cancelled it"
         assert (purchase.side.value, purchase.status) == ("BUY", "filled")
         assert (report.outcome, report.exit_code) == ("partial", 12)
         assert not scene.venue.open_orders

@@ -12,6 +12,7 @@ from decimal import Decimal
 from tests.support.notation import NOW, SESSION, allocation, con_id, snapshot
 
 from ibkr_rebalancer.core.order_state import (
+    CancelAsked,
     Commissioned,
     Completed,
     ErrorTold,
@@ -74,6 +75,10 @@ def sent(seconds: float) -> Sent:
 
 def withheld(seconds: float) -> Withheld:
     return Withheld(at=at(seconds))
+
+
+def asked(seconds: float) -> CancelAsked:
+    return CancelAsked(at=at(seconds))
 
 
 def told(seconds: float, status: str, *, filled: int | None = None, perm_id: int = 7, held: str = "") -> StatusTold:

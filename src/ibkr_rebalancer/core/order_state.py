@@ -77,6 +77,13 @@ class Withheld:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CancelAsked:
+    """Our wish to have it cancelled has left for the gateway. It proves nothing by itself."""
+
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StatusTold:
     """An `orderStatus` or `openOrder` message about the order, or its place in a list of open orders."""
 
@@ -153,7 +160,9 @@ class Resolved:
     note: str
 
 
-Evidence = Sent | Withheld | StatusTold | Executed | Commissioned | ErrorTold | Completed | Missing | Resolved
+Evidence = (
+    Sent | Withheld | CancelAsked | StatusTold | Executed | Commissioned | ErrorTold | Completed | Missing | Resolved
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -390,7 +399,19 @@ def _rejection(told: Sequence[Evidence], looks: Mapping[int, Missing]) -> str | 
     return _text(errors) if errors else "Interactive Brokers has made it inactive"
 
 
+def unfilled_s(told: Sequence[Evidence]) -> int | None:
+    """For how many seconds it had been out when we first wanted it cancelled; None if we never did, or it is not known
+    when it was sent."""
+    sent = [e.at for e in told if isinstance(e, Sent)]
+    asked = [e.at for e in told if isinstance(e, CancelAsked)]
+    return max(0, round((min(asked) - min(sent)).total_seconds())) if sent and asked else None
+
+
 def _cancellation(told: Sequence[Evidence]) -> str:
+    """Our own reason if it was us who wanted it, else the broker's."""
+    waited_s = unfilled_s(told)
+    if waited_s is not None:
+        return f"not filled in full within {waited_s} s, so we cancelled it"
     sentences = [e.completed_status for e in told if isinstance(e, Completed)]
     return max(sentences, default="") or _text([e for e in told if isinstance(e, ErrorTold)])
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 from ibkr_rebalancer.core.errors import GatewayRefused, GatewayUnavailable, Halted, UnknownOutcome
 from ibkr_rebalancer.core.notices import Notice, Severity
 from ibkr_rebalancer.core.order_book import Heard, OrderBook, evidence_of
-from ibkr_rebalancer.core.order_state import Sent, TrackedOrder, Withheld, alarm, order_state
+from ibkr_rebalancer.core.order_state import CancelAsked, Sent, TrackedOrder, Withheld, alarm, order_state
 from ibkr_rebalancer.core.orders import OrderIntent
 from ibkr_rebalancer.core.portfolio import AccountId
 from ibkr_rebalancer.flows.docket import Docket
@@ -37,6 +37,8 @@ class OrderGate:
         self._controls = controls
         self._clock = clock
         self._observer = observer
+        self._asked: list[Heard] = []
+        """Cancels that have left and are not journalled yet: a journal that fails must not keep the next one back."""
 
     @property
     def session(self) -> GatewaySession:
@@ -120,6 +122,8 @@ class OrderGate:
         """Ask for the order to be cancelled, if it is known to be open under our client id: no other can."""
         with suppress(GatewayRefused):
             await self._session.desk.cancel(order.intent.order_ref)
+            asked = CancelAsked(at=self._clock.now())
+            self._asked.append(Heard(order_ref=order.intent.order_ref, evidence=asked))
 
     async def listen(self, docket: Docket, *, within_s: float) -> bool:
         """Take in what has arrived about our orders, waiting for the first piece; whether there was any.
@@ -128,7 +132,7 @@ class OrderGate:
             GatewayUnavailable: the connection failed.
         """
         heard = await self._session.desk.heard(within_s=within_s)
-        docket.observe(heard)
+        docket.observe([*self._just_asked(), *heard])
         return bool(heard)
 
     async def look(self, docket: Docket) -> OrderBook:
@@ -139,8 +143,12 @@ class OrderGate:
         """
         book = await self._session.desk.order_book(self._account)
         positions = await self._session.market.positions()
-        docket.observe(evidence_of(book, positions, doubtful=docket.open))
+        docket.observe([*self._just_asked(), *evidence_of(book, positions, doubtful=docket.open)])
         return book
+
+    def _just_asked(self) -> list[Heard]:
+        asked, self._asked = self._asked, []
+        return asked
 
     async def reconnect(self, *, within_s: float) -> None:
         """Find the gateway again after it was lost.

@@ -1,4 +1,4 @@
-"""An order's life in plain words: what was heard of it, in the order of time, and what that proves."""
+"""An order's life in plain words: what was heard of it, in the order in which we learnt it, and what that proves."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from rich.text import Text
 from ibkr_rebalancer.cli.tables.layout import SIDE_STYLE, shown_count, shown_price
 from ibkr_rebalancer.core.money import ZERO
 from ibkr_rebalancer.core.order_state import (
+    CancelAsked,
     Commissioned,
     Completed,
     ErrorTold,
@@ -27,6 +28,7 @@ from ibkr_rebalancer.core.order_state import (
     TrackedOrder,
     Withheld,
     order_state,
+    unfilled_s,
 )
 from ibkr_rebalancer.core.orders import OrderIntent
 
@@ -41,10 +43,10 @@ STATUSES = {
     "Inactive": "it is inactive: rejected, or held back",
 }
 """The broker's words for how an order is, in ours."""
-Timed = Sent | Withheld | StatusTold | Executed | ErrorTold | Completed | Missing | Resolved
+Timed = Sent | Withheld | CancelAsked | StatusTold | Executed | ErrorTold | Completed | Missing | Resolved
 """What is heard of an order, but for what a print cost, which has no time of its own."""
-
-SENT = "sent to the gateway"
+OUR_TIME = (Sent, Withheld, CancelAsked, StatusTold, ErrorTold, Resolved)
+"""What is dated by this machine, when we did or heard it; the rest is by the broker's clock."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,20 +86,31 @@ def outcome(state: OrderState, intent: OrderIntent) -> str:
 
 
 def told(order: TrackedOrder, marks: Sequence[Moment] = ()) -> list[Moment]:
-    """What was heard of the order in the order of time, without what says nothing new.
+    """What was heard of the order as it reached us, without what says nothing new; each with its own time.
 
-    The broker tells to the second when shares traded; within a second, what left us is told first and the rest as it
-    arrived. A mark with nothing before or after it marks nothing.
+    The broker's clock may differ from ours, so times need not rise. A mark, whose time is ours, comes before what was
+    learnt after it; one with nothing before or after it marks nothing.
     """
     heard = order.evidence
-    news = [evidence for place, evidence in enumerate(heard) if _is_news(evidence, heard[:place])]
-    moments = [Moment(at=evidence.at, text=_words(evidence, order)) for evidence in news]
-    story = sorted(moments, key=lambda moment: (moment.at.replace(microsecond=0), moment.text != SENT))
-    for mark in marks:
-        later = next((place for place, moment in enumerate(story) if moment.at >= mark.at), None)
+    news = [(place, evidence) for place, evidence in enumerate(heard) if _is_news(evidence, heard[:place])]
+    story = [(place, Moment(at=evidence.at, text=_words(evidence, order))) for place, evidence in news]
+    for mark in reversed(marks):
+        first = _first_after(mark.at, heard)
+        later = next((index for index, (place, _) in enumerate(story) if place >= first), None)
         if later:
-            story.insert(later, mark)
-    return story
+            story.insert(later, (first, mark))
+    return [moment for _, moment in story]
+
+
+def _first_after(moment: datetime, heard: Sequence[Evidence]) -> int:
+    """The place of the first piece that was learnt after the moment, as far as times can tell."""
+    ours = [(place, evidence.at) for place, evidence in enumerate(heard) if isinstance(evidence, OUR_TIME)]
+    first = max((place + 1 for place, at in ours if at < moment), default=0)
+    last = min((place for place, _ in ours if place >= first), default=len(heard))
+    between = [
+        (place, e.at) for place, e in enumerate(heard[:last]) if place >= first and not isinstance(e, Commissioned)
+    ]
+    return next((place for place, at in between if at >= moment), last)
 
 
 def _is_news(evidence: Evidence, before: Sequence[Evidence]) -> TypeGuard[Timed]:
@@ -122,9 +135,12 @@ def _words(evidence: Timed, order: TrackedOrder) -> str:
     intent = order.intent
     match evidence:
         case Sent():
-            return SENT
+            return "sent to the gateway"
         case Withheld():
             return "not sent: the run stopped before its turn"
+        case CancelAsked():
+            waited_s = unfilled_s(order.evidence)
+            return "we want it cancelled" + ("" if waited_s is None else f": not filled in full within {waited_s} s")
         case StatusTold():
             return _status_words(evidence, intent)
         case Executed():
