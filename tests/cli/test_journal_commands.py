@@ -61,6 +61,16 @@ def test_a_halt_needs_no_reason_and_a_resume_no_halt(here: Here) -> None:
     assert not received(here.sandbox.log)
 
 
+def test_a_halt_that_fails_says_so(here: Here) -> None:
+    assert here.run("halt").exit_code == 0
+    journal = state_of(here) / "journal.db"
+    journal.write_bytes(b"no journal" * 1000)
+    failed = here.run("halt")
+    assert failed.exit_code == 30
+    assert f"Error: TRADING IS NOT HALTED: end the processes that trade. {journal} " in failed.err.replace("\n", " ")
+    assert failed.err.count("TRADING IS NOT HALTED") == 1
+
+
 def test_a_halt_is_a_document(here: Here) -> None:
     halted, resumed = here.run("halt", "no good", "--json").document, here.run("resume", "--json").document
     check_document(halted)

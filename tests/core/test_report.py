@@ -112,6 +112,17 @@ def test_what_went_wrong_and_what_to_do_are_told() -> None:
     assert (came.code, came.trouble, came.hint) == ("CODE", "Something happened.", "Do this.")
 
 
+def test_a_gateway_that_stays_away_leaves_orders_to_look_for() -> None:
+    came = report(orders(FILLED, (sent(1), told(1, "Submitted"))), trouble=trouble_of(GatewayUnavailable))
+    assert (came.outcome, came.exit_code) == ("unknown", 13)
+    assert came.hint == (
+        "Orders may be open at Interactive Brokers, or filled. Do this. Run the command again: before it does anything "
+        "else, it finds out what became of them. Or look for them in TWS or Client Portal."
+    )
+    assert report(orders(FILLED), trouble=trouble_of(GatewayUnavailable)).hint == "Do this."
+    assert report(orders((sent(1),)), trouble=trouble_of(UnknownOutcome)).hint == "Do this."
+
+
 def test_an_order_without_a_proven_end_is_unknown_and_keeps_what_it_has_filled() -> None:
     (_, unknown) = report(orders(FILLED, (sent(1), executed(2, "c.01", 9, "101")))).orders
     assert (unknown.status, unknown.filled, unknown.average_price) == ("unknown", 9, Decimal(101))

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from ibkr_rebalancer.cli.options import Config, Json, State, Verbose
-from ibkr_rebalancer.core.errors import EXIT_DONE
+from ibkr_rebalancer.core.errors import EXIT_DONE, NOT_HALTED, RebalancerError
 
 Reason = Annotated[
     list[str] | None, typer.Argument(metavar="REASON", help="Why, for whoever meets it later.", show_default=False)
@@ -34,11 +34,21 @@ def halt(
     from ibkr_rebalancer.core.documents import document
 
     said = " ".join(reason or [NO_REASON])
-    now, where = on_journal(
-        lambda records: (records.halt(said), str(records.state_path)), config, state=state, verbose=verbose
-    )
+    try:
+        now, where = on_journal(
+            lambda records: (records.halt(said), str(records.state_path)), config, state=state, verbose=verbose
+        )
+    except RebalancerError as error:
+        raise _unhalted(error) from error
     if as_json:
         show_document(document("halt", halt=now, state=where))
     else:
         show_sentence(f"Trading is halted: {now.reason}.\nNo order leaves any process whose state is in {where}.")
     return EXIT_DONE
+
+
+def _unhalted(error: RebalancerError) -> RebalancerError:
+    """The same error, which must not let anybody believe that trading is halted."""
+    if NOT_HALTED in error.message:
+        return error
+    return type(error)(error.code, f"{NOT_HALTED} {error.message}", hint=error.hint)

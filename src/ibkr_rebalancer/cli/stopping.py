@@ -14,15 +14,13 @@ from typing import Any, Self, TypeVar
 
 from ibkr_rebalancer.core.errors import UnknownOutcome
 from ibkr_rebalancer.core.notices import Notice, Severity
+from ibkr_rebalancer.core.report import ASK_AGAIN, MAY_BE_OPEN
 from ibkr_rebalancer.ports import Observer
 
 T = TypeVar("T")
 
 BEFORE_ORDERS = frozenset({"orders.send", "orders.reconcile"})
 """The notices without which no order of ours is open at the broker."""
-
-MAY_BE_OPEN = "Orders may be open at Interactive Brokers, or filled."
-ASK_AGAIN = "Run the command again: before it does anything else, it finds out what became of them."
 
 
 class AtStake:

@@ -23,6 +23,9 @@ EXIT_PARTIAL = 12
 """A run ended with orders unfilled, all of them proven; running again is safe."""
 EXIT_BUG = 70
 
+NOT_HALTED = "TRADING IS NOT HALTED: end the processes that trade."
+"""What every failure of a halt says."""
+
 GRAVEST_FIRST = (13, 14, EXIT_PARTIAL, 30, EXIT_BUG, 78, 2, 20, 21, 23, 24, 11, 15, 10, EXIT_DONE)
 """Every exit code of the program, the one that needs a person soonest first."""
 

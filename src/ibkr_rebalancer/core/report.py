@@ -22,6 +22,9 @@ from ibkr_rebalancer.core.portfolio import AccountId
 from ibkr_rebalancer.core.purchases import Adjustment
 from ibkr_rebalancer.core.runs import RunStart
 
+MAY_BE_OPEN = "Orders may be open at Interactive Brokers, or filled."
+ASK_AGAIN = "Run the command again: before it does anything else, it finds out what became of them."
+
 
 class RunMode(Enum):
     """Whether a run may trade."""
@@ -139,7 +142,7 @@ def execution_report(
         adjustments=tuple(adjustments),
         code=trouble.code if trouble else "",
         trouble=trouble.message if trouble else "",
-        hint=trouble.hint if trouble else "",
+        hint=_hint(trouble, outcome) if trouble else "",
     )
 
 
@@ -172,6 +175,13 @@ def _outcome(
     if filled < planned:
         return "interrupted" if interrupted else "partial", EXIT_PARTIAL
     return "done", EXIT_DONE
+
+
+def _hint(trouble: RebalancerError, outcome: str) -> str:
+    """What to do about the trouble, and about the orders that it leaves in doubt."""
+    if outcome != "unknown" or isinstance(trouble, UnknownOutcome):
+        return trouble.hint
+    return f"{MAY_BE_OPEN} {trouble.hint} {ASK_AGAIN} Or look for them in TWS or Client Portal."
 
 
 def _order_report(order: TrackedOrder, state: OrderState) -> OrderReport:

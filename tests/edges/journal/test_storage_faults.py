@@ -144,6 +144,18 @@ def test_after_a_failure_nothing_is_written_any_more(tmp_path: Path, name: str) 
         WRITES[name][0](journal, MANY - 1)
 
 
+def test_a_failure_that_is_met_again_is_told_once(tmp_path: Path) -> None:
+    prepared(tmp_path, "observe")
+    with opened(tmp_path) as journal:
+        with journal._engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA max_page_count = 1")
+        failure = until_it_fails(journal, _observe)
+        with pytest.raises(StorageFailed) as caught:
+            _observe(journal, MANY)
+    assert caught.value.message == failure.message
+    assert failure.message.count("No further order is sent") == 1
+
+
 def test_a_failure_names_what_may_be_at_work(tmp_path: Path) -> None:
     with opened(tmp_path) as journal:
         begin(journal)

@@ -27,7 +27,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DBAPIError
 
 from ibkr_rebalancer.core.documents import encode, encode_variant
-from ibkr_rebalancer.core.errors import StorageFailed
+from ibkr_rebalancer.core.errors import NOT_HALTED, StorageFailed
 from ibkr_rebalancer.core.instruments import ConId, ContractQuery
 from ibkr_rebalancer.core.order_book import Heard
 from ibkr_rebalancer.core.order_state import Evidence, OrderState, TrackedOrder
@@ -214,7 +214,7 @@ class Journal:
             return next((read(Halt, row["body"]) for row in newest if row["halted"]), None)
 
     def halt(self, halt: Halt) -> None:
-        with self._writing("TRADING IS NOT HALTED: end the processes that trade.") as connection:
+        with self._writing(NOT_HALTED) as connection:
             _add(connection, halts, halted=True, body=written(encode(halt)))
 
     def resume(self, *, at: datetime, reason: str) -> None:
@@ -226,8 +226,7 @@ class Journal:
         """One transaction, on disk when the block has been left; the consequence is that of a failure."""
         with self._failing(consequence):
             if self._failure:
-                text = f"{consequence} The journal has failed before: {self._failure.message}"
-                raise StorageFailed(self._failure.code, text, hint=self._failure.hint)
+                raise _again(self._failure, consequence)
             with self._engine.connect() as connection:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
                 yield connection
@@ -258,6 +257,13 @@ class Journal:
         if not self._maybe_working:
             return "No order of this process is at work."
         return f"What this process may have at work at the broker: {', '.join(sorted(self._maybe_working))}."
+
+
+def _again(failure: StorageFailed, consequence: str) -> StorageFailed:
+    """The same failure for whoever comes later, with what that means now unless it has been said."""
+    said = failure.message
+    text = said if consequence in said else f"{consequence} The journal has failed before: {said}"
+    return StorageFailed(failure.code, text, hint=failure.hint)
 
 
 def _in_order(moment: datetime) -> str:
