@@ -70,7 +70,8 @@ class Rebalancer:
 
     def select(self, *named: str) -> tuple[Account, ...]:
         """The named accounts, or all enabled ones of the trading mode; those passed over are told to the observer."""
-        chosen = select_accounts(self.settings.accounts, named, mode=self.settings.mode)
+        settings = self.settings
+        chosen = select_accounts(settings.accounts, named, mode=settings.mode, file=settings.config_path.name)
         for account in () if named else self.settings.accounts:
             if account.enabled and not belongs_to(self.settings.mode, account.account_id):
                 text = f"{account.account_id} is passed over: it is no {self.settings.mode.value} account."

@@ -10,7 +10,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from signal import SIGHUP, SIGINT, SIGTERM
-from subprocess import Popen
+from subprocess import STDOUT, Popen
 from tempfile import TemporaryDirectory
 
 from rich.console import Console
@@ -100,8 +100,7 @@ async def show_demo() -> int:
                     return EXIT_BUG
     console.print(Rule())
     console.print(
-        "Your own accounts: copy examples/accounts.yaml and .env.example, start IB Gateway in paper mode, and run\n"
-        "  rebalancer plan"
+        "Your own accounts: list them in accounts.yaml, start IB Gateway in paper mode, and run\n  rebalancer plan"
     )
     return EXIT_DONE
 
@@ -115,18 +114,20 @@ async def _play(scene: Scene, console: Console, sandbox: Sandbox, folder: Path) 
     console.print(Text.assemble(("$ ", "bold green"), (f"rebalancer {scene.command}", "bold")))
     if console.is_terminal:
         await asyncio.sleep(PAUSE_S)
-    ended = await _run(scene.command, sandbox, folder)
+    ended = await _run(scene, sandbox, folder)
     if ended != scene.exit_code:
         console.print(f"This should have ended with exit code {scene.exit_code}; it was {ended}.", style="bold red")
     return ended == scene.exit_code
 
 
-async def _run(command: str, sandbox: Sandbox, folder: Path) -> int:
+async def _run(scene: Scene, sandbox: Sandbox, folder: Path) -> int:
+    """The exit code of its command. What one that fails has to say is part of the story; its steps are not."""
     others = {name: text for name, text in os.environ.items() if name.removesuffix(FILE_SUFFIX) not in ENVIRONMENT}
     places = {"REBALANCER_CONFIG": str(folder / "accounts.yaml"), "REBALANCER_STATE": str(folder / "state")}
-    environment = {**others, **sandbox.env, **places}
+    environment = {**others, **sandbox.env, **places, **({"LOG_LEVEL": "WARNING"} if scene.exit_code else {})}
     process = Popen(  # noqa: ASYNC220, S603 (it returns at once, and starts nobody but ourselves)
-        [sys.executable, "-m", "ibkr_rebalancer", *command.split()],
+        [sys.executable, "-m", "ibkr_rebalancer", *scene.command.split()],
+        stderr=STDOUT if scene.exit_code else None,
         env=environment,
         cwd=folder,
         start_new_session=True,  # Ctrl-C on the terminal would reach the command too, and be answered twice

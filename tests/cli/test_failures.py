@@ -455,8 +455,8 @@ FAILURES = (
     misuse(
         "no account of this mode",
         "NO_ACCOUNT",
-        "None of the 2 accounts in accounts.yaml is enabled and a live account.",
-        'Enable one, or set TRADING_MODE to "paper" or "live" as your accounts are.',
+        "accounts.yaml lists no live account, and TRADING_MODE is live.",
+        "Set TRADING_MODE=paper and log the gateway in that way, or list a live account.",
         command=("positions",),
         env={"TRADING_MODE": "live"},
     ),
@@ -509,7 +509,8 @@ FAILURES = (
         exit_code=78,
         code="CONFIG_NOT_FOUND",
         sentence="There is no {folder}/other.yaml.",
-        hint="Copy examples/accounts.yaml to {folder}/other.yaml and enter your accounts, or name the file with -c.",
+        hint="Name the file with -c, or write this to {folder}/other.yaml, with your own values: "
+        '- {account_id: DU123456, notification: {channel: rebalance}, allocations: {url: "https://example.com/targets"}}',
         env={"REBALANCER_CONFIG": "other.yaml"},
     ),
 )
@@ -617,3 +618,13 @@ def free_port() -> Iterator[int]:
     with socket.socket() as held:
         held.bind((LOOPBACK, 0))
         yield held.getsockname()[1]
+
+
+def test_accounts_tells_what_in_the_settings_is_hardly_meant(here: Here) -> None:
+    (here.folder / ".env").write_text("IBKR_PROT=4002\n", encoding="utf-8")
+    (here.folder / ".env").chmod(0o644)
+    said = here.run("accounts", "-v").err
+    assert "IBKR_PROT" in said
+    assert "chmod 600" in said
+    assert f"State in {here.folder / '.local/state/ibkr-rebalancer'}" in said
+    assert f"Settings from {here.folder / 'accounts.yaml'}" in said

@@ -368,3 +368,11 @@ def test_a_dotenv_that_others_may_read_is_refused_on_live(cwd: Path, tmp_path: P
     assert error.hint == f"Run: chmod 600 {path}"
     path.chmod(0o600)
     assert load(cwd, config, TRADING_MODE="live").mode is TradingMode.LIVE
+
+
+def test_what_a_first_accounts_yaml_may_look_like_is_one(cwd: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_settings(None, environ={}, cwd=cwd)
+    (cwd / "accounts.yaml").write_text(caught.value.hint.partition("with your own values: ")[2], encoding="utf-8")
+    (account,) = load_settings(None, environ={}, cwd=cwd).accounts
+    assert (account.account_id, account.channel) == ("DU123456", "rebalance")

@@ -28,20 +28,36 @@ LISTED = [account("DU2"), account("U1"), account("DU1"), account("DU3", enabled=
     ],
 )
 def test_named_accounts_or_all_enabled_ones_of_the_mode(named: list[str], mode: TradingMode, chosen: list[str]) -> None:
-    assert [found.account_id for found in select_accounts(LISTED, named, mode=mode)] == chosen
+    assert [found.account_id for found in select_accounts(LISTED, named, mode=mode, file="d.yaml")] == chosen
 
 
 @pytest.mark.parametrize(("named", "code"), [(["DU9"], "ACCOUNT_UNKNOWN"), (["DU1", "DU3"], "ACCOUNT_DISABLED")])
 def test_a_name_that_is_unknown_or_disabled_is_refused(named: list[str], code: str) -> None:
     with pytest.raises(UsageError) as caught:
-        select_accounts(LISTED, named, mode=TradingMode.PAPER)
+        select_accounts(LISTED, named, mode=TradingMode.PAPER, file="d.yaml")
     assert caught.value.code == code
 
 
-def test_no_account_of_the_mode_is_refused() -> None:
+@pytest.mark.parametrize(
+    ("mode", "said", "hint"),
+    [
+        (
+            TradingMode.LIVE,
+            "d.yaml lists no live account, and TRADING_MODE is live.",
+            "Set TRADING_MODE=paper and log the gateway in that way, or list a live account.",
+        ),
+        (
+            TradingMode.PAPER,
+            "No paper account in d.yaml is enabled: DU1, DU2.",
+            "Set `enabled: true` for one of them there.",
+        ),
+    ],
+)
+def test_no_account_that_can_be_used_is_refused(mode: TradingMode, said: str, hint: str) -> None:
+    disabled = [account(name, enabled=False) for name in ("DU1", "DU2")]
     with pytest.raises(UsageError) as caught:
-        select_accounts([account("DU1")], [], mode=TradingMode.LIVE)
-    assert caught.value.code == "NO_ACCOUNT"
+        select_accounts(disabled, [], mode=mode, file="d.yaml")
+    assert (caught.value.code, caught.value.message, caught.value.hint) == ("NO_ACCOUNT", said, hint)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +69,7 @@ def test_no_account_of_the_mode_is_refused() -> None:
 )
 def test_naming_an_account_of_the_other_mode_is_refused(name: str, mode: TradingMode, said: str) -> None:
     with pytest.raises(GatewayRefused) as caught:
-        select_accounts(LISTED, [name], mode=mode)
+        select_accounts(LISTED, [name], mode=mode, file="d.yaml")
     assert (caught.value.code, caught.value.message) == ("MODE_MISMATCH", said)
 
 

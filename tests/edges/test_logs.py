@@ -164,13 +164,14 @@ def test_a_record_that_cannot_be_formatted_shows_its_arguments_to_nobody(capsys:
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize("name", CHATTY)
-def test_chatty_libraries_are_heard_from_warning_upwards(name: str) -> None:
+@pytest.mark.parametrize(("name", "worth_telling"), CHATTY.items())
+def test_chatty_libraries_are_heard_when_it_is_worth_it(name: str, worth_telling: int) -> None:
     stream = configured("INFO", SECRET)
-    logging.getLogger(f"{name}.client").info("connecting with %s", SECRET)
-    logging.getLogger(f"{name}.client").warning("lost with %s", SECRET)
+    logging.getLogger(f"{name}.client").log(worth_telling - 1, "connecting with %s", SECRET)
+    logging.getLogger(f"{name}.client").log(worth_telling, "lost with %s", SECRET)
 
-    assert stream.getvalue().endswith(f"Z WARNING {name}.client: lost with ***\n")
+    level = logging.getLevelName(worth_telling)
+    assert stream.getvalue().endswith(f"Z {level} {name}.client: lost with ***\n")
     assert stream.getvalue().count("\n") == 1
 
 
@@ -180,6 +181,12 @@ def test_chatty_libraries_are_heard_on_debug_and_cleaned_there_too(name: str) ->
     logging.getLogger(f"{name}.client").debug("?key=%s", quote(SECRET))
 
     assert stream.getvalue().endswith("?key=***\n")
+
+
+def test_writes_into_a_lost_connection_are_nothing_to_tell_an_owner() -> None:
+    stream = configured("INFO")
+    logging.getLogger("asyncio").warning("socket.send() raised exception.")
+    assert stream.getvalue() == ""
 
 
 def test_a_higher_level_silences_everybody() -> None:

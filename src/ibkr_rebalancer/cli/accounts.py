@@ -25,7 +25,8 @@ def accounts(
       rebalancer accounts --check    and what the gateway knows of it
     """
     from ibkr_rebalancer.cli.output import show, show_document, show_outcomes
-    from ibkr_rebalancer.cli.session import in_session, read_settings
+    from ibkr_rebalancer.cli.progress import Progress
+    from ibkr_rebalancer.cli.session import in_session, read_settings, tell_settings
     from ibkr_rebalancer.cli.tables import accounts_view, balances_view, shown_url
     from ibkr_rebalancer.core.documents import document
 
@@ -33,6 +34,8 @@ def accounts(
         outcomes = in_session(lambda session: session.portfolios(), config, verbose=verbose)
         return show_outcomes("positions", "portfolios", outcomes, view=balances_view, as_json=as_json)
     settings = read_settings(config, verbose=verbose)
+    with Progress(as_log=verbose) as progress:
+        tell_settings(settings, progress)
     if as_json:
         listed = [
             replace(account, allocations_url=shown_url(account.allocations_url, secrets=settings.secrets))

@@ -22,9 +22,10 @@ def execute(
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> int:
-    """Carry out the plan: sales first, then purchases with the cash there is.
+    """Carry out the plan: sales first, then purchases.
 
-    On a terminal it shows the plans and asks once before anything is sent. Elsewhere nothing is sent without --yes.
+    Without ACCOUNT, that of every enabled account in accounts.yaml. Purchases are made with the cash there is then. On
+    a terminal it shows the plans and asks once before anything is sent. Elsewhere nothing is sent without --yes.
 
     \b
     Examples:

@@ -7,9 +7,7 @@ import typer
 from ibkr_rebalancer.cli.options import Config, Json, State, Verbose
 from ibkr_rebalancer.core.errors import EXIT_DONE, NOT_HALTED, RebalancerError
 
-Reason = Annotated[
-    list[str] | None, typer.Argument(metavar="REASON", help="Why, for whoever meets it later.", show_default=False)
-]
+Reason = Annotated[list[str] | None, typer.Argument(metavar="REASON", hidden=True)]
 NO_REASON = "no reason given"
 
 
@@ -22,7 +20,8 @@ def halt(
 ) -> int:
     """Halt all trading, until `rebalancer resume`.
 
-    A run at work sends no further order. The gateway is not asked for anything, and nothing in accounts.yaml matters.
+    A run at work sends no further order. REASON is kept for whoever meets it later. The gateway is not asked for
+    anything, and nothing in accounts.yaml matters.
 
     \b
     Examples:

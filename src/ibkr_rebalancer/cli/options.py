@@ -7,20 +7,26 @@ import typer
 
 Accounts = Annotated[
     list[str] | None,
-    typer.Argument(
-        metavar="ACCOUNT", help="Accounts of accounts.yaml; none means all enabled ones.", show_default=False
-    ),
+    typer.Argument(metavar="ACCOUNT", hidden=True),
 ]
+"""Told of in the text of each command: typer would put its Python type into a list of arguments."""
 Config = Annotated[
     Path | None,
     typer.Option(
-        "--config", "-c", help="Path of accounts.yaml, if it is not in one of the usual places.", show_default=False
+        "--config",
+        "-c",
+        metavar="PATH",
+        help="Path of accounts.yaml, if it is not in one of the usual places.",
+        show_default=False,
     ),
 ]
 State = Annotated[
     Path | None,
     typer.Option(
-        "--state", help="Folder of the journal, if it is not the usual one; -v shows which.", show_default=False
+        "--state",
+        metavar="FOLDER",
+        help="Folder of the journal, if it is not the usual one; -v shows which.",
+        show_default=False,
     ),
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking, where nobody could answer.")]

@@ -6,7 +6,8 @@ from ibkr_rebalancer.cli.options import Accounts, Config, Json, Verbose
 def plan(accounts: Accounts = None, config: Config = None, as_json: Json = False, verbose: Verbose = False) -> int:
     """Show what would be traded to reach the targets. Sends nothing.
 
-    Targets come from the account's allocation URL; positions, cash and prices from the gateway.
+    Without ACCOUNT, for every enabled account in accounts.yaml. Targets come from the account's allocation URL;
+    positions, cash and prices from the gateway.
 
     \b
     Examples:

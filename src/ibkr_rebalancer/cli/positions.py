@@ -20,7 +20,7 @@ def positions(
 ) -> int:
     """Show positions, cash and weights, at the broker's marks.
 
-    On a terminal, without an account, it asks which one of several is meant.
+    Without ACCOUNT, of every enabled account in accounts.yaml; on a terminal it asks which one of several is meant.
 
     \b
     Examples:
@@ -37,7 +37,8 @@ def positions(
     named = list(accounts or ())
     if not named and not as_json and sys.stdin.isatty() and sys.stdout.isatty():
         settings = read_settings(config, verbose=verbose)
-        named = _ask([account.account_id for account in select_accounts(settings.accounts, (), mode=settings.mode)])
+        listed = select_accounts(settings.accounts, (), mode=settings.mode, file=settings.config_path.name)
+        named = _ask([account.account_id for account in listed])
     if follow:
         return follow_portfolios(named, every_s=every, config=config, as_json=as_json, verbose=verbose)
     outcomes = in_session(lambda session: session.portfolios(*named), config, verbose=verbose)

@@ -10,7 +10,7 @@ from ibkr_rebalancer.core.errors import EXIT_DONE, UsageError
 
 
 def resolve(
-    order_ref: Annotated[str, typer.Argument(metavar="ORDER_REF", help="The reference, as errors and `runs` tell it.")],
+    order_ref: Annotated[str, typer.Argument(metavar="ORDER_REF", hidden=True)],
     *,
     filled: Annotated[int, typer.Option("--filled", metavar="N", min=0, help="How many shares it has filled.")],
     note: Annotated[str, typer.Option("--note", metavar="TEXT", help="Where you have seen it; it is kept.")],
@@ -20,9 +20,10 @@ def resolve(
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> int:
-    """Say what became of an order of unknown outcome, once you have looked in TWS or Client Portal.
+    """Say what became of an order of unknown outcome.
 
-    On a terminal it shows what is known of the order and asks. Nothing is sent; the account may be traded again.
+    Look for it in TWS or Client Portal first. ORDER_REF is its reference, as errors and `runs` tell it. On a
+    terminal it shows what is known of the order and asks. Nothing is sent; the account may be traded again.
 
     \b
     Examples:

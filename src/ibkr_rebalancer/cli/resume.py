@@ -20,6 +20,8 @@ def resume(
 ) -> int:
     """End a halt. Nothing is sent by it: trading goes on with the next run.
 
+    REASON is kept.
+
     \b
     Examples:
       rebalancer resume

@@ -17,18 +17,19 @@ LOOKED_AT = 100
 
 
 def runs(
-    run: Annotated[
-        str | None, typer.Argument(metavar="RUN", help="The id of one run, or how it begins.", show_default=False)
-    ] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="How many, the newest first.")] = 20,
+    run: Annotated[str | None, typer.Argument(metavar="RUN", hidden=True)] = None,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", metavar="N", min=1, max=10_000, help="How many, the newest first.")
+    ] = 20,
     config: Config = None,
     state: State = None,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> int:
-    """List the runs that could trade, or tell one of them: what it meant to do, and what became of every order.
+    """List the runs that could trade, or tell one in full.
 
-    It reads the journal and asks nobody else. Dry runs are not kept.
+    RUN is the id of one run, or how it begins: what it meant to do, and what became of every order. It reads the
+    journal and asks nobody else. Dry runs are not kept.
 
     \b
     Examples:

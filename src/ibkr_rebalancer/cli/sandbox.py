@@ -16,14 +16,24 @@ if TYPE_CHECKING:
 def sandbox(
     scenario: Annotated[
         Path | None,
-        typer.Option("--scenario", help="Scenario file (YAML); without it, the one of the demo.", show_default=False),
+        typer.Option(
+            "--scenario",
+            metavar="FILE",
+            help="Scenario file (YAML); without it, the one of the demo.",
+            show_default=False,
+        ),
     ] = None,
-    gateway_port: Annotated[int, typer.Option("--gateway-port", min=0, max=65535, help="0 takes any free one.")] = 0,
+    gateway_port: Annotated[
+        int, typer.Option("--gateway-port", metavar="PORT", min=0, max=65535, help="0 takes any free one.")
+    ] = 0,
     allocations_port: Annotated[
-        int, typer.Option("--allocations-port", min=0, max=65535, help="0 takes any free one.")
+        int, typer.Option("--allocations-port", metavar="PORT", min=0, max=65535, help="0 takes any free one.")
     ] = 0,
     log: Annotated[
-        Path | None, typer.Option("--log", help="Write every frame and event there, as JSON lines.", show_default=False)
+        Path | None,
+        typer.Option(
+            "--log", metavar="FILE", help="Write every frame and event there, as JSON lines.", show_default=False
+        ),
     ] = None,
 ) -> int:
     """Run a simulated gateway and allocation API, until Ctrl-C.

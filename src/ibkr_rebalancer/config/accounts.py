@@ -28,7 +28,7 @@ def read_accounts(document: Tree | None) -> tuple[Account, ...]:
             listed.line,
             "CONFIG_NO_ACCOUNTS",
             "No account is listed.",
-            hint="Add one with account_id, notification.channel and allocations.url, as in examples/accounts.yaml.",
+            hint="Add one with account_id, notification.channel and allocations.url.",
         )
     given = _section(POLICY, defaults, "defaults")
     accounts = each(lambda tree: _account(tree, given), listed.items)
@@ -168,5 +168,5 @@ def _misshapen(name: str, tree: Tree, must: str) -> Unfit:
         tree.line,
         "CONFIG_INVALID_VALUE",
         f"{name} is {kind}; it must be {must}.",
-        hint="Check the indentation and the dashes here; examples/accounts.yaml shows the form.",
+        hint="Check the indentation and the dashes here.",
     )

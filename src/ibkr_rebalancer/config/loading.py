@@ -19,6 +19,10 @@ from ibkr_rebalancer.core.policy import Account
 from ibkr_rebalancer.core.portfolio import TradingMode
 
 FILE_NAME = "accounts.yaml"
+SMALLEST = (
+    '- {account_id: DU123456, notification: {channel: rebalance}, allocations: {url: "https://example.com/targets"}}'
+)
+"""An accounts.yaml with all that it must have."""
 DOTENV = ".env"
 USER_FOLDER = "ibkr-rebalancer"
 SYSTEM_FOLDER = Path("/etc/ibkr-rebalancer")
@@ -132,7 +136,7 @@ def _first_file(places: Sequence[Path]) -> tuple[Path, str]:
         raise ConfigError(
             "CONFIG_NOT_FOUND",
             f"There is no {' and no '.join(map(str, places))}.",
-            hint=f"Copy examples/{FILE_NAME} to {places[0]} and enter your accounts, or name the file with -c.",
+            hint=f"Name the file with -c, or write this to {places[0]}, with your own values: {SMALLEST}",
         )
     try:
         return place, place.read_bytes().decode("utf-8-sig")

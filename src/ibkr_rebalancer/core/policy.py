@@ -83,43 +83,59 @@ def config_digest(account: Account) -> str:
     return digest(account)
 
 
-def select_accounts(accounts: Sequence[Account], named: Sequence[str], *, mode: TradingMode) -> tuple[Account, ...]:
+def select_accounts(
+    accounts: Sequence[Account], named: Sequence[str], *, mode: TradingMode, file: str
+) -> tuple[Account, ...]:
     """The accounts a command works on: the named ones, or all enabled ones of this trading mode.
 
+    `file` is the name of the accounts.yaml that lists them.
+
     Raises:
-        UsageError: a name is not in accounts.yaml (`ACCOUNT_UNKNOWN`) or disabled there (`ACCOUNT_DISABLED`),
+        UsageError: a name is not in the file (`ACCOUNT_UNKNOWN`) or disabled there (`ACCOUNT_DISABLED`),
             or no account is left (`NO_ACCOUNT`).
         GatewayRefused: a named account is not of this mode (`MODE_MISMATCH`).
     """
     known = {account.account_id: account for account in accounts}
     if named:
-        return tuple(_named(name, known, mode) for name in dict.fromkeys(named))
+        return tuple(_named(name, known, mode, file) for name in dict.fromkeys(named))
     chosen = tuple(a for a in accounts if a.enabled and belongs_to(mode, a.account_id))
     if not chosen:
-        raise UsageError(
-            "NO_ACCOUNT",
-            f"None of the {len(accounts)} accounts in accounts.yaml is enabled and a {mode.value} account.",
-            hint='Enable one, or set TRADING_MODE to "paper" or "live" as your accounts are.',
-        )
+        raise _no_account(accounts, mode, file)
     return chosen
 
 
-def _named(name: str, known: Mapping[AccountId, Account], mode: TradingMode) -> Account:
+def _no_account(accounts: Sequence[Account], mode: TradingMode, file: str) -> UsageError:
+    disabled = [account.account_id for account in accounts if belongs_to(mode, account.account_id)]
+    if disabled:
+        said = f"No {mode.value} account in {file} is enabled: {', '.join(disabled)}."
+        return UsageError("NO_ACCOUNT", said, hint="Set `enabled: true` for one of them there.")
+    return UsageError(
+        "NO_ACCOUNT",
+        f"{file} lists no {mode.value} account, and TRADING_MODE is {mode.value}.",
+        hint=f"Set TRADING_MODE={_other(mode).value} and log the gateway in that way, or list a {mode.value} account.",
+    )
+
+
+def _other(mode: TradingMode) -> TradingMode:
+    return TradingMode.LIVE if mode is TradingMode.PAPER else TradingMode.PAPER
+
+
+def _named(name: str, known: Mapping[AccountId, Account], mode: TradingMode, file: str) -> Account:
     account = known.get(AccountId(name))
     if account is None:
         raise UsageError(
             "ACCOUNT_UNKNOWN",
-            f"{name} is not in accounts.yaml.",
+            f"{name} is not in {file}.",
             hint=f"It lists {', '.join(known)}.",
         )
     if not account.enabled:
         raise UsageError(
             "ACCOUNT_DISABLED",
-            f"{name} is disabled in accounts.yaml.",
+            f"{name} is disabled in {file}.",
             hint="Set `enabled: true` for it there.",
         )
     if not belongs_to(mode, account.account_id):
-        other = TradingMode.LIVE if mode is TradingMode.PAPER else TradingMode.PAPER
+        other = _other(mode)
         raise GatewayRefused(
             "MODE_MISMATCH",
             f"{name} is a {other.value} account, but TRADING_MODE is {mode.value}.",

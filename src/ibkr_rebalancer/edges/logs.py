@@ -16,8 +16,15 @@ from ibkr_rebalancer.core.notices import Notice, Severity
 LINE = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 TIME = "%Y-%m-%d %H:%M:%SZ"
 
-CHATTY = ("ably", "asyncio", "httpcore", "httpx", "urllib3", "websockets")
-"""Libraries whose INFO is of no use to an owner; ib_async is silenced where it is used."""
+CHATTY = {
+    "ably": logging.WARNING,
+    "asyncio": logging.ERROR,  # it warns of every write to a connection whose end is told by us
+    "httpcore": logging.WARNING,
+    "httpx": logging.WARNING,
+    "urllib3": logging.WARNING,
+    "websockets": logging.WARNING,
+}
+"""From which level on a library has something to say to an owner; ib_async is silenced where it is used."""
 
 MASK = "***"
 
@@ -39,8 +46,8 @@ def configure_logging(level: str, *, secrets: Iterable[str], stream: TextIO | No
     handler.setLevel(level)
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.raiseExceptions = False
-    for name in CHATTY:
-        logging.getLogger(name).setLevel(logging.NOTSET if level == "DEBUG" else logging.WARNING)
+    for name, worth_telling in CHATTY.items():
+        logging.getLogger(name).setLevel(logging.NOTSET if level == "DEBUG" else worth_telling)
 
 
 def redactor(secrets: Iterable[str]) -> Callable[[str], str]:
