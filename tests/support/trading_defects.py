@@ -19,7 +19,7 @@ from ibkr_rebalancer.core.instruments import STOCK, ConId, Contract, ContractQue
 from ibkr_rebalancer.core.order_book import Heard, OrderBook
 from ibkr_rebalancer.core.order_state import ErrorTold, StatusTold
 from ibkr_rebalancer.core.orders import OrderIntent
-from ibkr_rebalancer.core.plan import Side
+from ibkr_rebalancer.core.plan import Plan, Side
 from ibkr_rebalancer.core.portfolio import AccountId, Portfolio, Position
 from ibkr_rebalancer.flows.trading import Ports
 from ibkr_rebalancer.ports import GatewaySession
@@ -134,6 +134,38 @@ def takes_options_for_stocks(ports: Ports, _: World) -> Ports:
             return {q: [replace(c, security_type=STOCK) for c in cast("Any", listed)] for q, listed in found.items()}
 
         return {"positions": positions, "portfolio": portfolio, "contracts": contracts}
+
+    return _seeing(ports, wrong)
+
+
+def keeps_no_targets(ports: Ports, _: World) -> Ports:
+    """The document that a plan comes from is not kept with it."""
+
+    def keep_plan(run_id: str, *, document: bytes, **kept: Any) -> None:  # noqa: ARG001 (that is the mistake)
+        ports.ledger.keep_plan(run_id, document=b"", **kept)
+
+    return replace(ports, ledger=_instead(ports.ledger, keep_plan=keep_plan))
+
+
+def plans_otherwise_than_it_keeps(ports: Ports, _: World) -> Ports:
+    """As a planner does that is not a function of the facts alone."""
+
+    def keep_plan(run_id: str, *, plan: Plan, **kept: Any) -> None:
+        ports.ledger.keep_plan(run_id, plan=replace(plan, turnover=plan.turnover + 1), **kept)
+
+    return replace(ports, ledger=_instead(ports.ledger, keep_plan=keep_plan))
+
+
+def takes_a_cut_list_for_a_whole_one(ports: Ports, _: World) -> Ports:
+    def wrong(session: GatewaySession) -> dict[str, Any]:
+        async def positions() -> tuple[Position, ...]:
+            return tuple(await session.market.positions())[:-1]
+
+        async def portfolio(account: AccountId) -> Portfolio:
+            seen = await session.market.portfolio(account)
+            return replace(seen, holdings=seen.holdings[:-1])
+
+        return {"positions": positions, "portfolio": portfolio}
 
     return _seeing(ports, wrong)
 
