@@ -73,9 +73,9 @@ def test_its_first_steps_lead_to_a_plan_and_an_execution(here: Here) -> None:
         (here.folder / "accounts.yaml").write_text(here_so(block("Let rebalancer use it", "yaml")), encoding="utf-8")
         exported, *commands = (shlex.split(line) for line in here_so(block("Let rebalancer use it", "sh")).splitlines())
         here.set(**dict(word.split("=") for word in exported[1:]))
-        assert [command[1] for command in commands] == ["plan", "execute"]
-        for command in commands:
-            ended = here.run(*command[1:])
+        assert [words[1] for words in commands] == ["plan", "execute"]
+        for _, *arguments in commands:
+            ended = here.run(*arguments)
             assert ended.exit_code == 0, ended
         sandbox.terminate()
     assert "order_message" in (here.folder / "frames.jsonl").read_text(encoding="utf-8")
