@@ -579,7 +579,7 @@ async def test_a_currency_whose_row_is_lost(start_sandbox: StartSandbox) -> None
     async with reading(sandbox.gateway_port) as market:
         error = await failure_of(lambda m: m.portfolio(DU1), market)
     assert error.code == "SNAPSHOT_INCOMPLETE"
-    assert error.message.endswith("comes to 10000.00 USD, but its TotalCashValue is 1200.00.")
+    assert error.message.endswith("comes to 10,000.00 USD, but its TotalCashValue is 1,200.00.")
 
 
 async def test_a_base_currency_that_is_missing(start_sandbox: StartSandbox) -> None:
