@@ -178,7 +178,7 @@ def test_a_loan_is_paid_back_up_to_the_reserve_before_anything_is_bought() -> No
 def test_cash_that_the_broker_keeps_back_is_not_spent() -> None:
     plan = planned("DU1 cash 10_000 available 1_000; AAA @10", "AAA 100")
     assert plan.cash_after >= 9_000 + plan.cash_reserve
-    assert "Of 10000.00 cash the broker lets 1000.00 be spent." in plan.remarks
+    assert "Of 10,000.00 cash the broker lets 1,000.00 be spent." in plan.remarks
 
 
 def test_an_unlisted_fraction_stays_and_is_told() -> None:
@@ -291,7 +291,7 @@ def test_what_is_owed_in_another_currency_is_not_invested() -> None:
     plan = planned("DU1 cash 10_000 EUR -8_000; AAA @10", "AAA 100")
     assert orders(plan) == ["BUY 119 AAA"]
     assert (plan.cash, plan.cash_after) == (Decimal(1_200), Decimal(9))
-    assert plan.remarks == ("Of 10000.00 USD in cash 1200.00 counts: 8800.00 is owed in other currencies.",)
+    assert plan.remarks == ("Of 10,000.00 USD in cash 1,200.00 counts: 8,800.00 is owed in other currencies.",)
 
 
 def test_what_short_sales_brought_is_not_invested() -> None:
@@ -299,7 +299,7 @@ def test_what_short_sales_brought_is_not_invested() -> None:
     plan = planned("DU1 cash 10_000; -100 XYZ @50; AAA @10", "AAA 100")
     assert orders(plan) == ["BUY 498 AAA"]
     assert (plan.cash, plan.cash_after) == (Decimal(5_000), Decimal("17.51"))
-    assert plan.remarks == ("Of 10000.00 USD in cash 5000.00 counts: 5000.00 is owed on short positions.",)
+    assert plan.remarks == ("Of 10,000.00 USD in cash 5,000.00 counts: 5,000.00 is owed on short positions.",)
 
 
 def test_a_loan_abroad_and_shorts_are_paid_for_before_anything_is_bought() -> None:
@@ -309,7 +309,7 @@ def test_a_loan_abroad_and_shorts_are_paid_for_before_anything_is_bought() -> No
     assert plan.trades[0].symbol == "AAA"
     (remark,) = plan.remarks
     assert remark.startswith("Of 900.00 USD in cash -400.00 counts: ")
-    assert remark.endswith(": 1100.00 is owed in other currencies and 200.00 is owed on short positions.")
+    assert remark.endswith(": 1,100.00 is owed in other currencies and 200.00 is owed on short positions.")
 
 
 def test_a_short_future_owes_nothing() -> None:
@@ -371,7 +371,7 @@ def test_a_worth_that_differs_from_the_brokers_is_told() -> None:
     account = snapshot("DU1 cash 1_000; 100 AAA @10; 5 XYZ @-", targets="AAA 100")
     dearer = replace(account.portfolio.balances, net_liquidation=Decimal(2_100))
     plan = plan_of(replace(account, portfolio=replace(account.portfolio, balances=dearer)), "AAA 100")
-    assert plan.remarks == ("At these prices the account is worth 2005.00; Interactive Brokers says 2100.00.",)
+    assert plan.remarks == ("At these prices the account is worth 2,005.00; Interactive Brokers says 2,100.00.",)
 
 
 @pytest.mark.parametrize(("stated", "told"), [("2_005", False), ("2_015", False), ("2_100", True)])
@@ -379,7 +379,7 @@ def test_a_worth_in_several_currencies_is_compared_at_the_accounts_rates(stated:
     account = snapshot("DU1 cash 999; 100 AAA @10; 5 XYZ EUR @2", targets="AAA 100")
     dearer = replace(account.portfolio.balances, net_liquidation=Decimal(stated))
     plan = plan_of(replace(account, portfolio=replace(account.portfolio, balances=dearer)), "AAA 100")
-    remark = f"At these prices the account is worth 2010.00; Interactive Brokers says {Decimal(stated):.2f}."
+    remark = f"At these prices the account is worth 2,010.00; Interactive Brokers says {Decimal(stated):,.2f}."
     assert (remark in plan.remarks) is told
 
 
@@ -457,7 +457,7 @@ def test_the_reasons_of_trades_and_skips() -> None:
     assert reasons["AAA"].startswith("overweight by 1")
     assert reasons["BBB"].startswith("underweight by 9")
     assert reasons["CCC"] == "on target to the nearest share"
-    assert reasons["DDD"] == "the target is 0.07 of a share at 1500.00, nearer to none than to one"
+    assert reasons["DDD"] == "the target is 0.07 of a share at 1,500.00, nearer to none than to one"
 
 
 NONE_FOR_IT = "not enough cash for one: a share costs"
@@ -472,7 +472,7 @@ NONE_FOR_IT = "not enough cash for one: a share costs"
         (
             "cash 1_000; AAA @1_500; BBB @10",
             "AAA 90; BBB 10",
-            f"0.60 of a share under the target, {NONE_FOR_IT} 1500.00, 896.50 is left",
+            f"0.60 of a share under the target, {NONE_FOR_IT} 1,500.00, 896.50 is left",
         ),
         # The broker keeps the cash back: all of it, or what one share would take.
         (
@@ -483,7 +483,7 @@ NONE_FOR_IT = "not enough cash for one: a share costs"
         (
             "cash 10_000 available 5_000; 1 BBB @100; AAA @4_990",
             "AAA 50; BBB 50",
-            "1 share under the target, the broker lets only 5000.00 be spent",
+            "1 share under the target, the broker lets only 5,000.00 be spent",
         ),
         # Others take it.
         (
@@ -495,7 +495,7 @@ NONE_FOR_IT = "not enough cash for one: a share costs"
         (
             "cash 1_000; AAA @2_000; BBB @10",
             "AAA 40; BBB 60",
-            "the target is 0.20 of a share at 2000.00, nearer to none than to one",
+            "the target is 0.20 of a share at 2,000.00, nearer to none than to one",
         ),
         ("cash 5; 10 AAA @100", "AAA 100", "on target to the nearest share"),
     ],
@@ -544,6 +544,25 @@ def test_why_no_more_is_bought(text: str, targets: str, reason: str) -> None:
 def test_why_more_is_sold_than_is_over(text: str, targets: str, reason: str) -> None:
     (sale, *_) = planned(f"DU1 {text}", targets, reserve="0", gate="0").trades
     assert sale.reason.endswith(reason.format(elsewhere="cash goes further elsewhere"))
+
+
+@pytest.mark.parametrize(
+    ("text", "targets", "reason"),
+    [
+        (
+            "cash 500; 20 AAA @70; BBB @7",
+            "AAA 30; BBB 70",
+            "underweight by 69.75%; 0.67 of a share over the target, with cash left over",
+        ),
+        (
+            "cash 500; AAA @30; 90 BBB @7",
+            "AAA 62; BBB 38",
+            "overweight by 17.91%; 0.92 of a share over the target, to sell brings the account no nearer",
+        ),
+    ],
+)
+def test_why_a_share_more_is_held_than_wanted(text: str, targets: str, reason: str) -> None:
+    assert {trade.symbol: trade.reason for trade in planned(f"DU1 {text}", targets).trades}["BBB"] == reason
 
 
 def test_why_half_a_share_too_many_is_not_sold() -> None:

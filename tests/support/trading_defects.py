@@ -3,7 +3,7 @@
 Each takes the ports of a process, and the world it lives in, and gives them back with its mistake.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from decimal import Decimal
@@ -93,8 +93,8 @@ def remembers_holdings() -> Callable[[Ports, World], Ports]:
 
     def deceived(ports: Ports, _: World) -> Ports:
         def wrong(session: GatewaySession) -> dict[str, Any]:
-            async def positions() -> Any:
-                return portfolios.setdefault("positions", await session.market.positions())
+            async def positions(accounts: Collection[AccountId]) -> Any:
+                return portfolios.setdefault("positions", await session.market.positions(accounts))
 
             async def portfolio(account: AccountId) -> Any:
                 return portfolios.setdefault(account, await session.market.portfolio(account))
@@ -122,8 +122,8 @@ def takes_options_for_stocks(ports: Ports, _: World) -> Ports:
         return replace(position, security_type=STOCK)
 
     def wrong(session: GatewaySession) -> dict[str, Any]:
-        async def positions() -> tuple[Position, ...]:
-            return tuple(stock(position) for position in await session.market.positions())
+        async def positions(accounts: Collection[AccountId]) -> tuple[Position, ...]:
+            return tuple(stock(position) for position in await session.market.positions(accounts))
 
         async def portfolio(account: AccountId) -> Portfolio:
             seen = await session.market.portfolio(account)

@@ -55,9 +55,14 @@ def read_settings(config: Path | None, *, state: Path | None = None, verbose: bo
     return settings
 
 
-def tell_settings(settings: Settings, progress: Progress) -> None:
-    """Where the settings come from, and what in them is hardly meant."""
+def tell_doubts(settings: Settings, progress: Progress) -> None:
+    """What in the settings is hardly meant."""
     for warning in settings.warnings:
         progress.notify(Notice(event="settings.doubt", text=warning, severity=Severity.WARNING))
+
+
+def tell_settings(settings: Settings, progress: Progress) -> None:
+    """Where the settings come from, and what in them is hardly meant."""
+    tell_doubts(settings, progress)
     progress.notify(Notice(event="state.find", text=f"State in {settings.state_path}"))
     progress.notify(Notice(event="settings.read", text=f"Settings from {settings.config_path}"))

@@ -15,10 +15,15 @@ from ibkr_rebalancer.core.portfolio import AccountId, TradingMode, belongs_to
 
 
 class OrderType(Enum):
-    """How an order is priced: `order_type` in accounts.yaml; the names of members are the owner's words."""
+    """How an order is priced; the values are the broker's words."""
 
     MARKET = "MKT"
     LIMIT = "LMT"
+
+    @property
+    def word(self) -> str:
+        """The owner's word for it: `order_type` in accounts.yaml."""
+        return self.name.lower()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
