@@ -11,7 +11,7 @@ from ibkr_rebalancer.core.allocation import parse_allocation
 from ibkr_rebalancer.core.errors import Refused
 from ibkr_rebalancer.core.plan import Plan
 from ibkr_rebalancer.core.planner import plan_rebalance
-from ibkr_rebalancer.core.policy import Policy
+from ibkr_rebalancer.core.policy import OrderType, Policy
 from ibkr_rebalancer.core.portfolio import Snapshot
 from ibkr_rebalancer.core.quotes import DataKind, NoQuote
 
@@ -36,6 +36,10 @@ CHECK_FEED = (
     "Check the market data subscription of this user (also that no other session holds it), and run the command again."
 )
 BLEND_TARGETS = "EDC 21.41; QLD 17.79; QQQ 14.1; BTAL 28.17; SPXL 3.68; TQQQ 14.75"
+
+
+LIMIT = Policy(order_type=OrderType.LIMIT)
+"""Purchases leave 42.5 bp: their limits may cost 30 bp more than the ask, and half the reserve may be gone."""
 
 
 def plan_of(account: Snapshot, targets: str, *, reserve: str = "0.25", gate: str = "5") -> Plan:
@@ -597,3 +601,42 @@ def test_a_share_too_many_is_not_a_reason_to_sell_many() -> None:
     account = snapshot(text, targets=targets)
     again = plan_of(fill(plan_of(account, targets, gate="20"), account), targets, gate="20")
     assert again.trades == ()
+
+
+def limited(text: str, targets: str, policy: Policy = LIMIT) -> Plan:
+    return plan_rebalance(allocation(targets), snapshot=snapshot(text, targets=targets), policy=policy)
+
+
+def test_limit_orders_leave_what_they_may_cost_more_at_their_limits() -> None:
+    """At most 99.75 % is invested at market, at limits 99.575 %."""
+    deploy = "DU1 cash 50_000; AAA @50; BBB @100"
+    assert orders(planned(deploy, "AAA 50; BBB 50")) == ["BUY 499 AAA", "BUY 249 BBB"]
+    plan = limited(deploy, "AAA 50; BBB 50")
+    assert orders(plan) == ["BUY 249 BBB", "BUY 497 AAA"]
+    assert (plan.cash_after, plan.cash_reserve) == (Decimal("246.26"), Decimal("125.00"))
+    assert plan.trades[1].reason == (
+        "underweight by 49.87%; 1 share short, not enough cash for one: a share costs 50.00, 33.79 is left"
+    )
+    assert plan.remarks == (
+        "87.50 is kept beyond the reserve: at their limits purchases may cost more than their ask.",
+    )
+
+
+def test_what_limits_may_cost_is_nothing_to_sell_for() -> None:
+    """Cash is at the reserve and everything on target: only a purchase would have to leave more."""
+    plan = limited("DU1 cash 250; 498 AAA @100; 499 BBB @100", "AAA 50; BBB 50")
+    assert plan.trades == ()
+
+
+def test_purchases_at_limits_take_what_sales_bring_less_what_is_to_be_left() -> None:
+    """Cash of 250 is the reserve; 175 more is to stay."""
+    plan = limited("DU1 cash 250; 548 AAA @100; 449 BBB @100", "AAA 50; BBB 50")
+    assert orders(plan) == ["SELL 50 AAA", "BUY 48 BBB"]
+    assert plan.cash_after == Decimal(448)
+
+
+def test_the_seeds_plain_rounding_is_cut_by_what_limits_may_cost_and_only_for_purchases() -> None:
+    plain = replace(LIMIT, cash_reserve_pct=Decimal(0), min_gain_bp=Decimal(0))
+    text, targets = "DU1 cash 10; 900 AAA @100; 100 BBB @100", "AAA 50; BBB 50"
+    assert orders(limited(text, targets, plain)) == ["SELL 400 AAA", "BUY 397 BBB"]
+    assert limited("DU1 cash 0; 500 AAA @100; 500 BBB @100", targets, plain).trades == ()

@@ -158,8 +158,8 @@ def plans_otherwise_than_it_keeps(ports: Ports, _: World) -> Ports:
 
 def takes_a_cut_list_for_a_whole_one(ports: Ports, _: World) -> Ports:
     def wrong(session: GatewaySession) -> dict[str, Any]:
-        async def positions() -> tuple[Position, ...]:
-            return tuple(await session.market.positions())[:-1]
+        async def positions(accounts: Collection[AccountId]) -> tuple[Position, ...]:
+            return tuple(await session.market.positions(accounts))[:-1]
 
         async def portfolio(account: AccountId) -> Portfolio:
             seen = await session.market.portfolio(account)

@@ -73,7 +73,7 @@ def _why_no_more(name: Managed, names: Sequence[Managed], sizing: Sizing, funds:
     """Why not a share more of it is bought, which is wanted."""
     added = {other.con_id: max(0, sizing.shares[other.con_id] - other.whole) for other in names}
     elsewhere = sum((added[o.con_id] * o.prices.ask for o in names if o.con_id != name.con_id), ZERO)
-    left, kept_back = sizing.cash_after - sizing.reserve_after, funds.cash - funds.spendable
+    left, kept_back = sizing.cash_after - sizing.reserve_after - funds.withheld, funds.cash - funds.spendable
     price = name.prices.ask
     if price > left + elsewhere:
         return f"not enough cash for one: a share costs {amount_text(price)}, {amount_text(max(ZERO, left))} is left"

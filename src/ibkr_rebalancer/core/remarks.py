@@ -8,7 +8,7 @@ from ibkr_rebalancer.core.allocation import Allocation
 from ibkr_rebalancer.core.commissions import SCHEDULE_CURRENCY
 from ibkr_rebalancer.core.hours import is_open, next_open
 from ibkr_rebalancer.core.managed import Managed
-from ibkr_rebalancer.core.money import ZERO, amount_text
+from ibkr_rebalancer.core.money import CENT, ZERO, amount_text
 from ibkr_rebalancer.core.plan import Trade
 from ibkr_rebalancer.core.portfolio import Portfolio, Snapshot
 from ibkr_rebalancer.core.sizing import Funds, Sizing
@@ -36,6 +36,7 @@ def remarks(
     yield from _hours_remarks(trades, snapshot)
     yield from _halt_remarks(trades, snapshot)
     yield from _cash_remarks(snapshot.portfolio, funds)
+    yield from _limit_remarks(decided, funds)
     yield from _idle_cash_remarks(decided, funds, idle)
     yield from _value_remarks(names, snapshot.portfolio)
     currency = snapshot.portfolio.balances.currency
@@ -99,9 +100,15 @@ def _cash_remarks(portfolio: Portfolio, funds: Funds) -> Iterator[str]:
             yield f"{amount_text(amount)} {other} in cash is not invested: only {currency} is."
 
 
+def _limit_remarks(decided: Sizing, funds: Funds) -> Iterator[str]:
+    kept = min(funds.withheld, decided.cash_after - decided.ideal.cash)
+    if kept >= CENT:
+        yield f"{amount_text(kept)} is kept beyond the reserve: at their limits purchases may cost more than their ask."
+
+
 def _idle_cash_remarks(decided: Sizing, funds: Funds, idle: str | None) -> Iterator[str]:
-    """Cash that should be invested and stays; what the broker keeps back has its own remark."""
-    left = decided.cash_after - decided.ideal.cash - (funds.cash - funds.spendable)
+    """Cash that should be invested and stays; what is kept back for a reason has its own remark."""
+    left = decided.cash_after - decided.ideal.cash - (funds.cash - funds.for_purchases)
     if left > IDLE_CASH * funds.net_liquidation:
         yield f"{amount_text(left)} stays uninvested: {idle or NO_SHARE}."
 
