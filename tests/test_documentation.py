@@ -21,21 +21,19 @@ __all__ = ["here"]
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/architecture.md")
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/sandbox.md")
 
 COMMANDS = get_command(app).commands  # type: ignore[attr-defined]  # typer says only that it is a command
 HELP = [[], *([name] for name in COMMANDS)]
 
 
 def test_the_readme_is_read_in_one_go() -> None:
-    assert len(README.splitlines()) <= 150
+    assert len(README.splitlines()) <= 148
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_links_lead_somewhere(document: str) -> None:
     path = ROOT / document
-    if not path.exists():
-        pytest.skip("it is not written yet")
     for target in re.findall(r"\]\(([^)#]+)", path.read_text(encoding="utf-8")):
         assert target.startswith("https://") or (path.parent / target).exists(), target
 

@@ -37,8 +37,8 @@ class MarketView(Protocol):
         """The accounts that this login may see."""
         ...
 
-    async def positions(self) -> tuple[Position, ...]:
-        """The holdings of all managed accounts."""
+    async def positions(self, accounts: Collection[AccountId]) -> tuple[Position, ...]:
+        """The holdings of these accounts; what is odd about those of others troubles nobody."""
         ...
 
     async def portfolio(self, account: AccountId) -> Portfolio:

@@ -56,7 +56,7 @@ def test_a_trouble_is_told_once_beside_the_views_which_go_on_after_it(here: Here
     with here.start("positions", SECOND, "--follow", "--every", "1", "--json") as process:
         assert process.stdout is not None
         assert process.stderr is not None
-        assert _cash(process.stdout) == "52400.00"
+        assert _cash(process.stdout) == "52400"
         here.sandbox.change({"faults": [fault("connect", "disconnect")]})
         here.sandbox.kick()
         until_told = list(iter(process.stderr.readline, "GATEWAY_NOT_READY, exit code 20\n"))
@@ -66,7 +66,7 @@ def test_a_trouble_is_told_once_beside_the_views_which_go_on_after_it(here: Here
         process.send_signal(SIGINT)
         out, err = process.communicate(timeout=10)
     assert process.returncode == 0
-    assert until_told[-2].startswith("Error: The gateway closes the connection before a session has started")
+    assert until_told[-2].startswith("Error: Before a session had started, the connection was closed by the gateway")
     assert "Error" not in err
     assert "Error" not in out
 

@@ -97,7 +97,7 @@ def test_people_see_results_and_then_what_went_wrong(here: Here) -> None:
 
 def test_what_is_configured_is_a_document_without_keys(here: Here) -> None:
     """The query of an allocation URL may hold one."""
-    entry = here.entry(FIRST, "primary", contracts={"QQQ": {"con_id": 320227571}})
+    entry = here.entry(FIRST, "primary", contracts={"QQQ": {"con_id": 320227571}}, order_type="limit")
     entry["allocations"]["url"] += "?key=s3cr3t"
     here.accounts(entry, here.entry(SECOND, "secondary", enabled=False))
     ended = here.run("accounts", "--json")
@@ -105,6 +105,7 @@ def test_what_is_configured_is_a_document_without_keys(here: Here) -> None:
     check_document(ended.document)
     assert ended.document["mode"] == "paper"
     assert [account["enabled"] for account in ended.document["accounts"]] == [True, False]
+    assert [account["policy"]["order_type"] for account in ended.document["accounts"]] == ["limit", "market"]
     assert "s3cr3t" not in ended.out + here.run("accounts").out
 
 

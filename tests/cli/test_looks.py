@@ -105,6 +105,31 @@ def test_a_view_looks_as_it_should(here: Here, look: Look, columns: int) -> None
     assert not too_wide
 
 
+def test_reasons_stand_below_where_the_figures_leave_them_no_room(here: Here) -> None:
+    here.sandbox.change({"accounts": {FIRST: {"cash": "987654321098.76"}}})
+    here.set(COLUMNS="120")
+    shown = here.run("plan", FIRST).out
+    assert "not in the targets" in shown
+    assert "…" not in shown
+    assert "Why" not in shown.partition("Untouched")[0]
+
+
+def test_a_small_short_position_has_no_weight_below_zero(here: Here) -> None:
+    here.sandbox.change({"accounts": {SECOND: {"cash": "9999999", "positions": {"OLDCO": -1}}}})
+    shown = here.run("positions", SECOND).out
+    assert "OLDCO" in shown
+    assert " 0.0%" in shown
+    assert "-0.0%" not in shown
+
+
+def test_what_is_hardly_meant_in_dotenv_is_told_also_where_nothing_is_asked(here: Here) -> None:
+    (here.folder / ".env").write_text("this is junk\n", encoding="utf-8")
+    (here.folder / ".env").chmod(0o600)
+    ended = here.run("accounts")
+    assert ended.exit_code == 0
+    assert ".env:1: This line is not NAME=value and is passed over." in ended.err
+
+
 @pytest.mark.parametrize("command", ["plan", "positions"])
 @pytest.mark.parametrize(
     ("exchanges", "names"),

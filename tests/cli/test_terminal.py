@@ -187,7 +187,7 @@ def test_following_connects_anew_when_the_gateway_is_back(here: Here) -> None:
         terminal.out.until("SPY")
         here.sandbox.change({"faults": [fault("connect", "disconnect")]})
         here.sandbox.kick()
-        terminal.out.until("closes the connection before a session has started")
+        terminal.out.until("Before a session had started, the connection was closed by the gateway")
         here.sandbox.change({"faults": [], "accounts": {SECOND: {"positions": {"QQQ": 77}}}})
         terminal.out.until("QQQ")
         terminal.process.send_signal(SIGINT)

@@ -97,6 +97,23 @@ def test_a_value_that_does_not_fit(name: str, text: str) -> None:
     assert error.hint.startswith(f"Correct it: {name} is ")
 
 
+def test_all_values_that_do_not_fit_are_told_at_once(tmp_path: Path) -> None:
+    read = dotenv(tmp_path, "IBKR_PORT=x\nLOG_LEVEL=INFO\nALLOCATIONS_API_KEY=hunter 2\n")
+    with pytest.raises(ConfigError) as caught:
+        read_variables(merged({"TRADING_MODE": "z"}, [read]), cwd=HERE)
+
+    error = caught.value
+    assert (error.code, error.hint) == ("CONFIG_INVALID_VALUE", "Correct these 3 variables.")
+    told = error.message.splitlines()
+    assert sorted(line.partition(";")[0] for line in told) == [
+        f"{read.path}:1: IBKR_PORT is 'x'",
+        f"{read.path}:3: ALLOCATIONS_API_KEY cannot be used",
+        "the environment: TRADING_MODE is 'z'",
+    ]
+    assert all(" Correct it: " in line for line in told)
+    assert "hunter" not in error.message
+
+
 @pytest.mark.parametrize("host", ["::1", "10.0.0.1", "ib_gateway.internal", "localhost"])
 def test_hosts_of_every_kind(host: str) -> None:
     assert values(IBKR_HOST=host)["IBKR_HOST"] == host

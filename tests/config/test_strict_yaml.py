@@ -64,7 +64,7 @@ def test_a_document_with_nothing_in_it(text: str) -> None:
         ("? [a, b]\n: c", 1, "CONFIG_SYNTAX", "where a name should"),
         ("a: 1\n\tb: 2", 2, "CONFIG_SYNTAX", "cannot be read as YAML"),
         ("a: [1\nb: 2", 2, "CONFIG_SYNTAX", "cannot be read as YAML"),
-        ("a: 1\n---\nb: 2", 2, "CONFIG_SYNTAX", "another document"),
+        ("a: 1\n---\nb: 2", 2, "CONFIG_SYNTAX", "A second document begins here"),
         ("a: 1\nb: \x07", 2, "CONFIG_SYNTAX", "control character"),
         ("[" * 700, 1, "CONFIG_SYNTAX", "cannot be read as YAML"),
         ("[" * 700 + "]" * 700, 1, "CONFIG_SYNTAX", "nested too deeply"),

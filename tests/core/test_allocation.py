@@ -91,7 +91,7 @@ def test_a_status_other_than_success_is_refused(status: str) -> None:
         (b"<html>Bad gateway</html>", "it is not JSON ('<html>Bad gateway</html>')"),
         (body(row("A", "1"))[:-1], "it is not JSON"),
         (b"\xff\xfe", "it is not JSON"),
-        (b"\xef\xbb\xbf" + body(row("A", "1")), "it is not JSON"),
+        (b"\xef\xbb\xbf" * 2 + body(row("A", "1")), "it is not JSON"),
         (body(row("A", "1")) + b"{}", "it is not JSON"),
         (b"[" * 100_000, "it is not JSON"),
         (b"[]", "the document is not an object"),
@@ -104,19 +104,19 @@ def test_a_status_other_than_success_is_refused(status: str) -> None:
         (b'{"status": "success", "data": {"allocations": []}}', "empty, which never means to sell everything"),
         (body('"A"'), "data.allocations, entry 1 is not an object"),
         (body(row("A", "1"), "null"), "data.allocations, entry 2 is not an object"),
-        (body("{}"), "entry 1: missing is not a symbol"),
+        (body("{}"), "data.allocations, entry 1 has no symbol."),
         (body('{"symbol": 7, "allocation": 1}'), "entry 1: 7 is not a symbol"),
-        (body('{"symbol": "A"}'), "the weight of A is missing, not a number"),
+        (body('{"symbol": "A"}'), "entry 1: A has no allocation."),
         (body(row("A", '"1"')), "the weight of A is '1', not a number"),
         (body(row("A", "true")), "the weight of A is True, not a number"),
-        (body(row("A", "null")), "the weight of A is missing, not a number"),
+        (body(row("A", "null")), "entry 1: A has no allocation."),
         (body(row("A", "[1]")), "not a number"),
         (body(row("A", "NaN")), "it contains NaN, which is not a number"),
         (body(row("A", "Infinity")), "it contains Infinity"),
         (body(row("A", "-Infinity")), "it contains -Infinity"),
         (body(row("A", "-0.1"), row("B", "1")), "the weight of A is -0.1, outside 0 to 1"),
         (body(row("A", "1.0001")), "the weight of A is 1.0001, outside 0 to 1"),
-        (body(row("A", "1e999")), "the weight of A has more than 40 digits"),
+        (body(row("A", "1e999")), "the weight of A is 1E+999, outside 0 to 1"),
         (body(row("A", "1e-999999999"), row("B", "1")), "the weight of A has more than 40 digits"),
         (body(row("A", "1e-99999999999999999999"), row("B", "1")), "it is not JSON"),
         (body(row("A", "0." + "3" * 41)), "the weight of A has more than 40 digits"),
@@ -156,6 +156,18 @@ def test_a_symbol_in_another_alphabet_case_or_form_is_refused(symbol: str) -> No
     assert "is not a symbol" in refused(body(row(symbol, "1"))).message
 
 
+@pytest.mark.parametrize("symbol", ["qqq", " QQQ ", "brk b", "QQQ\n"])
+def test_a_symbol_that_only_needs_another_spelling_is_told_which(symbol: str) -> None:
+    message = refused(body(row(symbol, "1"))).message
+    assert "is not a symbol: symbols are written in capitals, with no blanks around them." in message
+
+
+def test_a_byte_order_mark_is_passed_over() -> None:
+    """RFC 8259, section 8.1, lets a reader ignore one."""
+    marked = parse_allocation(b"\xef\xbb\xbf" + body(row("A", "1")))
+    assert marked == parse_allocation(body(row("A", "1")))
+
+
 @pytest.mark.parametrize("symbol", ["A", "QQQ", "BRK B", "BRK.B", "6758", "TWELVECHARS1"])
 def test_symbols_of_every_market_are_read(symbol: str) -> None:
     assert list(parse_allocation(body(row(symbol, "1"))).weights) == [symbol]
@@ -172,6 +184,7 @@ def test_what_the_document_says_of_itself_is_short_and_printable() -> None:
 def test_a_strangers_value_is_shown_short_and_printable() -> None:
     message = refused(body(row("\x1b[2J" + "x" * 500, "1"))).message
     assert "'\\x1b[2Jxxx" in message
+    assert "xxx…' is not a symbol." in message
     assert message.isprintable()
     assert len(message) < 200
 

@@ -343,8 +343,8 @@ def test_what_changed_since_the_plan_is_named(old: str, new: str, told: str) -> 
 @pytest.mark.parametrize(
     ("cash", "told"),
     [
-        ("1_009.03", "cash was 1000.00, is now 1009.03"),
-        ("990.97", "cash was 1000.00, is now 990.97"),
+        ("1_009.03", "cash was 1,000.00, is now 1,009.03"),
+        ("990.97", "cash was 1,000.00, is now 990.97"),
     ],
 )
 def test_cash_may_move_by_a_thousandth_of_what_the_account_is_worth(cash: str, told: str) -> None:
@@ -360,7 +360,7 @@ def test_cash_that_is_gone_is_a_change() -> None:
     read, plan = account("DU1")
     balances = replace(read.portfolio.balances, cash={"USD": Decimal(0), "EUR": Decimal(1_000)})
     assert stale(plan, replace(read, portfolio=replace(read.portfolio, balances=balances))) == (
-        "cash was 1000.00, is now 0.00"
+        "cash was 1,000.00, is now 0.00"
     )
 
 
@@ -373,7 +373,7 @@ def test_all_changes_are_told_in_order() -> None:
     _, plan = account("DU1")
     fresh = rewritten(("300 AAA @10/10.10", "299 AAA @9/9.10"), ("100 OLD", "1 OLD"), ("cash 1_000", "cash 2_000"))
     assert stale(plan, fresh) == (
-        "AAA position was 300, is now 299; OLD position was 100, is now 1; cash was 1000.00, is now 2000.00; "
+        "AAA position was 300, is now 299; OLD position was 100, is now 1; cash was 1,000.00, is now 2,000.00; "
         "AAA bid was 10, is now 9"
     )
 

@@ -67,11 +67,20 @@ def test_a_document_names_its_schema_first() -> None:
 
 
 def test_numbers_have_no_exponent() -> None:
-    assert (plain(Decimal("1E+3")), plain(Decimal("-1.50"))) == ("1000", "-1.50")
+    assert (plain(Decimal("1E+3")), plain(Decimal("-1.50"))) == ("1000", "-1.5")
+
+
+@given(st.decimals(allow_nan=False, allow_infinity=False, places=4), st.integers(0, 5))
+def test_equal_numbers_are_written_alike(number: Decimal, zeros: int) -> None:
+    stretched = number.quantize(Decimal(1).scaleb(-4 - zeros))
+    assert plain(stretched) == plain(number)
+    assert Decimal(plain(number)) == number
+    assert not plain(number).endswith((".", ".0"))
 
 
 def test_equal_values_have_one_digest_and_others_another() -> None:
     one = digest({"a": Decimal("1.5"), "b": (1, 2)}, "x")
+    assert one == digest({"a": Decimal("1.500"), "b": (1, 2)}, "x")
     assert one == digest({"b": [1, 2], "a": Decimal("1.5")}, "x")
     assert len({one, digest({"a": Decimal("1.6"), "b": (1, 2)}, "x"), digest("x", {}), digest("x")}) == 4
     assert len(one) == 12

@@ -23,7 +23,7 @@ def test_a_difference_that_lasts_is_told_with_both_figures() -> None:
     refusal = cash_disagrees(Decimal("12000.5"), BALANCES)
     assert (refusal.code, refusal.exit_code) == ("CASH_DISAGREES", 11)
     assert refusal.message == (
-        "By all that has been filled there should be 12000.50; the broker says 10000.00 USD in cash. "
+        "By all that has been filled there should be 12,000.50; the broker says 10,000.00 USD in cash. "
         "Nothing more was bought."
     )
 

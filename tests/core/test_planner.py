@@ -11,7 +11,7 @@ from ibkr_rebalancer.core.allocation import parse_allocation
 from ibkr_rebalancer.core.errors import Refused
 from ibkr_rebalancer.core.plan import Plan
 from ibkr_rebalancer.core.planner import plan_rebalance
-from ibkr_rebalancer.core.policy import Policy
+from ibkr_rebalancer.core.policy import OrderType, Policy
 from ibkr_rebalancer.core.portfolio import Snapshot
 from ibkr_rebalancer.core.quotes import DataKind, NoQuote
 
@@ -36,6 +36,10 @@ CHECK_FEED = (
     "Check the market data subscription of this user (also that no other session holds it), and run the command again."
 )
 BLEND_TARGETS = "EDC 21.41; QLD 17.79; QQQ 14.1; BTAL 28.17; SPXL 3.68; TQQQ 14.75"
+
+
+LIMIT = Policy(order_type=OrderType.LIMIT)
+"""Purchases leave 42.5 bp: their limits may cost 30 bp more than the ask, and half the reserve may be gone."""
 
 
 def plan_of(account: Snapshot, targets: str, *, reserve: str = "0.25", gate: str = "5") -> Plan:
@@ -178,7 +182,7 @@ def test_a_loan_is_paid_back_up_to_the_reserve_before_anything_is_bought() -> No
 def test_cash_that_the_broker_keeps_back_is_not_spent() -> None:
     plan = planned("DU1 cash 10_000 available 1_000; AAA @10", "AAA 100")
     assert plan.cash_after >= 9_000 + plan.cash_reserve
-    assert "Of 10000.00 cash the broker lets 1000.00 be spent." in plan.remarks
+    assert "Of 10,000.00 cash the broker lets 1,000.00 be spent." in plan.remarks
 
 
 def test_an_unlisted_fraction_stays_and_is_told() -> None:
@@ -291,7 +295,7 @@ def test_what_is_owed_in_another_currency_is_not_invested() -> None:
     plan = planned("DU1 cash 10_000 EUR -8_000; AAA @10", "AAA 100")
     assert orders(plan) == ["BUY 119 AAA"]
     assert (plan.cash, plan.cash_after) == (Decimal(1_200), Decimal(9))
-    assert plan.remarks == ("Of 10000.00 USD in cash 1200.00 counts: 8800.00 is owed in other currencies.",)
+    assert plan.remarks == ("Of 10,000.00 USD in cash 1,200.00 counts: 8,800.00 is owed in other currencies.",)
 
 
 def test_what_short_sales_brought_is_not_invested() -> None:
@@ -299,7 +303,7 @@ def test_what_short_sales_brought_is_not_invested() -> None:
     plan = planned("DU1 cash 10_000; -100 XYZ @50; AAA @10", "AAA 100")
     assert orders(plan) == ["BUY 498 AAA"]
     assert (plan.cash, plan.cash_after) == (Decimal(5_000), Decimal("17.51"))
-    assert plan.remarks == ("Of 10000.00 USD in cash 5000.00 counts: 5000.00 is owed on short positions.",)
+    assert plan.remarks == ("Of 10,000.00 USD in cash 5,000.00 counts: 5,000.00 is owed on short positions.",)
 
 
 def test_a_loan_abroad_and_shorts_are_paid_for_before_anything_is_bought() -> None:
@@ -309,7 +313,7 @@ def test_a_loan_abroad_and_shorts_are_paid_for_before_anything_is_bought() -> No
     assert plan.trades[0].symbol == "AAA"
     (remark,) = plan.remarks
     assert remark.startswith("Of 900.00 USD in cash -400.00 counts: ")
-    assert remark.endswith(": 1100.00 is owed in other currencies and 200.00 is owed on short positions.")
+    assert remark.endswith(": 1,100.00 is owed in other currencies and 200.00 is owed on short positions.")
 
 
 def test_a_short_future_owes_nothing() -> None:
@@ -371,7 +375,7 @@ def test_a_worth_that_differs_from_the_brokers_is_told() -> None:
     account = snapshot("DU1 cash 1_000; 100 AAA @10; 5 XYZ @-", targets="AAA 100")
     dearer = replace(account.portfolio.balances, net_liquidation=Decimal(2_100))
     plan = plan_of(replace(account, portfolio=replace(account.portfolio, balances=dearer)), "AAA 100")
-    assert plan.remarks == ("At these prices the account is worth 2005.00; Interactive Brokers says 2100.00.",)
+    assert plan.remarks == ("At these prices the account is worth 2,005.00; Interactive Brokers says 2,100.00.",)
 
 
 @pytest.mark.parametrize(("stated", "told"), [("2_005", False), ("2_015", False), ("2_100", True)])
@@ -379,7 +383,7 @@ def test_a_worth_in_several_currencies_is_compared_at_the_accounts_rates(stated:
     account = snapshot("DU1 cash 999; 100 AAA @10; 5 XYZ EUR @2", targets="AAA 100")
     dearer = replace(account.portfolio.balances, net_liquidation=Decimal(stated))
     plan = plan_of(replace(account, portfolio=replace(account.portfolio, balances=dearer)), "AAA 100")
-    remark = f"At these prices the account is worth 2010.00; Interactive Brokers says {Decimal(stated):.2f}."
+    remark = f"At these prices the account is worth 2,010.00; Interactive Brokers says {Decimal(stated):,.2f}."
     assert (remark in plan.remarks) is told
 
 
@@ -457,7 +461,7 @@ def test_the_reasons_of_trades_and_skips() -> None:
     assert reasons["AAA"].startswith("overweight by 1")
     assert reasons["BBB"].startswith("underweight by 9")
     assert reasons["CCC"] == "on target to the nearest share"
-    assert reasons["DDD"] == "the target is 0.07 of a share at 1500.00, nearer to none than to one"
+    assert reasons["DDD"] == "the target is 0.07 of a share at 1,500.00, nearer to none than to one"
 
 
 NONE_FOR_IT = "not enough cash for one: a share costs"
@@ -472,7 +476,7 @@ NONE_FOR_IT = "not enough cash for one: a share costs"
         (
             "cash 1_000; AAA @1_500; BBB @10",
             "AAA 90; BBB 10",
-            f"0.60 of a share under the target, {NONE_FOR_IT} 1500.00, 896.50 is left",
+            f"0.60 of a share under the target, {NONE_FOR_IT} 1,500.00, 896.50 is left",
         ),
         # The broker keeps the cash back: all of it, or what one share would take.
         (
@@ -483,7 +487,7 @@ NONE_FOR_IT = "not enough cash for one: a share costs"
         (
             "cash 10_000 available 5_000; 1 BBB @100; AAA @4_990",
             "AAA 50; BBB 50",
-            "1 share under the target, the broker lets only 5000.00 be spent",
+            "1 share under the target, the broker lets only 5,000.00 be spent",
         ),
         # Others take it.
         (
@@ -495,7 +499,7 @@ NONE_FOR_IT = "not enough cash for one: a share costs"
         (
             "cash 1_000; AAA @2_000; BBB @10",
             "AAA 40; BBB 60",
-            "the target is 0.20 of a share at 2000.00, nearer to none than to one",
+            "the target is 0.20 of a share at 2,000.00, nearer to none than to one",
         ),
         ("cash 5; 10 AAA @100", "AAA 100", "on target to the nearest share"),
     ],
@@ -546,6 +550,25 @@ def test_why_more_is_sold_than_is_over(text: str, targets: str, reason: str) -> 
     assert sale.reason.endswith(reason.format(elsewhere="cash goes further elsewhere"))
 
 
+@pytest.mark.parametrize(
+    ("text", "targets", "reason"),
+    [
+        (
+            "cash 500; 20 AAA @70; BBB @7",
+            "AAA 30; BBB 70",
+            "underweight by 69.75%; 0.67 of a share over the target, with cash left over",
+        ),
+        (
+            "cash 500; AAA @30; 90 BBB @7",
+            "AAA 62; BBB 38",
+            "overweight by 17.91%; 0.92 of a share over the target, to sell brings the account no nearer",
+        ),
+    ],
+)
+def test_why_a_share_more_is_held_than_wanted(text: str, targets: str, reason: str) -> None:
+    assert {trade.symbol: trade.reason for trade in planned(f"DU1 {text}", targets).trades}["BBB"] == reason
+
+
 def test_why_half_a_share_too_many_is_not_sold() -> None:
     plan = planned("DU1 cash 33.03; 8 BBB @168.07; 42 AAA @34.59/35.30", "BBB 48.5821; AAA 51.4179", reserve="1")
     assert {skip.symbol: skip.reason for skip in plan.skips}["AAA"] == (
@@ -578,3 +601,42 @@ def test_a_share_too_many_is_not_a_reason_to_sell_many() -> None:
     account = snapshot(text, targets=targets)
     again = plan_of(fill(plan_of(account, targets, gate="20"), account), targets, gate="20")
     assert again.trades == ()
+
+
+def limited(text: str, targets: str, policy: Policy = LIMIT) -> Plan:
+    return plan_rebalance(allocation(targets), snapshot=snapshot(text, targets=targets), policy=policy)
+
+
+def test_limit_orders_leave_what_they_may_cost_more_at_their_limits() -> None:
+    """At most 99.75 % is invested at market, at limits 99.575 %."""
+    deploy = "DU1 cash 50_000; AAA @50; BBB @100"
+    assert orders(planned(deploy, "AAA 50; BBB 50")) == ["BUY 499 AAA", "BUY 249 BBB"]
+    plan = limited(deploy, "AAA 50; BBB 50")
+    assert orders(plan) == ["BUY 249 BBB", "BUY 497 AAA"]
+    assert (plan.cash_after, plan.cash_reserve) == (Decimal("246.26"), Decimal("125.00"))
+    assert plan.trades[1].reason == (
+        "underweight by 49.87%; 1 share short, not enough cash for one: a share costs 50.00, 33.79 is left"
+    )
+    assert plan.remarks == (
+        "87.50 is kept beyond the reserve: at their limits purchases may cost more than their ask.",
+    )
+
+
+def test_what_limits_may_cost_is_nothing_to_sell_for() -> None:
+    """Cash is at the reserve and everything on target: only a purchase would have to leave more."""
+    plan = limited("DU1 cash 250; 498 AAA @100; 499 BBB @100", "AAA 50; BBB 50")
+    assert plan.trades == ()
+
+
+def test_purchases_at_limits_take_what_sales_bring_less_what_is_to_be_left() -> None:
+    """Cash of 250 is the reserve; 175 more is to stay."""
+    plan = limited("DU1 cash 250; 548 AAA @100; 449 BBB @100", "AAA 50; BBB 50")
+    assert orders(plan) == ["SELL 50 AAA", "BUY 48 BBB"]
+    assert plan.cash_after == Decimal(448)
+
+
+def test_the_seeds_plain_rounding_is_cut_by_what_limits_may_cost_and_only_for_purchases() -> None:
+    plain = replace(LIMIT, cash_reserve_pct=Decimal(0), min_gain_bp=Decimal(0))
+    text, targets = "DU1 cash 10; 900 AAA @100; 100 BBB @100", "AAA 50; BBB 50"
+    assert orders(limited(text, targets, plain)) == ["SELL 400 AAA", "BUY 397 BBB"]
+    assert limited("DU1 cash 0; 500 AAA @100; 500 BBB @100", targets, plain).trades == ()

@@ -7,7 +7,7 @@ import pytest
 
 from ibkr_rebalancer.core.errors import GatewayRefused, UsageError
 from ibkr_rebalancer.core.instruments import ConId, ContractQuery
-from ibkr_rebalancer.core.policy import Account, Limits, Policy, config_digest, select_accounts
+from ibkr_rebalancer.core.policy import Account, Limits, OrderType, Policy, config_digest, select_accounts
 from ibkr_rebalancer.core.portfolio import AccountId, TradingMode
 
 
@@ -83,6 +83,22 @@ def test_a_symbol_is_asked_for_as_the_owner_says_or_at_smart_in_dollars() -> Non
 @pytest.mark.parametrize(("reserve", "gate", "plain"), [("0", "0", True), ("0", "5", False), ("0.25", "0", False)])
 def test_plain_rounding_is_asked_for_by_no_reserve_and_no_gate(reserve: str, gate: str, plain: bool) -> None:
     assert Policy(cash_reserve_pct=Decimal(reserve), min_gain_bp=Decimal(gate)).rounds_to_nearest is plain
+
+
+@pytest.mark.parametrize(
+    ("policy", "left_bp"),
+    [
+        (Policy(), "25"),
+        (Policy(limit_offset_bp=Decimal(500)), "25"),
+        (Policy(order_type=OrderType.LIMIT), "42.5"),
+        (Policy(order_type=OrderType.LIMIT, cash_reserve_pct=Decimal(0)), "30"),
+        (Policy(order_type=OrderType.LIMIT, limit_offset_bp=Decimal("12.5")), "25"),
+        (Policy(order_type=OrderType.LIMIT, limit_offset_bp=Decimal(13)), "25.5"),
+        (Policy(order_type=OrderType.LIMIT, cash_reserve_pct=Decimal(1)), "100"),
+    ],
+)
+def test_purchases_leave_the_reserve_or_half_of_it_and_what_limits_may_cost_more(policy: Policy, left_bp: str) -> None:
+    assert policy.purchase_reserve == Decimal(left_bp) / 10_000
 
 
 def test_the_digest_of_an_account_tells_any_other_decision() -> None:

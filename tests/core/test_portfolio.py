@@ -66,14 +66,14 @@ def test_the_parts_add_up_to_net_liquidation_within_a_twentieth(altered: str, ag
         require_agreement(listed, book)
     else:
         assert disagreement(listed, book) == (
-            "DU1 holds 10000.00 USD in cash and 10000.00 in 1 positions, but Interactive Brokers says that it is worth "
-            f"{Decimal(altered):.2f}. Nothing was planned."
+            "DU1 holds 10,000.00 USD in cash and 10,000.00 in 1 positions, but Interactive Brokers says that it is "
+            f"worth {Decimal(altered):,.2f}. Nothing was planned."
         )
 
 
 def test_two_lists_that_came_empty_are_no_empty_account() -> None:
     book = snapshot("DU1 cash 10_000; 100 AAA @100", targets="AAA 100").portfolio
-    assert "10000.00 USD in cash and 0.00 in 0 positions" in disagreement([], replace(book, holdings=()))
+    assert "10,000.00 USD in cash and 0.00 in 0 positions" in disagreement([], replace(book, holdings=()))
 
 
 def test_the_parts_are_converted() -> None:
@@ -114,7 +114,7 @@ def test_a_currency_without_a_rate_is_refused() -> None:
         )
     assert caught.value.code == "EXCHANGE_RATE_MISSING"
     assert caught.value.message == (
-        "The gateway gives no exchange rate from EUR to USD, so nobody can say what 10000.00 EUR of the account are "
+        "The gateway gives no exchange rate from EUR to USD, so nobody can say what 10,000.00 EUR of the account are "
         "worth."
     )
 

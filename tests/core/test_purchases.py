@@ -7,16 +7,16 @@ from decimal import Decimal
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from tests.support.accounts import Case, random_account
+from tests.support.accounts import KINDS, Case, random_account
 from tests.support.judge import planned as plan_of
-from tests.support.notation import NOW, con_id, snapshot
+from tests.support.notation import NOW, con_id, fill, snapshot
 from tests.support.trading import charged, executed, intent, planned, resolved, told, tracked
 
 from ibkr_rebalancer.core.commissions import commission
 from ibkr_rebalancer.core.order_state import OrderState, OrderStatus, TrackedOrder, order_state
 from ibkr_rebalancer.core.orders import OrderType, order_intents, order_ref
 from ibkr_rebalancer.core.plan import Plan, Side
-from ibkr_rebalancer.core.policy import Policy
+from ibkr_rebalancer.core.policy import Limits, Policy
 from ibkr_rebalancer.core.portfolio import AccountId, Snapshot
 from ibkr_rebalancer.core.purchases import (
     Adjustment,
@@ -178,11 +178,14 @@ def test_the_largest_purchase_goes_first_at_the_fresh_prices() -> None:
 
 
 def test_limit_orders_are_paid_at_their_limit_at_worst() -> None:
-    """At 1 % above the ask all cost 9,973.49 + 99.70; the orders still tell the ask."""
-    assert bought(purchases("10_085.69", policy=LIMIT)) == {"AAA": 50, "BBB": 297, "CCC": 1}
-    found = purchases("10_085.68", policy=LIMIT)
+    """At 1 % above the ask all cost 9,973.49 + 99.70, and may take all there is; the orders still tell the ask."""
+    assert bought(purchases("10_073.19", policy=LIMIT)) == {"AAA": 50, "BBB": 297, "CCC": 1}
+    found = purchases("10_073.18", policy=LIMIT)
     assert bought(found) == {"AAA": 50, "BBB": 296, "CCC": 1}
     assert [trade.price for trade in found.trades] == [100, 10, 2_000]
+    assert [cut.reason for cut in found.adjustments] == [
+        "10073.18 can be spent, and all purchases would cost 10073.19 at their limits"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -258,7 +261,7 @@ def test_whatever_became_of_cash_and_prices_nothing_is_overspent(
         for key, q in case.snapshot.quotes.items()
     }
     fresh = replace(case.snapshot, quotes=quotes)
-    floor = plan.cash_reserve / 2
+    floor = Decimal(0) if policy.order_type is OrderType.LIMIT else plan.cash_reserve / 2
     planned_costs = sum((t.notional + t.commission for t in plan.trades if t.side is Side.BUY), Decimal(0))
     cash = floor + planned_costs * spent / 10_000
     loose = replace(policy, limits=replace(policy.limits, max_spread_pct=Decimal(10_000)))
@@ -279,6 +282,33 @@ def test_whatever_became_of_cash_and_prices_nothing_is_overspent(
                 one_more.append(replace(trade, quantity=1, price=quotes[trade.con_id].ask or Decimal(0)))
             grown = replace(found, trades=tuple(one_more))
             assert cash - cost(grown, loose, plan, fresh) < floor
+
+
+@settings(max_examples=100)
+@given(
+    case=st.builds(
+        lambda kind, seed: random_account(seed, kind=kind, names=8),
+        st.sampled_from([kind for kind in KINDS if kind != "large"]),
+        st.integers(0, 10**6),
+    ),
+    order_type=st.sampled_from(OrderType),
+)
+def test_with_all_sales_filled_at_their_bid_the_printed_purchases_are_sent_to_the_share(
+    case: Case, order_type: OrderType
+) -> None:
+    """Limit orders too, which are counted at their limits now, and were planned at the ask."""
+    policy = replace(case.policy, order_type=order_type, limits=Limits(max_spread_pct=Decimal(10_000)))
+    plan = plan_of(replace(case, policy=policy))
+    sales = tuple(trade for trade in plan.trades if trade.side is Side.SELL)
+    sold = fill(replace(plan, trades=sales), case.snapshot)
+    found = plan_purchases(
+        plan,
+        cash=sold.portfolio.cash_to_invest,
+        available_funds=sold.portfolio.balances.available_funds,
+        snapshot=sold,
+        policy=policy,
+    )
+    assert found == Purchases(trades=plan.trades[len(sales) :], adjustments=())
 
 
 def known(order: TrackedOrder) -> tuple[TrackedOrder, OrderState]:

@@ -33,15 +33,23 @@ def test_prices_that_are_not_live_say_so(kind: DataKind) -> None:
 @pytest.mark.parametrize(
     ("text", "price", "remark"),
     [
-        ("- - 100 90", "100", "live last price, no bid and ask"),
-        ("99 - 100 90", "100", "live last price, no bid and ask"),
-        ("- 101 100 90", "100", "live last price, no bid and ask"),
-        ("0 101 100 90", "100", "live last price, no bid and ask"),
-        ("102 101 100 90", "100", "live last price, bid above ask"),
-        ("- - - 90", "90", "previous close, no bid and ask and no last price"),
-        ("102 101 0 90", "90", "previous close, bid above ask and no last price"),
-        ("1 199999.99 100 90", "100", "live last price, bid 1 and ask 199999.99 more than 10% apart"),
-        ("1 199999.99 - 90", "90", "previous close, bid 1 and ask 199999.99 more than 10% apart and no last price"),
+        ("- - 100 90", "100", "live last price, for want of a market (no bid and ask)"),
+        ("99 - 100 90", "100", "live last price, for want of a market (no bid and ask)"),
+        ("- 101 100 90", "100", "live last price, for want of a market (no bid and ask)"),
+        ("0 101 100 90", "100", "live last price, for want of a market (no bid and ask)"),
+        ("102 101 100 90", "100", "live last price, for want of a market (bid above ask)"),
+        ("- - - 90", "90", "the previous close, for want of a market (no bid and ask) and a last price"),
+        ("102 101 0 90", "90", "the previous close, for want of a market (bid above ask) and a last price"),
+        (
+            "1 199999.99 100 90",
+            "100",
+            "live last price, for want of a market (bid 1 and ask 199999.99 more than 10% apart)",
+        ),
+        (
+            "1 199999.99 - 90",
+            "90",
+            "the previous close, for want of a market (bid 1 and ask 199999.99 more than 10% apart) and a last price",
+        ),
     ],
 )
 def test_without_a_market_the_last_price_and_then_the_close_stands_in(text: str, price: str, remark: str) -> None:

@@ -35,7 +35,7 @@ ZERO = Decimal(0)
 class Moved:
     """What became of all orders with one reference: shares got and money paid, either negative for a sale."""
 
-    symbol: str
+    con_id: int
     shares: Decimal = ZERO
     paid: Decimal = ZERO
     commission: Decimal | None = ZERO
@@ -48,8 +48,8 @@ class Moved:
 class Sight:
     """An account as somebody sees it."""
 
-    positions: Mapping[str, Decimal]
-    """Shares by symbol; what is not held is not there."""
+    positions: Mapping[int, Decimal]
+    """Shares by con_id; what is not held is not there."""
     cash: Decimal
     """Dollars."""
     moved: Mapping[str, Moved]
@@ -83,7 +83,7 @@ def _seen(client: Client, account: str) -> Sight:
     client.ib.reqExecutions(1, ExecutionFilter())
     (cash,) = [value for key, value, currency, _ in values if (key, currency) == ("CashBalance", "USD")]
     return Sight(
-        positions={held.symbol: shares for owner, held, shares, _ in positions if owner == account and shares},
+        positions={held.conId: shares for owner, held, shares, _ in positions if owner == account and shares},
         cash=Decimal(cash),
         moved=_moved(client.until("execDetailsEnd"), account),
     )
@@ -99,9 +99,9 @@ def _moved(answers: Sequence[Answer], account: str) -> dict[str, Moved]:
     moved: dict[str, Moved] = {}
     for contract, execution in last.values():
         shares = execution.shares if execution.side == "BOT" else -execution.shares
-        so_far = moved.get(execution.orderRef, Moved(symbol=contract.symbol))
+        so_far = moved.get(execution.orderRef, Moved(con_id=contract.conId))
         moved[execution.orderRef] = Moved(
-            symbol=contract.symbol,
+            con_id=contract.conId,
             shares=so_far.shares + shares,
             paid=so_far.paid + shares * Decimal(str(execution.price)),
             commission=_sum(so_far.commission, charged.get(execution.execId)),
@@ -117,7 +117,7 @@ def reported(report: Report) -> dict[str, Moved]:
     """What a report tells of each order that was sent."""
     return {
         order.order_ref: Moved(
-            symbol=order.symbol,
+            con_id=order.con_id,
             shares=Decimal(order.filled * _sign(order.side)),
             paid=order.filled * _sign(order.side) * (order.average_price or ZERO),
             commission=order.commission,
@@ -137,7 +137,7 @@ def journalled(records: Iterable[RunRecord]) -> dict[str, Moved]:
     for tracked in (order for record in records for order in record.orders):
         state, sign = order_state(tracked), _sign(tracked.intent.side)
         told[tracked.intent.order_ref] = Moved(
-            symbol=tracked.intent.symbol,
+            con_id=tracked.intent.con_id,
             shares=Decimal(state.filled * sign),
             paid=state.filled * sign * (state.average_price or ZERO),
             commission=None if lacks_commission(tracked) else state.commission,
@@ -163,7 +163,7 @@ def at_first(venue: Venue, account: str) -> Sight:
     """The account as its scenario has it, before anything is traded."""
     scenario = venue.scenario
     positions = scenario.accounts[account].positions
-    held = {scenario.market.listings[con_id].contract.symbol: each.quantity for con_id, each in positions.items()}
+    held = {con_id: each.quantity for con_id, each in positions.items()}
     return Sight(positions=held, cash=scenario.accounts[account].cash["USD"], moved={})
 
 
@@ -188,11 +188,11 @@ def _of_order(ref: str, all_told: Mapping[str, Moved], all_seen: Mapping[str, Mo
         yield f"nobody tells of {ref}: {all_seen[ref]}"
         return
     told = all_told[ref]
-    seen = all_seen.get(ref, Moved(symbol=told.symbol))
+    seen = all_seen.get(ref, Moved(con_id=told.con_id))
     if not told.sure:
         return
     if told.shares != seen.shares:
-        yield f"{ref} is told as {told.shares} shares of {told.symbol}, and {seen.shares} are seen"
+        yield f"{ref} is told as {told.shares} shares of {told.con_id}, and {seen.shares} are seen"
     if abs(told.paid - seen.paid) >= CENT:
         yield f"{ref} is told as {told.paid} paid, and {seen.paid} is seen"
     if None not in {told.commission, seen.commission} and told.commission != seen.commission:
@@ -200,12 +200,12 @@ def _of_order(ref: str, all_told: Mapping[str, Moved], all_seen: Mapping[str, Mo
 
 
 def _of_positions(seen: Sight, before: Sight, moved: Sequence[Moved]) -> Iterator[str]:
-    unsure = {order.symbol for order in moved if not order.sure}
-    for symbol in (seen.positions.keys() | before.positions.keys() | {order.symbol for order in moved}) - unsure:
-        bought = sum((order.shares for order in moved if order.symbol == symbol), ZERO)
-        expected = before.positions.get(symbol, ZERO) + bought
-        if seen.positions.get(symbol, ZERO) != expected:
-            yield f"{expected} {symbol} should be held, and {seen.positions.get(symbol, ZERO)} are"
+    unsure = {order.con_id for order in moved if not order.sure}
+    for con_id in (seen.positions.keys() | before.positions.keys() | {order.con_id for order in moved}) - unsure:
+        bought = sum((order.shares for order in moved if order.con_id == con_id), ZERO)
+        expected = before.positions.get(con_id, ZERO) + bought
+        if seen.positions.get(con_id, ZERO) != expected:
+            yield f"{expected} {con_id} should be held, and {seen.positions.get(con_id, ZERO)} are"
 
 
 def _of_cash(seen: Sight, before: Sight, moved: Sequence[Moved]) -> Iterator[str]:

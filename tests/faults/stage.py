@@ -322,10 +322,12 @@ def change(**overlay: Any) -> Deed:
     """The world becomes another one."""
 
     def deed(stage: Stage) -> None:
+        before = at_first(stage.scene.venue, stage.account)
         stage.scene.change(**overlay)
-        if "accounts" in overlay:
+        after = at_first(stage.scene.venue, stage.account)
+        if after != before:
             assert not stage.scene.orders, "what was traded would count twice"
-            stage.opening = at_first(stage.scene.venue, stage.account)
+            stage.opening = after
 
     return deed
 

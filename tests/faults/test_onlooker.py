@@ -47,7 +47,7 @@ def found(run: Run, *, report: Report | None = None, seen: Sight | None = None) 
 
 
 def test_it_agrees_with_a_report_that_is_right(run: Run) -> None:
-    assert run.seen.positions == {"BBB": 398}
+    assert run.seen.positions == {102: 398}
     assert [order.shares for order in run.seen.moved.values()] == [-100, 398]
     assert found(run) == []
 
@@ -55,10 +55,10 @@ def test_it_agrees_with_a_report_that_is_right(run: Run) -> None:
 @pytest.mark.parametrize(
     ("mistake", "says"),
     [
-        (lambda order: replace(order, filled=order.filled + 1), "399 shares of BBB, and 398 are seen"),
+        (lambda order: replace(order, filled=order.filled + 1), "399 shares of 102, and 398 are seen"),
         (lambda order: replace(order, average_price=order.average_price + CENT), "and 19903.98 is seen"),
         (lambda order: replace(order, commission=order.commission + CENT), "charged 2.00, and 1.99 is seen"),
-        (lambda order: replace(order, filled=0, average_price=None), "0 shares of BBB, and 398 are seen"),
+        (lambda order: replace(order, filled=0, average_price=None), "0 shares of 102, and 398 are seen"),
     ],
     ids=["a share more", "a cent dearer", "a cent of commission", "nothing filled"],
 )
@@ -77,8 +77,8 @@ def test_it_finds_an_order_that_nobody_tells_of(run: Run) -> None:
 @pytest.mark.parametrize(
     ("overlay", "says"),
     [
-        ({"positions": {"CCC": 1}}, "0 CCC should be held, and 1 are"),
-        ({"positions": {"BBB": 397}}, "398 BBB should be held, and 397 are"),
+        ({"positions": {"CCC": 1}}, "0 103 should be held, and 1 are"),
+        ({"positions": {"BBB": 397}}, "398 102 should be held, and 397 are"),
         ({"cash": "92.02"}, "there should be 92.03 in cash, and there is 92.02"),
     ],
     ids=["a position from nowhere", "a share less", "a cent less"],

@@ -112,7 +112,7 @@ async def answers(market: MarketView, queries: list[ContractQuery]) -> list[obje
     quotes = await market.quotes([contract for listed in found.values() for contract in candidates(listed)])
     return [
         accounts,
-        await market.positions(),
+        await market.positions(accounts),
         [await market.portfolio(account) for account in accounts],
         {query: list(candidates(listed)) for query, listed in found.items()},
         quotes,

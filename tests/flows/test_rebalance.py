@@ -142,8 +142,8 @@ async def test_delayed_prices_and_closes_are_taken_and_told() -> None:
     plan = await one_plan(scene, targets(AAA="0.4", BBB="0.3", CCC="0.3"))
     assert [remark for remark in plan.remarks if remark.startswith("Priced")] == [
         "Priced by delayed bid and ask: AAA.",
-        "Priced by live last price, no bid and ask: BBB.",
-        "Priced by previous close, no bid and ask and no last price: CCC.",
+        "Priced by live last price, for want of a market (no bid and ask): BBB.",
+        "Priced by the previous close, for want of a market (no bid and ask) and a last price: CCC.",
     ]
     assert trades(plan) == [("SELL", 20, "AAA"), ("BUY", 120, "BBB"), ("BUY", 299, "CCC")]
 
@@ -177,7 +177,10 @@ async def test_a_stub_of_a_quote_is_no_price_to_trade_at() -> None:
     """Eight shares quoted at 1.00 to 199,999.99 are not sold at 1.00."""
     plan = await one_plan(Scene(market={"AAA": {"bid": "1", "ask": "199999.99"}}), targets(AAA="0.5", BBB="0.5"))
     assert trades(plan) == [("BUY", 199, "BBB")]
-    assert "Priced by live last price, bid 1 and ask 199999.99 more than 10% apart: AAA." in plan.remarks
+    assert (
+        "Priced by live last price, for want of a market (bid 1 and ask 199999.99 more than 10% apart): AAA."
+        in plan.remarks
+    )
 
 
 async def test_a_holding_without_any_price_stays_and_blocks_nothing() -> None:

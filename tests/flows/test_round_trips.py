@@ -45,8 +45,8 @@ CHAIN = [
     ("reqMktData",),
     ("preview",),
     ("SELL",),
-    ("reqCurrentTime", "reqMktData"),
     ("reqAccountUpdates",),
+    ("reqCurrentTime", "reqMktData"),
     ("BUY",),
 ]
 """Two sales and three purchases; the number of round trips is the same for any number of them."""

@@ -57,6 +57,14 @@ async def test_the_number_of_questions_does_not_grow_with_the_accounts_but_for_t
     assert [contract.con_id for contract in quoted] == [101, 102, 103]
 
 
+async def test_what_one_symbol_means_to_many_is_asked_in_the_order_of_the_accounts() -> None:
+    """The order in which things are asked is the same in every run, also where symbols are alike."""
+    meant = [ContractQuery(symbol="AAA", con_id=ConId(number)) for number in range(201, 209)]
+    scene = Scene(accounts={name: FIFTY[name] for name in [*FIFTY][: len(meant)]})
+    await scene.snapshots({f"DU{number}": (BBB, query) for number, query in enumerate(meant, start=1)})
+    assert scene.asked_for("contracts")[0] == (*meant, BBB)
+
+
 async def test_nothing_is_asked_for_no_account() -> None:
     scene = Scene()
     assert await scene.snapshots({}) == {}

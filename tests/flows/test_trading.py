@@ -1,7 +1,7 @@
 """Runs that trade, over the venue and a real journal: what is sent, in which order, and what is told of it."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -9,12 +9,16 @@ from typing import Any
 import pytest
 from tests.support.notation import allocation_body
 from tests.support.trading_scene import TradingScene
+from tests.support.venue_desk import VenueDesk
 from tests.support.virtual_time import VirtualTimeLoop
 
+from ibkr_rebalancer.core.orders import OrderIntent
 from ibkr_rebalancer.core.plan import Plan, Side
-from ibkr_rebalancer.core.policy import Limits, Policy
+from ibkr_rebalancer.core.policy import Limits, OrderType, Policy
 from ibkr_rebalancer.core.report import Report
 from ibkr_rebalancer.edges.journal.journal import Journal
+from ibkr_rebalancer.flows.trading import Confirm
+from ibkr_rebalancer.ports import WhatIf
 
 PLAIN = Policy(cash_reserve_pct=Decimal(0), min_gain_bp=Decimal(0))
 
@@ -293,5 +297,122 @@ def test_what_is_owed_does_not_make_a_plan_stale(tmp_path: Path, overlay: dict[s
         reported(await scene.rebalance(SWITCH, confirm=yes))
         assert len(asked) == 1
         assert scene.orders[0] == "SELL 100 AAA"
+
+    play(story())
+
+
+ALL_CASH = {"DU1": {"cash": "20000", "positions": {"AAA": None}}}
+"""20,000 in cash, and nothing to sell."""
+DEARER = {"market": {"BBB": {"bid": "50.21", "ask": "50.23", "last": "50.22"}}}
+"""0.44 % more: as good as the same to who confirms a plan, and more than the reserve can pay."""
+LIMIT = Policy(order_type=OrderType.LIMIT)
+Rise = Callable[[TradingScene, pytest.MonkeyPatch], Confirm | None]
+
+
+def while_a_person_thinks(scene: TradingScene, _: pytest.MonkeyPatch) -> Confirm:
+    async def confirm(_: Sequence[Plan]) -> bool:
+        scene.change(**DEARER)
+        return True
+
+    return confirm
+
+
+def during_the_preview(scene: TradingScene, patch: pytest.MonkeyPatch) -> None:
+    what_if = VenueDesk.what_if
+
+    async def slow(desk: VenueDesk, intent: OrderIntent) -> WhatIf:
+        await asyncio.sleep(6)
+        scene.change(**DEARER)
+        return await what_if(desk, intent)
+
+    patch.setattr(VenueDesk, "what_if", slow)
+
+
+@pytest.mark.parametrize("rise", [while_a_person_thinks, during_the_preview])
+@pytest.mark.parametrize(
+    ("policy", "bought", "lack"),
+    [
+        (None, 397, "19975.00 can be spent, and all purchases would cost 19993.53"),
+        (LIMIT, 396, "20000.00 can be spent, and all purchases would cost 20053.23 at their limits"),
+    ],
+    ids=["market", "limit"],
+)
+def test_prices_that_rise_before_anything_is_sent_make_the_purchases_smaller(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rise: Rise, policy: Policy | None, bought: int, lack: str
+) -> None:
+    async def story() -> None:
+        scene = TradingScene(tmp_path, accounts=ALL_CASH)
+        report = reported(await scene.rebalance(SWITCH, policy=policy, confirm=rise(scene, monkeypatch)))
+        assert scene.orders == [f"BUY {bought} BBB"]
+        assert scene.cash() >= Decimal(25), "half the reserve is for purchases that fill above their ask"
+        assert [cut.reason for cut in report.adjustments] == [lack]
+        assert (report.outcome, report.exit_code) == ("partial", 12)
+
+    play(story())
+
+
+def test_what_jumps_before_anything_is_sent_is_left_out_with_its_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story() -> None:
+        scene = TradingScene(tmp_path, accounts=ALL_CASH)
+        monkeypatch.setitem(DEARER, "market", {"BBB": {"bid": "69.99", "ask": "70.01", "last": "70"}})
+        during_the_preview(scene, monkeypatch)
+        report = reported(await scene.rebalance(HALVES))
+        assert scene.orders == ["BUY 99 AAA"]
+        assert [(cut.symbol, cut.sent, cut.reason) for cut in report.adjustments] == [
+            ("BBB", 0, "BUY 200 BBB meets a price 38.62 % off the previous close; max_gap_pct is 30.")
+        ]
+        assert (report.outcome, report.exit_code) == ("partial", 12)
+
+    play(story())
+
+
+def test_money_that_leaves_until_the_confirmation_is_not_spent(tmp_path: Path) -> None:
+    """0.09 % is as good as the same to who confirms; at these prices nothing is left of the reserve to pay it."""
+
+    async def story() -> None:
+        scene = TradingScene(tmp_path, accounts=ALL_CASH)
+
+        async def confirm(_: Sequence[Plan]) -> bool:
+            scene.change(accounts={"DU1": {"cash": "19982"}}, market={"BBB": {"ask": "50.15"}})
+            return True
+
+        report = reported(await scene.rebalance(SWITCH, confirm=confirm))
+        assert scene.cash() >= Decimal(25)
+        assert [cut.reason for cut in report.adjustments] == [
+            "19957.00 can be spent, and all purchases would cost 19961.69"
+        ]
+
+    play(story())
+
+
+@pytest.mark.parametrize("slippage_bp", [0, 12, 30])
+@pytest.mark.parametrize("accounts", [None, ALL_CASH], ids=["with sales", "all cash"])
+def test_limit_orders_never_spend_more_than_there_is(
+    tmp_path: Path, accounts: dict[str, Any] | None, slippage_bp: int
+) -> None:
+    """Also when all fill at their limits."""
+
+    async def story() -> None:
+        overlay = {"accounts": accounts} if accounts else {}
+        scene = TradingScene(tmp_path, fills={"slippage_bp": slippage_bp}, **overlay)
+        report = reported(await scene.rebalance(targets(CCC="1"), policy=LIMIT))
+        assert report.orders[-1].status == "filled"
+        assert scene.cash() >= 0
+
+    play(story())
+
+
+@pytest.mark.parametrize("accounts", [None, ALL_CASH], ids=["with sales", "all cash"])
+def test_in_a_calm_market_limit_orders_are_what_was_printed(tmp_path: Path, accounts: dict[str, Any] | None) -> None:
+    async def story() -> None:
+        scene = TradingScene(tmp_path, **({"accounts": accounts} if accounts else {}))
+        report = reported(await scene.rebalance(targets(BBB="0.5", CCC="0.5"), policy=LIMIT))
+        assert report.plan is not None
+        assert scene.orders == [f"{t.side.value} {t.quantity} {t.symbol}" for t in report.plan.trades]
+        assert (report.outcome, report.adjustments) == ("done", ())
+        again = reported(await scene.rebalance(targets(BBB="0.5", CCC="0.5"), policy=LIMIT))
+        assert again.outcome == "nothing-to-do"
 
     play(story())

@@ -103,6 +103,25 @@ def test_what_has_changed_until_a_late_turn_stops_it(tmp_path: Path) -> None:
     play(story())
 
 
+def test_prices_that_rise_a_little_until_a_late_turn_make_its_purchases_smaller(tmp_path: Path) -> None:
+    """By too little to make its plan another one, and by more than its reserve can pay."""
+
+    async def story() -> None:
+        accounts = {**HOLDINGS, "DU2": {"cash": "20000", "positions": {}}}
+        scene = TradingScene(tmp_path, accounts=accounts, faults=[STUCK])
+        dearer = {"market": {"BBB": {"bid": "50.21", "ask": "50.23", "last": "50.22"}}}
+        asyncio.get_running_loop().call_later(60, lambda: scene.change(**dearer))
+        _, late = (await scene.rebalance_all(BOTH)).values()
+        assert isinstance(late, Report)
+        assert scene.orders[-1] == "BUY 397 BBB"
+        assert scene.cash("DU2") >= Decimal(25)
+        assert [cut.reason for cut in late.adjustments] == [
+            "19975.00 can be spent, and all purchases would cost 19993.53"
+        ]
+
+    play(story())
+
+
 def test_a_market_that_has_closed_until_a_late_turn_defers_it(tmp_path: Path) -> None:
     async def story() -> None:
         closes = (START + timedelta(minutes=1)).strftime("%H:%M")

@@ -127,7 +127,7 @@ async def test_a_dead_share_stays_untouched_with_its_reason(
             {"values": {"NetLiquidation": "1000000"}},
             None,
             "SNAPSHOT_INCONSISTENT",
-            "DU2 holds 5000.00 USD in cash and 0.00 in 0 positions, but Interactive Brokers says",
+            "DU2 holds 5,000.00 USD in cash and 0.00 in 0 positions, but Interactive Brokers says",
         ),
     ],
 )
@@ -170,7 +170,7 @@ async def test_two_lists_that_come_empty_are_no_empty_account(start_sandbox: Sta
     error = (await plans(sandbox.gateway_port, {FIRST: DOCUMENTS[FIRST]}))[FIRST]
     assert isinstance(error, RebalancerError)
     assert error.code == "SNAPSHOT_INCONSISTENT"
-    assert "in 0 positions, but Interactive Brokers says that it is worth 20000.00" in error.message
+    assert "in 0 positions, but Interactive Brokers says that it is worth 20,000.00" in error.message
 
 
 async def test_a_gateway_that_falls_silent_over_one_account_is_lost_for_all(start_sandbox: StartSandbox) -> None:

@@ -1,17 +1,13 @@
-"""The control endpoint over a real socket: look, change, kick, notice; and the example of each in its documentation."""
+"""The control endpoint over a real socket: look, change, kick, notice."""
 
 import asyncio
-import json
-import re
-from typing import Any
 
 import aiohttp
 import pytest
 from ib_async import IB, LimitOrder, Stock
 from tests.support.sandbox import LOOPBACK, StartSandbox, events, fault, sent
 
-from ibkr_rebalancer.sandbox import control
-from ibkr_rebalancer.sandbox.run import Sandbox, load_scenario, run_sandbox
+from ibkr_rebalancer.sandbox.run import Sandbox
 from ibkr_rebalancer.sandbox.venue.document import Document
 
 
@@ -154,17 +150,3 @@ async def test_no_json_is_said(start_sandbox: StartSandbox) -> None:
     async with aiohttp.ClientSession() as http, http.patch(sandbox.control_url, data="{") as response:
         assert response.status == 400
         assert (await response.json())["error"].startswith("no JSON: ")
-
-
-EXAMPLES = re.findall(r"curl(?: -X (\w+))? \$URL(/\w+)?(?: -d '(.*)')?", control.__doc__ or "")
-
-
-def test_the_documentation_has_examples() -> None:
-    assert len(EXAMPLES) == 11
-
-
-@pytest.mark.parametrize(("method", "path", "body"), EXAMPLES)
-async def test_the_examples_of_the_documentation_work(method: str, path: str, body: str) -> None:
-    given: Any = json.loads(body) if body else None
-    async with run_sandbox(load_scenario()) as sandbox:
-        assert (await call(sandbox, method or "GET", path, given))[0] == 200

@@ -14,7 +14,7 @@ from hypothesis.vendor.pretty import RepresentationPrinter
 from tests.support.notation import RATES, Line, allocation, allocation_of, snapshot, snapshot_of, written
 
 from ibkr_rebalancer.core.allocation import Allocation
-from ibkr_rebalancer.core.policy import Policy
+from ibkr_rebalancer.core.policy import OrderType, Policy
 from ibkr_rebalancer.core.portfolio import Snapshot
 
 KINDS = (
@@ -24,6 +24,7 @@ KINDS = (
 RESERVES_PCT = ("0", "0.25", "0.25", "0.25", "1", "2", "5")
 LEAST_PER_NAME = 500
 """Dollars: nobody spreads a small account over dozens of names."""
+OFFSETS_BP = ("0", "10", "30", "30", "30", "100", "1000")
 GATES_BP = ("0", "1", "5", "5", "5", "5", "20", "100", "300")
 
 
@@ -48,6 +49,8 @@ class Case:
         """In notation, so that a failing example can be copied into a test."""
         weights = "; ".join(f"{symbol} {weight * 100:f}" for symbol, weight in self.allocation.weights.items())
         policy = f"reserve {self.policy.cash_reserve_pct} %, gate {self.policy.min_gain_bp} bp"
+        if self.policy.order_type is OrderType.LIMIT:
+            policy += f", limits {self.policy.limit_offset_bp} bp off"
         return f'<{self}: snapshot("{written(self.snapshot)}", targets="{weights}"), {policy}>'
 
 
@@ -112,7 +115,10 @@ def random_account(seed: int, *, kind: str | None = None, names: int | None = No
         ),
         allocation=allocation_of(draft.weights),
         policy=Policy(
-            cash_reserve_pct=Decimal(random.choice(RESERVES_PCT)), min_gain_bp=Decimal(random.choice(GATES_BP))
+            cash_reserve_pct=Decimal(random.choice(RESERVES_PCT)),
+            min_gain_bp=Decimal(random.choice(GATES_BP)),
+            order_type=random.choice((OrderType.MARKET, OrderType.LIMIT)),
+            limit_offset_bp=Decimal(random.choice(OFFSETS_BP)),
         ),
     )
 

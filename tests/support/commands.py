@@ -196,7 +196,7 @@ class Here:
 
     def hurry(self, *, connect_s: float = 10, answer_s: float = 10, quotes_s: float = 10) -> None:
         """Shorten the deadlines of commands in this process; those not named are met by broken tests only."""
-        deadlines = Deadlines(connect_s=connect_s, answer_s=answer_s, quotes_s=quotes_s)
+        deadlines = Deadlines(connect_s=connect_s, answer_s=answer_s, life_s=answer_s, quotes_s=quotes_s)
         opener = partial(connection.open_gateway, deadlines=deadlines)
         self.monkeypatch.setattr(connection, "open_gateway", opener)
 

@@ -73,7 +73,12 @@ async def trading(
         clock=StoppedClock(),
         observer=Notices(),
         deadlines=Deadlines(
-            connect_s=connect_s, answer_s=answer_s, quotes_s=10, preview_s=preview_s, figures_s=figures_s
+            connect_s=connect_s,
+            answer_s=answer_s,
+            life_s=answer_s,
+            quotes_s=10,
+            preview_s=preview_s,
+            figures_s=figures_s,
         ),
     ) as gateway:
         yield gateway

@@ -24,6 +24,7 @@ from tests.support.notation import fill
 from ibkr_rebalancer.core.instruments import STOCK, ConId
 from ibkr_rebalancer.core.plan import Plan, Side
 from ibkr_rebalancer.core.planner import plan_rebalance
+from ibkr_rebalancer.core.policy import OrderType, Policy
 from ibkr_rebalancer.core.portfolio import Portfolio
 
 ZERO = Decimal(0)
@@ -57,6 +58,7 @@ class Problem:
     net_liquidation: Decimal
     cash: Decimal
     spendable: Decimal
+    """By purchases, down to the reserve."""
     reserve: Decimal
 
     @cached_property
@@ -127,9 +129,17 @@ def problem_of(case: Case) -> Problem:
         names=names,
         net_liquidation=balances.net_liquidation,
         cash=own,
-        spendable=min(own, balances.available_funds),
+        spendable=min(own, balances.available_funds) - balances.net_liquidation * _for_limits(case.policy),
         reserve=balances.net_liquidation * case.policy.cash_reserve_pct / 100,
     )
+
+
+def _for_limits(policy: Policy) -> Decimal:
+    """The part of what the account is worth that purchases leave beyond the reserve, as they may fill at their limits
+    when half the reserve is gone."""
+    if policy.order_type is OrderType.MARKET:
+        return ZERO
+    return max(ZERO, policy.limit_offset_bp / 10_000 - policy.cash_reserve_pct / 200)
 
 
 def _sold_short(portfolio: Portfolio) -> Decimal:

@@ -58,6 +58,7 @@ async def reading(
     observer: Notices | None = None,
     connect_s: float = 10,
     answer_s: float = 10,
+    life_s: float | None = None,
     quotes_s: float = 10,
 ) -> AsyncIterator[GatewayMarket]:
     """A reader of the gateway at `port`, with deadlines that only a broken test meets unless they are given."""
@@ -67,7 +68,7 @@ async def reading(
         client_id=CLIENT_ID,
         clock=StoppedClock(),
         observer=observer or Notices(),
-        deadlines=Deadlines(connect_s=connect_s, answer_s=answer_s, quotes_s=quotes_s),
+        deadlines=Deadlines(connect_s=connect_s, answer_s=answer_s, life_s=life_s or answer_s, quotes_s=quotes_s),
     ) as market:
         yield market
 
@@ -75,8 +76,9 @@ async def reading(
 async def read_everything(market: MarketView, symbols: Sequence[str] = ("AAA", "BBB")) -> list[object]:
     """One of each question, in the order of a snapshot."""
     clock = await market.server_time()
-    positions = await market.positions()
-    portfolios = [await market.portfolio(account) for account in await market.managed_accounts()]
+    accounts = await market.managed_accounts()
+    positions = await market.positions(accounts)
+    portfolios = [await market.portfolio(account) for account in accounts]
     found = await market.contracts([ContractQuery(symbol=symbol) for symbol in symbols])
     quotes = await market.quotes([contract for listed in found.values() for contract in candidates(listed)])
     return [clock.replace(second=0), positions, portfolios, found, quotes]

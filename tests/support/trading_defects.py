@@ -3,7 +3,7 @@
 Each takes the ports of a process, and the world it lives in, and gives them back with its mistake.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from decimal import Decimal
@@ -19,7 +19,7 @@ from ibkr_rebalancer.core.instruments import STOCK, ConId, Contract, ContractQue
 from ibkr_rebalancer.core.order_book import Heard, OrderBook
 from ibkr_rebalancer.core.order_state import ErrorTold, StatusTold
 from ibkr_rebalancer.core.orders import OrderIntent
-from ibkr_rebalancer.core.plan import Side
+from ibkr_rebalancer.core.plan import Plan, Side
 from ibkr_rebalancer.core.portfolio import AccountId, Portfolio, Position
 from ibkr_rebalancer.flows.trading import Ports
 from ibkr_rebalancer.ports import GatewaySession
@@ -93,8 +93,8 @@ def remembers_holdings() -> Callable[[Ports, World], Ports]:
 
     def deceived(ports: Ports, _: World) -> Ports:
         def wrong(session: GatewaySession) -> dict[str, Any]:
-            async def positions() -> Any:
-                return portfolios.setdefault("positions", await session.market.positions())
+            async def positions(accounts: Collection[AccountId]) -> Any:
+                return portfolios.setdefault("positions", await session.market.positions(accounts))
 
             async def portfolio(account: AccountId) -> Any:
                 return portfolios.setdefault(account, await session.market.portfolio(account))
@@ -122,8 +122,8 @@ def takes_options_for_stocks(ports: Ports, _: World) -> Ports:
         return replace(position, security_type=STOCK)
 
     def wrong(session: GatewaySession) -> dict[str, Any]:
-        async def positions() -> tuple[Position, ...]:
-            return tuple(stock(position) for position in await session.market.positions())
+        async def positions(accounts: Collection[AccountId]) -> tuple[Position, ...]:
+            return tuple(stock(position) for position in await session.market.positions(accounts))
 
         async def portfolio(account: AccountId) -> Portfolio:
             seen = await session.market.portfolio(account)
@@ -134,6 +134,38 @@ def takes_options_for_stocks(ports: Ports, _: World) -> Ports:
             return {q: [replace(c, security_type=STOCK) for c in cast("Any", listed)] for q, listed in found.items()}
 
         return {"positions": positions, "portfolio": portfolio, "contracts": contracts}
+
+    return _seeing(ports, wrong)
+
+
+def keeps_no_targets(ports: Ports, _: World) -> Ports:
+    """The document that a plan comes from is not kept with it."""
+
+    def keep_plan(run_id: str, *, document: bytes, **kept: Any) -> None:  # noqa: ARG001 (that is the mistake)
+        ports.ledger.keep_plan(run_id, document=b"", **kept)
+
+    return replace(ports, ledger=_instead(ports.ledger, keep_plan=keep_plan))
+
+
+def plans_otherwise_than_it_keeps(ports: Ports, _: World) -> Ports:
+    """As a planner does that is not a function of the facts alone."""
+
+    def keep_plan(run_id: str, *, plan: Plan, **kept: Any) -> None:
+        ports.ledger.keep_plan(run_id, plan=replace(plan, turnover=plan.turnover + 1), **kept)
+
+    return replace(ports, ledger=_instead(ports.ledger, keep_plan=keep_plan))
+
+
+def takes_a_cut_list_for_a_whole_one(ports: Ports, _: World) -> Ports:
+    def wrong(session: GatewaySession) -> dict[str, Any]:
+        async def positions(accounts: Collection[AccountId]) -> tuple[Position, ...]:
+            return tuple(await session.market.positions(accounts))[:-1]
+
+        async def portfolio(account: AccountId) -> Portfolio:
+            seen = await session.market.portfolio(account)
+            return replace(seen, holdings=seen.holdings[:-1])
+
+        return {"positions": positions, "portfolio": portfolio}
 
     return _seeing(ports, wrong)
 

@@ -5,7 +5,7 @@ Its time is the loop's (`virtual_time`). A test cuts the connection or interrupt
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -160,8 +160,8 @@ class MarketOverLine:
     async def managed_accounts(self) -> tuple[AccountId, ...]:
         return self._told("managed_accounts", await self._market.managed_accounts())
 
-    async def positions(self) -> tuple[Position, ...]:
-        return self._told("positions", await self._market.positions())
+    async def positions(self, accounts: Collection[AccountId]) -> tuple[Position, ...]:
+        return self._told("positions", await self._market.positions(accounts))
 
     async def portfolio(self, account: AccountId) -> Portfolio:
         return self._told("portfolio", await self._market.portfolio(account))

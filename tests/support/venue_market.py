@@ -4,7 +4,7 @@ It asks the venue's values directly and writes down what it was asked, so that f
 gateway edge compared with it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -67,10 +67,11 @@ class VenueMarket:
         self._note("managed_accounts")
         return accounts
 
-    async def positions(self) -> tuple[Position, ...]:
+    async def positions(self, accounts: Collection[AccountId]) -> tuple[Position, ...]:
         listed = tuple(
             _position(AccountId(name), row)
             for name, account in self._scenario.accounts.items()
+            if name in accounts
             for row in portfolio(account, self._scenario.market)
             if row.quantity
         )

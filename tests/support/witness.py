@@ -14,16 +14,22 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
+from tests.support.trading_scene import account
 from tests.support.venue_desk import CLIENT_ID
 
+from ibkr_rebalancer.core.allocation import parse_allocation
+from ibkr_rebalancer.core.documents import encode
+from ibkr_rebalancer.core.errors import AllocationRejected
 from ibkr_rebalancer.core.instruments import STOCK
 from ibkr_rebalancer.core.orders import OrderIntent, is_ours
 from ibkr_rebalancer.core.plan import Plan
-from ibkr_rebalancer.core.policy import Policy
-from ibkr_rebalancer.core.portfolio import AccountId
-from ibkr_rebalancer.edges.journal.tables import read
+from ibkr_rebalancer.core.planner import plan_rebalance
+from ibkr_rebalancer.core.policy import Policy, config_digest
+from ibkr_rebalancer.core.portfolio import AccountId, Snapshot
+from ibkr_rebalancer.core.runs import RunStart
+from ibkr_rebalancer.edges.journal.tables import read, written
 from ibkr_rebalancer.sandbox.venue.hours import is_open
 from ibkr_rebalancer.sandbox.venue.orders import Event, Execution, Order, Printed, Ticket
 from ibkr_rebalancer.sandbox.venue.scenario import Scenario
@@ -133,7 +139,10 @@ class Witness:
         }
         self.breaches += [f"{breach}: {what}" for breach, broken in checks.items() if broken]
         if intent is not None:
+            is_first = all(earlier.plan_id != intent.plan_id for earlier in self._intents.values())
             self._intents[ticket.order_ref] = intent
+            if is_first:
+                self.breaches += [f"{breach}: {what}" for breach in self._unfounded(intent, scenario)]
         self.placed.append(ticket)
         self.epoch.orders.add(ticket.order_ref)
         self.breaches += [
@@ -202,6 +211,28 @@ class Witness:
         planned = sum(t.quantity for t in plan.trades if (t.con_id, t.side) == (intent.con_id, intent.side))
         if filled > planned:
             yield f"I6 filled {filled} of {planned} planned: {ticket}"
+
+    def _unfounded(self, intent: OrderIntent, scenario: Scenario) -> Iterator[str]:
+        """Whether the journal has all that the plan was made from, and the same plan would be made from it again."""
+        statement = (
+            "SELECT runs.body, plans.document, plans.snapshot, plans.body FROM plans JOIN runs ON runs.id = of_run "
+            "WHERE run_id = ? AND plan_id = ?"
+        )
+        row = self._row(statement, intent.run_id, intent.plan_id)
+        if row is None or read(RunStart, row[0]).config_digest != config_digest(account(self.account, self.policy)):
+            yield "I5 no plan, or not the owner's rules it was made by"
+            return
+        snapshot = read(Snapshot, row[2])
+        try:
+            again = plan_rebalance(parse_allocation(row[1]), snapshot=snapshot, policy=self.policy)
+        except AllocationRejected:
+            yield "I5 not the targets it comes from"
+            return
+        if written(encode(again)) != row[3]:
+            yield "I18 another plan comes of the same facts"
+        positions = [holding.position for holding in snapshot.portfolio.holdings]
+        if {p.con_id: p.quantity for p in positions} != {c: q for c, q in held(scenario, self.account).items() if q}:
+            yield "I20 not all that is held was seen"
 
     def _overshoot(self, ticket: Ticket, scenario: Scenario) -> Iterator[str]:
         """Whether more was traded than lay between what was held and what is wanted, or both ways."""
@@ -276,12 +307,16 @@ class Witness:
         return None if body is None else read(Plan, body)
 
     def _read(self, statement: str, argument: str) -> str | None:
+        row = self._row(statement, argument)
+        return None if row is None else str(row[0])
+
+    def _row(self, statement: str, *arguments: str) -> tuple[Any, ...] | None:
         path = self._folder / "journal.db"
         if not path.exists():
             return None
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
-            row = connection.execute(statement, (argument,)).fetchone()
-            return None if row is None else str(row[0])
+            row: tuple[Any, ...] | None = connection.execute(statement, arguments).fetchone()
+            return row
 
 
 class WatchedVenue(Venue):

@@ -41,6 +41,10 @@ def sandbox(
     It speaks the real TWS socket protocol on loopback, so any TWS API program can connect. The first line on standard
     output is a JSON document with the ports and the environment to export.
 
+    Targets named NAME are at http://127.0.0.1:<allocations_port>/allocations/NAME; without --scenario there are primary
+    and secondary, for the accounts DU123456 and DU789012. How to write scenarios, provoke faults and change all of it
+    while it runs: docs/sandbox.md in the repository.
+
     \b
     Examples:
       rebalancer sandbox

@@ -98,7 +98,8 @@ def _section(section: Section, tree: Tree, path: str) -> dict[str, Any]:
     if not isinstance(tree, Entries):
         raise _misshapen(path or "an account", tree, "a mapping of names to values")
     missing = [name for name in section.keys if name not in tree.entries]
-    due = [name for name in missing if not isinstance(key := section.keys[name], Key) or key.required]
+    meant = {near for name in tree.entries if name not in section.keys and (near := _near(name, section.keys))}
+    due = [n for n in missing if n not in meant and (not isinstance(key := section.keys[n], Key) or key.required)]
     values = dict(each(lambda name: (name, _named(name, section, tree, path)), [*tree.entries, *due]))
     section.check(values, tree.line)
     return values
@@ -153,13 +154,18 @@ def _by_symbol(entry: Section, tree: Tree, path: str) -> dict[str, Any]:
 def _refuse_unknown(name: str, tree: Entries, known: Collection[str], path: str) -> None:
     if name in known:
         return
-    near = get_close_matches(name, known, n=1)
+    near = _near(name, known)
     raise unfit(
         tree.entries[name].line,
         "CONFIG_UNKNOWN_KEY",
         f"{shown(name)} is not a key that this version knows{f' in {path}' if path else ''}.",
-        hint=f"Did you mean {shown(near[0])}?" if near else f"Use one of {', '.join(known)}.",
+        hint=f"Did you mean {shown(near)}?" if near else f"Use one of {', '.join(known)}.",
     )
+
+
+def _near(name: str, known: Collection[str]) -> str | None:
+    """The known name that a misspelt one is likely to mean; it is not missing then."""
+    return next(iter(get_close_matches(name, known, n=1)), None)
 
 
 def _misshapen(name: str, tree: Tree, must: str) -> Unfit:

@@ -94,11 +94,19 @@ def read_variables(given: Mapping[str, Given], *, cwd: Path) -> dict[str, Any]:
     Secrets named by `*_FILE` are read from there, relative to `cwd`; one line break at the end is not part of them.
 
     Raises:
-        ConfigError: a value does not fit, a file with a secret cannot be read, or one is named for what is no secret.
+        ConfigError: values do not fit, a file with a secret cannot be read, or one is named for what is no secret.
     """
     _refuse_files_of_no_secrets(given)
-    given = {**given, **_from_files(given, cwd)}
-    return {name: _value(name, key, given[name]) if name in given else key.default for name, key in ENVIRONMENT.items()}
+    values = {name: key.default for name, key in ENVIRONMENT.items()}
+    errors: list[ConfigError] = []
+    for name, one in {**given, **_from_files(given, cwd)}.items():
+        if name in ENVIRONMENT:
+            try:
+                values[name] = _value(name, ENVIRONMENT[name], one)
+            except ConfigError as error:
+                errors.append(error)
+    _refuse_all(errors)
+    return values
 
 
 def located(path: str | Path, given: Mapping[str, Given], *, cwd: Path) -> Path:
@@ -126,6 +134,15 @@ def _value(name: str, key: Key, given: Given) -> Any:
             f"{given.origin}: {complaint(name, key, given.text)}",
             hint=f"Correct it: {name} is {key.meaning}.",
         ) from error
+
+
+def _refuse_all(errors: Sequence[ConfigError]) -> None:
+    """Raise what is wrong with several variables as one error, so that all are mended in one go."""
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        told = "\n".join(f"{error.message} {error.hint}" for error in errors)
+        raise ConfigError(errors[0].code, told, hint=f"Correct these {len(errors)} variables.")
 
 
 def _from_files(given: Mapping[str, Given], cwd: Path) -> dict[str, Given]:

@@ -147,7 +147,7 @@ POLICY = Section(
             meaning="the drift, in basis points of net liquidation, that a plan must remove to be worth its trades",
         ),
         "order_type": one_of(
-            {kind.name.lower(): kind for kind in OrderType},
+            {kind.word: kind for kind in OrderType},
             meaning="how orders are priced; limit orders are marketable",
         ),
         "limit_offset_bp": decimal(

@@ -51,6 +51,7 @@ def parse(text: str) -> Tree | None:
         Unfit: it is not YAML, or uses more of YAML than names, lists and text.
     """
     try:
+        _refuse_more_than_one_document(text)
         _refuse_aliases(text)
         node = yaml.compose(text, Loader=yaml.BaseLoader)
         return None if node is None else _tree(node, _line(node.start_mark))
@@ -60,6 +61,18 @@ def parse(text: str) -> Tree | None:
         raise _not_yaml(text.count("\n", 0, error.position) + 1, "it contains a control character") from error
     except RecursionError as error:
         raise _not_yaml(1, "its lists and mappings are nested too deeply") from error
+
+
+def _refuse_more_than_one_document(text: str) -> None:
+    """Nobody can say which of them is meant."""
+    starts = [e for e in yaml.parse(text, Loader=yaml.BaseLoader) if isinstance(e, yaml.DocumentStartEvent)]
+    if len(starts) > 1:
+        raise unfit(
+            _line(starts[1].start_mark),
+            "CONFIG_SYNTAX",
+            "A second document begins here, and only one is taken.",
+            hint="Remove this --- and what does not belong to the first document.",
+        )
 
 
 def _refuse_aliases(text: str) -> None:

@@ -74,7 +74,7 @@ def parse_allocation(body: bytes) -> Allocation:
 def _decoded(body: bytes) -> object:
     try:
         return json.loads(
-            body.decode("utf-8"),
+            body.decode("utf-8-sig"),
             parse_float=Decimal,
             parse_int=Decimal,
             parse_constant=_refuse_constant,
@@ -113,15 +113,25 @@ def _weights(rows: object) -> dict[str, Decimal]:
 def _row(row: object, where: str) -> tuple[str, Decimal]:
     entry = _object(row, where)
     symbol, weight = entry.get("symbol"), entry.get("allocation")
+    if symbol is None:
+        raise _invalid(f"{where} has no symbol")
     if not isinstance(symbol, str) or not SYMBOL.fullmatch(symbol):
-        raise _invalid(f"{where}: {_shown(symbol)} is not a symbol")
+        raise _invalid(f"{where}: {_shown(symbol)} is not a symbol{_misspelling(symbol)}")
+    if weight is None:
+        raise _invalid(f"{where}: {symbol} has no allocation")
     if not isinstance(weight, Decimal):
         raise _invalid(f"{where}: the weight of {symbol} is {_shown(weight)}, not a number")
-    if len(weight.as_tuple().digits) > MAX_DIGITS or abs(weight.adjusted()) > MAX_DIGITS:
-        raise _invalid(f"{where}: the weight of {symbol} has more than {MAX_DIGITS} digits")
     if not 0 <= weight <= 1:
         raise _invalid(f"{where}: the weight of {symbol} is {_shown(weight)}, outside 0 to 1")
+    if len(weight.as_tuple().digits) > MAX_DIGITS or abs(weight.adjusted()) > MAX_DIGITS:
+        raise _invalid(f"{where}: the weight of {symbol} has more than {MAX_DIGITS} digits")
     return symbol, weight
+
+
+def _misspelling(symbol: object) -> str:
+    """What keeps a text from being a symbol, where only its spelling does."""
+    only_spelling = isinstance(symbol, str) and SYMBOL.fullmatch(symbol.strip().upper())
+    return ": symbols are written in capitals, with no blanks around them" if only_spelling else ""
 
 
 def _object(value: object, where: str) -> Mapping[str, Any]:
@@ -142,7 +152,8 @@ def _shown(value: object) -> str:
     if value is None:
         return "missing"
     text = ascii(value) if isinstance(value, str) else str(value)
-    return text if len(text) <= 60 else f"{text[:57]}…"
+    closing = text[0] if isinstance(value, str) else ""
+    return text if len(text) <= 60 else f"{text[:57]}…{closing}"
 
 
 def _invalid(reason: str, *, code: str = "ALLOCATION_INVALID") -> AllocationRejected:

@@ -7,7 +7,7 @@ from decimal import Decimal
 from ibkr_rebalancer.core.errors import Refused
 from ibkr_rebalancer.core.instruments import ConId
 from ibkr_rebalancer.core.limits import price_breaches
-from ibkr_rebalancer.core.money import ZERO, to_cents
+from ibkr_rebalancer.core.money import ZERO, amount_text
 from ibkr_rebalancer.core.orders import OURS, OpenOrder
 from ibkr_rebalancer.core.plan import Plan, Side, Skip, Trade
 from ibkr_rebalancer.core.policy import OrderType, Policy
@@ -177,7 +177,7 @@ def _changed_positions(plan: Plan, fresh: Snapshot) -> Iterator[str]:
 def _changed_cash(plan: Plan, fresh: Snapshot) -> Iterator[str]:
     now = fresh.portfolio.cash_to_invest
     if abs(now - plan.cash) > CASH_TOLERANCE * plan.net_liquidation:
-        yield f"cash was {to_cents(plan.cash)}, is now {to_cents(now)}"
+        yield f"cash was {amount_text(plan.cash)}, is now {amount_text(now)}"
 
 
 def _changed_prices(plan: Plan, fresh: Snapshot) -> Iterator[str]:

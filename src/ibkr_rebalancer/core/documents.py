@@ -1,8 +1,8 @@
 """Values as JSON: the only encoding of the program, for `--json`, digests and files. Pure.
 
-A frozen value becomes an object with its field names; decimals become strings in plain notation, times ISO 8601
-in UTC, enums their values. Whole counts and exit codes stay numbers. Every document names its schema and
-version; the schemas are shipped in `ibkr_rebalancer/schemas`.
+A frozen value becomes an object with its field names; decimals become strings in plain notation, equal ones the same,
+times ISO 8601 in UTC, enums their values. Whole counts and exit codes stay numbers. Every document names its schema
+and version; the schemas are shipped in `ibkr_rebalancer/schemas`.
 
 What is kept in files is read back by `decode`, along the type hints of the value it was: strictly, so that damage
 is an error and never another value. A field may be added to such a value if it has a default.
@@ -129,8 +129,9 @@ def _decode_text(kind: type[Decimal] | type[datetime], text: str) -> Decimal | d
 
 
 def plain(number: Decimal) -> str:
-    """A decimal without exponent: 1E+3 is written 1000."""
-    return f"{number:f}"
+    """A decimal as one text, however it came about: no exponent, and no zeros that say nothing."""
+    text = f"{number:f}" if number else "0"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def document(schema: str, **content: object) -> dict[str, Any]:

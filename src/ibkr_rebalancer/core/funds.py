@@ -7,7 +7,7 @@ lasts means that somebody else is trading, or that an execution has not reached 
 from decimal import Decimal
 
 from ibkr_rebalancer.core.errors import Refused
-from ibkr_rebalancer.core.money import to_cents
+from ibkr_rebalancer.core.money import amount_text
 from ibkr_rebalancer.core.portfolio import Balances
 
 TOLERANCE = Decimal("0.0005")
@@ -21,8 +21,8 @@ def agrees(counted: Decimal, balances: Balances) -> bool:
 
 def cash_disagrees(counted: Decimal | None, balances: Balances) -> Refused:
     """What it is called when they do not come to agree; `counted` is None while a price has not been told."""
-    ours = "nobody has told all prices" if counted is None else f"there should be {to_cents(counted)}"
-    told = f"{to_cents(balances.cash[balances.currency])} {balances.currency}"
+    ours = "nobody has told all prices" if counted is None else f"there should be {amount_text(counted)}"
+    told = f"{amount_text(balances.cash[balances.currency])} {balances.currency}"
     return Refused(
         "CASH_DISAGREES",
         f"By all that has been filled {ours}; the broker says {told} in cash. Nothing more was bought.",

@@ -21,6 +21,11 @@ def to_cents(amount: Decimal) -> Decimal:
     return amount.quantize(CENT, rounding=ROUND_HALF_EVEN)
 
 
+def amount_text(amount: Decimal) -> str:
+    """An amount in a sentence, as tables show it: 10,000.00."""
+    return f"{to_cents(amount):,}"
+
+
 def up_to_cents(cost: Decimal) -> Decimal:
     """A cost rounded against us, so that an estimate of it is never too low."""
     return cost.quantize(CENT, rounding=ROUND_CEILING)

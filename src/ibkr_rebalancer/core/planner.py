@@ -79,7 +79,8 @@ def _funds(portfolio: Portfolio, policy: Policy) -> Funds:
         net_liquidation=balances.net_liquidation,
         cash=cash,
         spendable=min(cash, balances.available_funds),
-        reserve_rate=policy.cash_reserve_pct / 100,
+        reserve_rate=policy.reserve,
+        purchase_reserve_rate=policy.purchase_reserve,
     )
 
 

@@ -11,14 +11,23 @@ from enum import Enum
 from ibkr_rebalancer.core.documents import digest
 from ibkr_rebalancer.core.errors import GatewayRefused, UsageError
 from ibkr_rebalancer.core.instruments import ContractQuery
+from ibkr_rebalancer.core.money import BASIS_POINT
 from ibkr_rebalancer.core.portfolio import AccountId, TradingMode, belongs_to
+
+SLIPPAGE_OF_SALES = Decimal("0.5")
+"""The part of the reserve that may be gone when purchases are due: sales fill below their bid, and asks rise."""
 
 
 class OrderType(Enum):
-    """How an order is priced: `order_type` in accounts.yaml; the names of members are the owner's words."""
+    """How an order is priced; the values are the broker's words."""
 
     MARKET = "MKT"
     LIMIT = "LMT"
+
+    @property
+    def word(self) -> str:
+        """The owner's word for it: `order_type` in accounts.yaml."""
+        return self.name.lower()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +53,7 @@ class Policy:
     """How an account is rebalanced."""
 
     cash_reserve_pct: Decimal = Decimal("0.25")
-    """Percent of net liquidation that stays in cash; it absorbs slippage."""
+    """Percent of net liquidation that stays in cash; it absorbs slippage. See also `purchase_reserve`."""
     min_gain_bp: Decimal = Decimal(5)
     """Basis points of net liquidation of drift that a plan must remove to be worth its trades."""
     order_type: OrderType = OrderType.MARKET
@@ -55,6 +64,27 @@ class Policy:
     contracts: Mapping[str, ContractQuery] = field(default_factory=dict)
     """By symbol: which contract is meant where SMART/USD is not."""
     limits: Limits = field(default_factory=Limits)
+
+    @property
+    def reserve(self) -> Decimal:
+        """The part of net liquidation that stays in cash; what lacks to it is raised."""
+        return self.cash_reserve_pct / 100
+
+    @property
+    def purchase_reserve(self) -> Decimal:
+        """The part of net liquidation that a plan with purchases leaves in cash: at least `reserve`.
+
+        Purchases are planned at the ask. Limit orders may cost `limit_offset_bp` more, and all of them together must be
+        payable at their limits, also when half the reserve is gone by then:
+
+            max(reserve, limit_offset_bp + reserve / 2)
+
+        It goes by what the account is worth and not by what is bought, or a second plan would invest what the first
+        had to leave. Nothing is sold to come up to it.
+        """
+        if self.order_type is OrderType.MARKET:
+            return self.reserve
+        return max(self.reserve, self.limit_offset_bp * BASIS_POINT + self.reserve * SLIPPAGE_OF_SALES)
 
     @property
     def rounds_to_nearest(self) -> bool:

@@ -9,7 +9,7 @@ from typing import NewType
 
 from ibkr_rebalancer.core.errors import Refused
 from ibkr_rebalancer.core.instruments import STOCK, ConId, Contract
-from ibkr_rebalancer.core.money import ZERO, to_cents
+from ibkr_rebalancer.core.money import ZERO, amount_text
 from ibkr_rebalancer.core.quotes import NoQuote, Quote
 
 AccountId = NewType("AccountId", str)
@@ -106,7 +106,7 @@ class Balances:
             raise Refused(
                 "EXCHANGE_RATE_MISSING",
                 f"The gateway gives no exchange rate from {currency} to {self.currency}, "
-                f"so nobody can say what {to_cents(amount)} {currency} of the account are worth.",
+                f"so nobody can say what {amount_text(amount)} {currency} of the account are worth.",
                 hint="Run the command again; if it lasts, restart the gateway.",
             )
         return amount * self.exchange_rates[currency]
@@ -220,9 +220,9 @@ def _require_same_worth(portfolio: Portfolio) -> None:
         return
     if abs(worth - balances.net_liquidation) > WORTH_TOLERANCE * abs(balances.net_liquidation):
         raise _inconsistent(
-            f"{portfolio.account} holds {to_cents(balances.total_cash)} {balances.currency} in cash and "
-            f"{to_cents(worth - balances.total_cash)} in {len(portfolio.holdings)} positions, but Interactive Brokers "
-            f"says that it is worth {to_cents(balances.net_liquidation)}."
+            f"{portfolio.account} holds {amount_text(balances.total_cash)} {balances.currency} in cash and "
+            f"{amount_text(worth - balances.total_cash)} in {len(portfolio.holdings)} positions, but Interactive "
+            f"Brokers says that it is worth {amount_text(balances.net_liquidation)}."
         )
 
 

@@ -1,8 +1,9 @@
 """What is bought once the sales are done: the printed purchases, or less where the cash has become less. Pure.
 
 The cash is a ledger of our own: what the snapshot told, and what has provably been filled since. The broker's figure
-lags, and is only a cap. Of the reserve that a plan keeps, one half is there for sales that fill below their bid, the
-other for purchases that fill above their ask; so purchases are cut only when the first half has been used up.
+lags, and is only a cap. Of the reserve that a plan keeps, one half is there for sales that fill below their bid and
+asks that rise until they are met, the other for purchases that fill above their ask; so purchases are cut only when the
+first half has been used up. Limit orders fill no higher than their limit: counted at that, they may spend all there is.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,17 +15,15 @@ from ibkr_rebalancer.core.commissions import commission
 from ibkr_rebalancer.core.errors import Refused
 from ibkr_rebalancer.core.instruments import ConId
 from ibkr_rebalancer.core.managed import Managed
-from ibkr_rebalancer.core.money import ZERO, share_of, to_cents
+from ibkr_rebalancer.core.money import ZERO, amount_text, share_of
 from ibkr_rebalancer.core.order_state import OrderState, OrderStatus, TrackedOrder, prints
 from ibkr_rebalancer.core.orders import OrderIntent, limit_price, order_ref
 from ibkr_rebalancer.core.plan import Plan, Side, Trade, order_of_sending
-from ibkr_rebalancer.core.policy import OrderType, Policy
+from ibkr_rebalancer.core.policy import SLIPPAGE_OF_SALES, OrderType, Policy
 from ibkr_rebalancer.core.portfolio import Snapshot
 from ibkr_rebalancer.core.quotes import Prices
 from ibkr_rebalancer.core.sizing import Quantities, outlay, size_purchases
 
-SLIPPAGE_OF_SALES = Decimal("0.5")
-"""The part of the reserve that sales may use up before purchases are cut."""
 SHRUNK = Decimal("0.95")
 """What is left of an order that lacked funds when it is tried again."""
 FUNDS_WORDS = ("insufficient", "funds", "margin", "equity with loan", "buying power", "cash available")
@@ -65,19 +64,24 @@ def plan_purchases(
 ) -> Purchases:
     """The purchases of the plan at the fresh quotes of `snapshot`, none larger than printed.
 
-    `cash` is that of the ledger, in the account's currency. Costs are counted at the ask, or for limit orders at the
-    limit, which is the worst case. They leave half the reserve, and never exceed what the broker lets us spend.
-    Without need nothing is cut; else all are cut to one level of what they should reach.
+    `cash` is that of the ledger, in the account's currency. Costs are counted at the ask and leave half the reserve; or
+    for limit orders at the limit, which is the worst case, and leave nothing owed. They never exceed what the broker
+    lets us spend. Without need nothing is cut; else all are cut to one level of what they should reach.
     """
+    at_limits = policy.order_type is OrderType.LIMIT
     printed = [trade for trade in plan.trades if trade.side is Side.BUY]
     outcomes = [(trade, tradable_prices(trade, snapshot=snapshot, policy=policy)) for trade in printed]
     dropped = [_adjustment(trade, 0, why.message) for trade, why in outcomes if isinstance(why, Refused)]
     offers = [_offer(t, prices, snapshot, policy) for t, prices in outcomes if not isinstance(prices, Refused)]
-    budget = min(cash - max(ZERO, plan.cash_reserve * SLIPPAGE_OF_SALES), available_funds)
+    kept = ZERO if at_limits else max(ZERO, plan.cash_reserve * SLIPPAGE_OF_SALES)
+    budget = min(cash - kept, available_funds)
     names = [offer.name for offer in offers]
     goals = {offer.name.con_id: offer.name.whole + offer.trade.quantity for offer in offers}
     shares = _affordable(names, goals, budget, plan)
-    lack = f"{to_cents(budget)} can be spent, and all purchases would cost {to_cents(outlay(names, goals))}"
+    worst = " at their limits" if at_limits else ""
+    lack = (
+        f"{amount_text(budget)} can be spent, and all purchases would cost {amount_text(outlay(names, goals))}{worst}"
+    )
     bought = [(offer, shares[offer.name.con_id] - offer.name.whole) for offer in offers]
     cut = [_adjustment(offer.trade, count, lack) for offer, count in bought if count < offer.trade.quantity]
     trades = [_bought(offer, count, plan) for offer, count in bought if count]

@@ -83,9 +83,9 @@ def prices_of(quote: Quote | None) -> Prices | None:
         remark = None if quote.data is DataKind.LIVE else f"{quote.data.value} bid and ask"
         return Prices(bid=bid, ask=ask, value=(bid + ask) / 2, remark=remark)
     if quote.last is not None and quote.last > 0:
-        return _single(quote.last, f"{quote.data.value} last price, {flaw}")
+        return _single(quote.last, f"{quote.data.value} last price, for want of a market ({flaw})")
     if quote.close is not None and quote.close > 0:
-        return _single(quote.close, f"previous close, {flaw} and no last price")
+        return _single(quote.close, f"the previous close, for want of a market ({flaw}) and a last price")
     return None
 
 

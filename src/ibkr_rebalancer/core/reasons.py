@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from ibkr_rebalancer.core.managed import Managed
-from ibkr_rebalancer.core.money import BASIS_POINT, ZERO, share_of, to_cents
+from ibkr_rebalancer.core.money import BASIS_POINT, ZERO, amount_text, share_of
 from ibkr_rebalancer.core.policy import Policy
 from ibkr_rebalancer.core.sizing import Funds, Sizing
 
@@ -28,7 +28,7 @@ def idle_reason(names: Sequence[Managed], sizing: Sizing, funds: Funds, policy: 
 
 
 def trade_reason(name: Managed, names: Sequence[Managed], sizing: Sizing, funds: Funds) -> str:
-    """Why it is bought or sold, and why by no more."""
+    """Why it is bought or sold, and why by no more, or by more."""
     if not name.weight:
         left = f"; {name.fraction} of a share stays, the gateway sells whole ones" if name.fraction else ""
         return name.exit_reason + left
@@ -37,7 +37,10 @@ def trade_reason(name: Managed, names: Sequence[Managed], sizing: Sizing, funds:
     if shares < name.whole <= wanted:
         return f"sold to raise cash, though underweight by {abs(off):.2%}"
     reason = f"{'over' if off > 0 else 'under'}weight by {abs(off):.2%}"
-    fewer = int(wanted) - shares
+    fewer, more = int(wanted) - shares, shares - wanted
+    if more > HALF_A_SHARE:
+        bought = shares > name.whole
+        return f"{reason}; {_shares(more)} over the target, {SURPLUS if bought else NO_NEARER}"
     if fewer <= 0:
         return reason
     if shares > name.whole:
@@ -55,25 +58,27 @@ def skip_reason(name: Managed, names: Sequence[Managed], sizing: Sizing, funds: 
     if lacking > HALF_A_SHARE:
         return f"{_shares(lacking)} under the target, {_why_no_more(name, names, sizing, funds)}"
     if lacking < -HALF_A_SHARE:
-        return f"{_shares(-lacking)} over the target, to sell brings the account no nearer"
+        return f"{_shares(-lacking)} over the target, {NO_NEARER}"
     if 0 < wanted < 1 and not name.whole:
-        return f"the target is {wanted:.2f} of a share at {to_cents(name.prices.value)}, nearer to none than to one"
+        return f"the target is {wanted:.2f} of a share at {amount_text(name.prices.value)}, nearer to none than to one"
     return "on target to the nearest share"
 
 
 ELSEWHERE = "cash goes further elsewhere"
+SURPLUS = "with cash left over"
+NO_NEARER = "to sell brings the account no nearer"
 
 
 def _why_no_more(name: Managed, names: Sequence[Managed], sizing: Sizing, funds: Funds) -> str:
     """Why not a share more of it is bought, which is wanted."""
     added = {other.con_id: max(0, sizing.shares[other.con_id] - other.whole) for other in names}
     elsewhere = sum((added[o.con_id] * o.prices.ask for o in names if o.con_id != name.con_id), ZERO)
-    left, kept_back = sizing.cash_after - sizing.reserve_after, funds.cash - funds.spendable
+    left, kept_back = sizing.cash_after - sizing.reserve_after - funds.withheld, funds.cash - funds.spendable
     price = name.prices.ask
     if price > left + elsewhere:
-        return f"not enough cash for one: a share costs {to_cents(price)}, {to_cents(max(ZERO, left))} is left"
+        return f"not enough cash for one: a share costs {amount_text(price)}, {amount_text(max(ZERO, left))} is left"
     if (price <= left and kept_back) or price > left + elsewhere - kept_back:
-        return f"the broker lets only {to_cents(max(ZERO, funds.spendable))} be spent"
+        return f"the broker lets only {amount_text(max(ZERO, funds.spendable))} be spent"
     return ELSEWHERE
 
 

@@ -8,7 +8,7 @@ from ibkr_rebalancer.core.allocation import Allocation
 from ibkr_rebalancer.core.commissions import SCHEDULE_CURRENCY
 from ibkr_rebalancer.core.hours import is_open, next_open
 from ibkr_rebalancer.core.managed import Managed
-from ibkr_rebalancer.core.money import ZERO, to_cents
+from ibkr_rebalancer.core.money import CENT, ZERO, amount_text
 from ibkr_rebalancer.core.plan import Trade
 from ibkr_rebalancer.core.portfolio import Portfolio, Snapshot
 from ibkr_rebalancer.core.sizing import Funds, Sizing
@@ -36,6 +36,7 @@ def remarks(
     yield from _hours_remarks(trades, snapshot)
     yield from _halt_remarks(trades, snapshot)
     yield from _cash_remarks(snapshot.portfolio, funds)
+    yield from _limit_remarks(decided, funds)
     yield from _idle_cash_remarks(decided, funds, idle)
     yield from _value_remarks(names, snapshot.portfolio)
     currency = snapshot.portfolio.balances.currency
@@ -89,21 +90,27 @@ def _cash_remarks(portfolio: Portfolio, funds: Funds) -> Iterator[str]:
     others = {other: amount for other, amount in sorted(balances.cash.items()) if other != currency}
     loans = cash - balances.total_cash if any(amount < 0 for amount in others.values()) else ZERO
     owed = {"in other currencies": loans, "on short positions": portfolio.owed_on_shorts}
-    debts = [f"{to_cents(amount)} is owed {where}" for where, amount in owed.items() if amount > 0]
+    debts = [f"{amount_text(amount)} is owed {where}" for where, amount in owed.items() if amount > 0]
     if debts:
-        yield f"Of {to_cents(cash)} {currency} in cash {to_cents(funds.cash)} counts: {' and '.join(debts)}."
+        yield f"Of {amount_text(cash)} {currency} in cash {amount_text(funds.cash)} counts: {' and '.join(debts)}."
     if funds.spendable < funds.cash:
-        yield f"Of {to_cents(funds.cash)} cash the broker lets {to_cents(funds.spendable)} be spent."
+        yield f"Of {amount_text(funds.cash)} cash the broker lets {amount_text(funds.spendable)} be spent."
     for other, amount in others.items():
         if amount > 0:
-            yield f"{to_cents(amount)} {other} in cash is not invested: only {currency} is."
+            yield f"{amount_text(amount)} {other} in cash is not invested: only {currency} is."
+
+
+def _limit_remarks(decided: Sizing, funds: Funds) -> Iterator[str]:
+    kept = min(funds.withheld, decided.cash_after - decided.ideal.cash)
+    if kept >= CENT:
+        yield f"{amount_text(kept)} is kept beyond the reserve: at their limits purchases may cost more than their ask."
 
 
 def _idle_cash_remarks(decided: Sizing, funds: Funds, idle: str | None) -> Iterator[str]:
-    """Cash that should be invested and stays; what the broker keeps back has its own remark."""
-    left = decided.cash_after - decided.ideal.cash - (funds.cash - funds.spendable)
+    """Cash that should be invested and stays; what is kept back for a reason has its own remark."""
+    left = decided.cash_after - decided.ideal.cash - (funds.cash - funds.for_purchases)
     if left > IDLE_CASH * funds.net_liquidation:
-        yield f"{to_cents(left)} stays uninvested: {idle or NO_SHARE}."
+        yield f"{amount_text(left)} stays uninvested: {idle or NO_SHARE}."
 
 
 def _value_remarks(names: Sequence[Managed], portfolio: Portfolio) -> Iterator[str]:
@@ -114,6 +121,6 @@ def _value_remarks(names: Sequence[Managed], portfolio: Portfolio) -> Iterator[s
     worth += sum((portfolio.value_in_base(holding) for holding in others), ZERO)
     if abs(worth - balances.net_liquidation) > VALUE_TOLERANCE * balances.net_liquidation:
         yield (
-            f"At these prices the account is worth {to_cents(worth)}; "
-            f"Interactive Brokers says {to_cents(balances.net_liquidation)}."
+            f"At these prices the account is worth {amount_text(worth)}; "
+            f"Interactive Brokers says {amount_text(balances.net_liquidation)}."
         )

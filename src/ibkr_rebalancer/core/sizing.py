@@ -47,11 +47,23 @@ class Funds:
     """At most `cash`: what the broker lets us spend before anything is sold."""
     reserve_rate: Decimal
     """Part of net liquidation."""
+    purchase_reserve_rate: Decimal
+    """The same for a plan with purchases; at least as much."""
 
     @property
     def reserve(self) -> Decimal:
         """Cash that no purchase may touch."""
         return self.reserve_rate * self.net_liquidation
+
+    @property
+    def withheld(self) -> Decimal:
+        """Cash beyond the reserve that purchases leave, because limit orders may cost more than is counted."""
+        return (self.purchase_reserve_rate - self.reserve_rate) * self.net_liquidation
+
+    @property
+    def for_purchases(self) -> Decimal:
+        """What may be spent, down to the reserve, before anything is sold; negative is to be brought by sales."""
+        return self.spendable - self.withheld
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,8 +107,8 @@ def size_positions(names: Sequence[Managed], *, funds: Funds, nearest: bool) -> 
     """Decide how many whole shares of each instrument to end with.
 
     What is to be bought is not sold, unless cash is below the reserve and has to be raised; no sale goes beyond the
-    whole shares held; no purchase leaves cash, costs paid, below the reserve. With `nearest`, a share is bought where
-    more than half of it is wanted, and costs do not lower the ideals.
+    whole shares held; no purchase leaves cash, costs paid, below the reserve for purchases. With `nearest`, a share is
+    bought where more than half of it is wanted, and costs do not lower the ideals.
 
     A name ends more than a share under its ideal only to make room for dear shares of others, where that brings the
     whole nearer; all that is given up so is worth no more than a share of each of the `DEAREST`.
@@ -129,7 +141,13 @@ def size_purchases(
     return _whole_shares(
         names,
         Ideal(values={n.con_id: (goals[n.con_id] + n.fraction) * n.prices.value for n in names}, cash=ZERO),
-        Funds(net_liquidation=net_liquidation, cash=budget, spendable=budget, reserve_rate=ZERO),
+        Funds(
+            net_liquidation=net_liquidation,
+            cash=budget,
+            spendable=budget,
+            reserve_rate=ZERO,
+            purchase_reserve_rate=ZERO,
+        ),
         nearest=False,
     )
 
@@ -208,7 +226,7 @@ def _whole_shares(names: Sequence[Managed], ideal: Ideal, funds: Funds, *, neare
     as make room. The nearer result counts, and before that, the one that keeps the reserve.
     """
     level = _affordable_level(names, ideal, funds)
-    cash = funds.cash if level is None else funds.spendable
+    cash = funds.cash if level is None else funds.for_purchases
     floors = {name.con_id: _floor(name, ideal, level or ZERO) for name in names}
     budget = _cash_after(names, floors, cash) - funds.reserve
     growing = [name for name in names if level is not None or ideal.shares(name) <= name.whole]
@@ -277,14 +295,14 @@ def _topped_up(growing: Sequence[Managed], chosen: Quantities, ideal: Ideal, lef
 
 
 def _affordable_level(names: Sequence[Managed], ideal: Ideal, funds: Funds) -> Decimal | None:
-    """The part of their ideal up to which all purchases can be paid: 1, unless the broker lets us spend less.
+    """The part of their ideal up to which all purchases can be paid: 1, unless less may be spent than there is.
 
     Below 1 the most underweight, relatively, is filled first. None when nothing can be bought at all.
     """
 
     def fits(level: Decimal) -> bool:
         shares = {name.con_id: _floor(name, ideal, level) for name in names}
-        return _cash_after(names, shares, funds.spendable) >= funds.reserve
+        return _cash_after(names, shares, funds.for_purchases) >= funds.reserve
 
     if fits(Decimal(1)):
         return Decimal(1)
@@ -355,9 +373,11 @@ def _outlay(name: Managed, shares: int) -> Decimal:
 
 
 def _missing(names: Sequence[Managed], shares: Quantities, funds: Funds) -> Decimal:
-    """What lacks to the reserve. Only purchases need the broker's leave to spend."""
-    buying = any(shares[name.con_id] > name.whole for name in names)
-    return _reserve_after(names, shares, funds) - _cash_after(names, shares, funds.spendable if buying else funds.cash)
+    """What lacks to the reserve. Only purchases need the broker's leave to spend, and have to leave more."""
+    if not any(shares[name.con_id] > name.whole for name in names):
+        return _reserve_after(names, shares, funds) - _cash_after(names, shares, funds.cash)
+    reserve = funds.purchase_reserve_rate * (funds.net_liquidation - _costs(names, shares))
+    return reserve - _cash_after(names, shares, funds.spendable)
 
 
 def _reserve_after(names: Sequence[Managed], shares: Quantities, funds: Funds) -> Decimal:

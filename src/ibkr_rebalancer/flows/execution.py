@@ -1,7 +1,8 @@
 """Carry out a plan: sales to their proven end, then purchases on the cash that is really there.
 
-It sends the plan it is given and decides nothing anew, but that purchases may become smaller when the sales brought
-less. Once anything may have been sent there is a report, however the run ends.
+It sends the plan it is given and decides nothing anew, but that purchases may become smaller: they are counted again on
+the money and prices of the moment in which they are sent, also where nothing was sold before. Once anything may have
+been sent there is a report, however the run ends.
 """
 
 import asyncio
@@ -17,7 +18,7 @@ from ibkr_rebalancer.core.notices import Notice, Severity
 from ibkr_rebalancer.core.order_state import lacks_commission, order_state
 from ibkr_rebalancer.core.orders import OrderIntent, order_intents
 from ibkr_rebalancer.core.plan import Side, Trade
-from ibkr_rebalancer.core.portfolio import Snapshot
+from ibkr_rebalancer.core.portfolio import Portfolio, Snapshot
 from ibkr_rebalancer.core.purchases import (
     Adjustment,
     cash_after_fills,
@@ -109,18 +110,15 @@ class Execution:
         sales = [trade for trade in plan.trades if trade.side is Side.SELL]
         purchases = [trade for trade in plan.trades if trade.side is Side.BUY]
         await self._preview(plan.trades)
-        if not sales:
-            await self._buy(purchases, self._planned.snapshot)
-            return
         await self._send(self._intents(sales, self._planned.snapshot))
-        if not purchases:
-            return
-        self._require_clear_sight()
-        await self._buy(*await self._affordable(purchases))
+        if purchases:
+            self._require_clear_sight()
+            await self._buy(purchases)
 
-    async def _buy(self, purchases: Sequence[Trade], snapshot: Snapshot) -> None:
-        """Send the purchases; of those refused for lack of funds, and proven dead, smaller ones, once."""
-        await self._send(self._intents(purchases, snapshot))
+    async def _buy(self, purchases: Sequence[Trade]) -> None:
+        """Send what can be paid of the purchases; of those refused for lack of funds, and proven dead, smaller ones,
+        once."""
+        await self._send(self._intents(*await self._affordable(purchases)))
         bought = [order for order in self._docket.orders if order.intent.side is Side.BUY]
         again = [shrunk(order.intent) for order in bought if lacked_funds(order_state(order))]
         shares = {intent.con_id: intent.quantity for intent in again if intent is not None}
@@ -198,29 +196,18 @@ class Execution:
         return await self._money_and_prices(purchases)
 
     async def _money_and_prices(self, purchases: Sequence[Trade]) -> tuple[Snapshot, Decimal]:
-        """Fresh prices, holdings and money for the purchases, and the cash to invest by the ledger.
+        """Holdings, money and then prices for the purchases, all fresh, and the cash to invest by the ledger.
 
-        The broker's cash is compared with the ledger of all of it; what is owed was taken off when the plan was made.
+        The broker's cash is compared with the ledger of all of it; what was owed before anything was sent is taken off.
 
         Raises:
             Refused: the broker's cash does not come to agree with the ledger (`CASH_DISAGREES`).
         """
-        now = asyncio.get_running_loop().time
-        until = now() + self._patience.funds_s
-        snapshot, before = self._planned.snapshot, self._planned.snapshot.portfolio.balances
+        snapshot, market = self._planned.snapshot, self._gate.session.market
+        portfolio, moved = await self._portfolio_as_counted()
         contracts = [snapshot.contracts[trade.con_id] for trade in purchases]
         self._step("quotes.request", f"Asking for {len(contracts)} fresh quotes")
-        market = self._gate.session.market
         taken_at, answers = await asyncio.gather(market.server_time(), market.quotes(contracts))
-        while True:
-            portfolio = await market.portfolio(snapshot.portfolio.account)
-            states = [(order, order_state(order)) for order in self._docket.orders]
-            counted = cash_after_fills(before.cash[before.currency], states)
-            if counted is not None and agrees(counted, portfolio.balances):
-                break
-            if now() >= until:
-                raise cash_disagrees(counted, portfolio.balances)
-            await self._gate.listen(self._docket, within_s=POLL_S)
         fresh = replace(
             snapshot,
             portfolio=portfolio,
@@ -229,7 +216,22 @@ class Execution:
             taken_at=taken_at,
             assembled_at=self._clock.now(),
         )
-        return fresh, self._planned.plan.cash + counted - before.cash[before.currency]
+        return fresh, snapshot.portfolio.cash_to_invest + moved
+
+    async def _portfolio_as_counted(self) -> tuple[Portfolio, Decimal]:
+        """The portfolio, once its cash shows what has been filled, and by how much that has moved the cash."""
+        now = asyncio.get_running_loop().time
+        until = now() + self._patience.funds_s
+        account, before = self._planned.account.account_id, self._planned.snapshot.portfolio.balances
+        while True:
+            portfolio = await self._gate.session.market.portfolio(account)
+            states = [(order, order_state(order)) for order in self._docket.orders]
+            counted = cash_after_fills(before.cash[before.currency], states)
+            if counted is not None and agrees(counted, portfolio.balances):
+                return portfolio, counted - before.cash[before.currency]
+            if now() >= until:
+                raise cash_disagrees(counted, portfolio.balances)
+            await self._gate.listen(self._docket, within_s=POLL_S)
 
     def _require_clear_sight(self) -> None:
         """Check that nothing is in doubt before more is sent.

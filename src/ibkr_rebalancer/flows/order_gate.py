@@ -142,7 +142,7 @@ class OrderGate:
             GatewayUnavailable: there was no whole answer.
         """
         book = await self._session.desk.order_book(self._account)
-        positions = await self._session.market.positions()
+        positions = await self._session.market.positions((self._account,))
         docket.observe([*self._just_asked(), *evidence_of(book, positions, doubtful=docket.open)])
         return book
 

@@ -55,7 +55,7 @@ async def take_snapshots(
     taken_at = await market.server_time()
     _check_clock(taken_at, clock, mode, observer)
     portfolios = await read_portfolios(list(wanted), market=market, observer=observer)
-    queries = {query for by_symbol in wanted.values() for query in by_symbol.values()}
+    queries = dict.fromkeys(query for by_symbol in wanted.values() for query in by_symbol.values())
     observer.notify(_step("contracts.lookup", f"Looking up {len(queries)} contracts"))
     candidates = await market.contracts(sorted(queries, key=lambda query: query.symbol))
     readings = {account: _reading(portfolios[account], wanted[account], candidates) for account in wanted}
@@ -95,7 +95,7 @@ async def read_portfolios(
     """
     managed = await market.managed_accounts()
     observer.notify(_step("positions.list", "Listing positions"))
-    positions = await market.positions()
+    positions = await market.positions(accounts)
     portfolios: dict[AccountId, Portfolio | RebalancerError] = {}
     for account in accounts:
         try:

@@ -1,38 +1,11 @@
-"""The control endpoint: look at the sandbox and change it while it runs, in JSON.
+"""The control endpoint: look at the sandbox and change it while it runs, in JSON; docs/sandbox.md has examples.
 
-`GET /control` shows the state as a scenario, with the venue's time as its clock, and the connected clients:
-
-    curl $URL
-
-`PATCH /control` lays part of a scenario over it (RFC 7396): prices, positions, cash, hours, time, latency, answers
-of the allocation API and faults, which are replaced as a list. All of it takes effect, or none; followers are told.
-
-    curl -X PATCH $URL -d '{"market": {"QQQ": {"bid": "480.00", "data": "delayed"}}}'
-    curl -X PATCH $URL -d '{"accounts": {"DU123456": {"positions": {"QQQ": 90}, "cash": "1000"}}}'
-    curl -X PATCH $URL -d '{"market": {"QQQ": {"hours": "closed"}}, "clock": "2026-11-23T21:30:00Z"}'
-    curl -X PATCH $URL -d '{"faults": [{"when": {"message": "positionEnd", "count": 1}, "what": "drop"}]}'
-
-A gateway that takes no orders, faults that orders meet, and whatever else `venue.faults` knows:
-
-    curl -X PATCH $URL -d '{"read_only": true}'
-    curl -X PATCH $URL -d '{"faults": [{"when": {"order": {"symbol": "QQQ"}}, "what": {"partial": {"shares": 3}}}]}'
-    curl -X PATCH $URL -d '{"faults": [{"when": {"message": "openOrder", "count": 1}, "what": "disconnect"}]}'
-
-`POST /control/order` places an order of somebody else, at market unless it states a limit:
-
-    curl -X POST $URL/order -d '{"contract": "QQQ", "side": "SELL", "quantity": 5, "client": 99}'
-
-`POST /control/correct` corrects the price of an execution, named as in `{"exec_id": "0000e0d5.6789abcd.01.01",
-"price": "499.90"}`.
-
-`POST /control/kick` cuts one client's connection, or without a client all of them:
-
-    curl -X POST $URL/kick -d '{"client": 7}'
-
-`POST /control/notice` sends every client a system message, in the usual words unless told others; 1100 says
-that the link to the broker is lost, 1101 and 1102 that it is back:
-
-    curl -X POST $URL/notice -d '{"code": 1100}'
+- `GET /control` shows the state as a scenario, with the venue's time as its clock, and the connected clients
+- `PATCH /control` lays part of a scenario over it (RFC 7396); all of it takes effect, or none; followers are told
+- `POST /control/order` places an order of somebody else, at market unless it states a limit
+- `POST /control/correct` corrects the price of an execution, by its `exec_id`
+- `POST /control/kick` cuts one client's connection, or without a client all of them
+- `POST /control/notice` sends every client a system message, in the usual words unless told others
 """
 
 import json

@@ -75,7 +75,7 @@ async def test_accepted_but_silent(start_sandbox: StartSandbox, message: str) ->
     assert isinstance(error, GatewayUnavailable)
     assert error.exit_code == 20
     assert error.code == "GATEWAY_NOT_READY"
-    assert "accepts connections but does not start a session" in error.message
+    assert "No session was started by the gateway that accepts connections at" in error.message
     assert "phone" in error.hint
 
 
@@ -85,7 +85,7 @@ async def test_hung_up_on_while_starting_is_told_at_once(start_sandbox: StartSan
     error = await failure(sandbox.gateway_port)
     assert error.exit_code == 20
     assert error.code == "GATEWAY_NOT_READY"
-    assert "closes the connection before a session has started" in error.message
+    assert "Before a session had started, the connection was closed by the gateway at" in error.message
     assert "API settings" in error.hint
 
 

@@ -489,7 +489,7 @@ async def test_a_book_and_a_market_take_turns(start_sandbox: StartSandbox) -> No
         await asyncio.gather(
             *(gateway.desk.order_book(DU1) for _ in range(3)),
             *(gateway.market.server_time() for _ in range(3)),
-            *(gateway.market.positions() for _ in range(3)),
+            *(gateway.market.positions([DU1]) for _ in range(3)),
         )
 
 

@@ -23,6 +23,7 @@ from tests.support.sandbox import StartSandbox, fault, order_messages, received,
 from ibkr_rebalancer.core.errors import GatewayRefused, GatewayUnavailable, RebalancerError
 from ibkr_rebalancer.core.instruments import ConId, Contract, ContractQuery
 from ibkr_rebalancer.core.notices import Severity
+from ibkr_rebalancer.core.portfolio import AccountId
 from ibkr_rebalancer.core.quotes import DataKind, NoQuote, Quote, unpriced
 from ibkr_rebalancer.edges.ibkr import market as market_module
 from ibkr_rebalancer.edges.ibkr.market import GatewayMarket
@@ -33,14 +34,14 @@ Ask = Callable[[GatewayMarket], Awaitable[Any]]
 
 QUESTIONS: dict[str, tuple[Ask, str]] = {
     "reqCurrentTime": (lambda market: market.server_time(), "the gateway's clock"),
-    "reqPositions": (lambda market: market.positions(), "the position list"),
+    "reqPositions": (lambda market: market.positions([DU1]), "the position list"),
     "reqAccountUpdates": (lambda market: market.portfolio(DU1), "the portfolio of DU1"),
     "reqContractDetails": (lambda market: lookup(market, AAA), "the contract of AAA"),
     "reqMktData": (lambda market: market.quotes([instrument(101, "AAA")]), "quote"),
 }
 """Each question with the words that name its part of a snapshot."""
 PARTS = [
-    "before a session has started",
+    "Before a session had started",
     "the gateway's clock",
     "the position list",
     "the portfolio of",
@@ -81,8 +82,22 @@ async def test_positions_of_all_accounts(start_sandbox: StartSandbox) -> None:
     sandbox = await start_sandbox(accounts=accounts)
     async with reading(sandbox.gateway_port) as market:
         assert await market.managed_accounts() == ("DU1", "DU2")
-        held = {(p.account, p.symbol, p.con_id): p.quantity for p in await market.positions()}
+        listed = await market.positions(await market.managed_accounts())
+    held = {(p.account, p.symbol, p.con_id): p.quantity for p in listed}
     assert held == {("DU1", "AAA", 101): Decimal("12.5"), ("DU2", "BBB", 102): Decimal(-3)}
+
+
+@pytest.mark.parametrize("lost", ["position", "avgCost"])
+async def test_a_position_of_another_account_that_cannot_be_read(start_sandbox: StartSandbox, lost: str) -> None:
+    sandbox = await start_sandbox(
+        accounts={"DU2": {"cash": "5", "positions": {"BBB": 3}}},
+        faults=[fault("position", "alter", where={"account": "DU2"}, parameters={lost: "nan"})],
+    )
+    async with reading(sandbox.gateway_port) as market:
+        (position,) = await market.positions([DU1])
+        everybody = await failure_of(lambda m: m.positions([DU1, AccountId("DU2")]), market)
+    assert (position.account, position.symbol) == (DU1, "AAA")
+    assert everybody.message == "The gateway gives no quantity or no cost for BBB in DU2."
 
 
 async def test_a_portfolio_in_two_currencies(start_sandbox: StartSandbox) -> None:
@@ -103,7 +118,7 @@ async def test_a_portfolio_in_two_currencies(start_sandbox: StartSandbox) -> Non
 async def test_an_account_that_holds_nothing(start_sandbox: StartSandbox) -> None:
     sandbox = await start_sandbox(accounts={"DU1": {"positions": {"AAA": 0}}})
     async with reading(sandbox.gateway_port) as market:
-        assert await market.positions() == ()
+        assert await market.positions([DU1]) == ()
         assert (await market.portfolio(DU1)).holdings == ()
 
 
@@ -564,7 +579,7 @@ async def test_a_currency_whose_row_is_lost(start_sandbox: StartSandbox) -> None
     async with reading(sandbox.gateway_port) as market:
         error = await failure_of(lambda m: m.portfolio(DU1), market)
     assert error.code == "SNAPSHOT_INCOMPLETE"
-    assert error.message.endswith("comes to 10000.00 USD, but its TotalCashValue is 1200.00.")
+    assert error.message.endswith("comes to 10,000.00 USD, but its TotalCashValue is 1,200.00.")
 
 
 async def test_a_base_currency_that_is_missing(start_sandbox: StartSandbox) -> None:
@@ -573,6 +588,16 @@ async def test_a_base_currency_that_is_missing(start_sandbox: StartSandbox) -> N
     async with reading(sandbox.gateway_port) as market:
         error = await failure_of(lambda m: m.portfolio(DU1), market)
     assert error.code == "SNAPSHOT_INCOMPLETE"
+
+
+async def test_a_sign_of_life_is_not_waited_for_as_long_as_an_answer(start_sandbox: StartSandbox) -> None:
+    sandbox = await start_sandbox(faults=[fault("updateAccountValue", "mute")])
+    async with reading(sandbox.gateway_port, answer_s=0.5, life_s=SOON_S) as market:
+        assert await market.server_time()
+        late = await failure_of(lambda m: m.portfolio(DU1), market)
+        gone = await failure_of(lambda m: m.server_time(), market)
+    assert late.message == "The gateway did not deliver the portfolio of DU1 to the end within 0.5 s."
+    assert gone.message == f"The gateway did not deliver the gateway's clock to the end within {SOON_S} s."
 
 
 async def test_an_account_that_is_not_ready(start_sandbox: StartSandbox) -> None:
@@ -590,12 +615,12 @@ async def test_a_late_position_list_is_not_taken_for_the_next_one(start_sandbox:
     sandbox = await start_sandbox(faults=[fault("reqPositions", "delay", count=1, parameters={"ms": 300})])
     async with reading(sandbox.gateway_port, answer_s=SOON_S) as market:
         assert market.is_of_use
-        late = await failure_of(lambda m: m.positions(), market)
+        late = await failure_of(lambda m: m.positions([DU1]), market)
         assert not market.is_of_use, "what is owed may never come"
-        refused = await failure_of(lambda m: m.positions(), market)
+        refused = await failure_of(lambda m: m.positions([DU1]), market)
         assert await market.server_time(), "other questions are not concerned"
         await until(lambda: market.is_of_use)
-        (position,) = await market.positions()
+        (position,) = await market.positions([DU1])
     assert "did not deliver the position list" in late.message
     assert "still owed an earlier answer while the position list was to be read" in refused.message
     assert (refused.code, refused.exit_code) == ("SNAPSHOT_INCOMPLETE", 20)
@@ -613,8 +638,8 @@ async def test_an_answer_owed_since_the_link_was_lost_is_not_awaited_on_this_con
     ]
     sandbox = await start_sandbox(faults=faults)
     async with reading(sandbox.gateway_port) as market:
-        lost = await failure_of(lambda m: m.positions(), market)
-        still_lost = await failure_of(lambda m: m.positions(), market)
+        lost = await failure_of(lambda m: m.positions([DU1]), market)
+        still_lost = await failure_of(lambda m: m.positions([DU1]), market)
         assert market.is_of_use
         sandbox.notice(1101)
         await until(lambda: not market.is_of_use)
@@ -640,7 +665,7 @@ async def test_reading_again_sees_what_has_changed(start_sandbox: StartSandbox) 
         tasks = asyncio.all_tasks()
         for shares in range(1, 10):
             sandbox.change({"accounts": {"DU1": {"positions": {"AAA": shares}}}})
-            (position,) = await market.positions()
+            (position,) = await market.positions([DU1])
             (holding,) = (await market.portfolio(DU1)).holdings
             assert position.quantity == holding.position.quantity == shares
         sandbox.change({"accounts": {"DU1": {"positions": {"AAA": 0}}}})
@@ -652,7 +677,7 @@ async def test_reading_again_sees_what_has_changed(start_sandbox: StartSandbox) 
 async def test_subscriptions_end_with_their_answer(start_sandbox: StartSandbox) -> None:
     sandbox = await start_sandbox()
     async with reading(sandbox.gateway_port) as market:
-        await market.positions()
+        await market.positions([DU1])
         await market.portfolio(DU1)
         await market.server_time()
         before = len(sent(sandbox.log))

@@ -217,18 +217,18 @@ def test_currencies_add_up_to_all_cash_but_for_rounding(total: str, cash: list[t
         (
             "10010.02",
             [("10000.00", "USD", "1")],
-            "10000.00 USD, comes to 10000.00 USD, but its TotalCashValue is 10010.02",
+            "10,000.00 USD, comes to 10,000.00 USD, but its TotalCashValue is 10,010.02",
         ),
         (
             "1200.00",
             [("10000.00", "USD", "1")],
-            "10000.00 USD, comes to 10000.00 USD, but its TotalCashValue is 1200.00",
+            "10,000.00 USD, comes to 10,000.00 USD, but its TotalCashValue is 1,200.00",
         ),
-        ("1200.00", [("0.00", "USD", "1")], "0.00 USD, comes to 0.00 USD, but its TotalCashValue is 1200.00"),
+        ("1200.00", [("0.00", "USD", "1")], "0.00 USD, comes to 0.00 USD, but its TotalCashValue is 1,200.00"),
         (
             "10000.00",
             [("10000.00", "USD", "1"), ("-8000", "EUR", "1.1")],
-            "-8000 EUR, 10000.00 USD, comes to 1200.00 USD, but its TotalCashValue is 10000.00",
+            "-8,000.00 EUR, 10,000.00 USD, comes to 1,200.00 USD, but its TotalCashValue is 10,000.00",
         ),
     ],
 )

@@ -66,7 +66,7 @@ async def test_trap_2_a_refusal_of_the_first_question_is_told(start_sandbox: Sta
     sandbox = await start_sandbox(faults=[fault("reqPositions", "error", parameters={"code": 322})])
     async with reading(sandbox.gateway_port) as market:
         with pytest.raises(GatewayRefused, match="position list"):
-            await market.positions()
+            await market.positions([DU1])
 
 
 # 3: a client id in use is told as a timeout, after the timeout
@@ -126,13 +126,13 @@ async def test_trap_5_in_ib_async_itself(start_sandbox: StartSandbox) -> None:
 async def test_trap_6_a_dead_gateway_answers_nothing_more(start_sandbox: StartSandbox) -> None:
     sandbox = await start_sandbox(faults=[fault("positionEnd", "drop")])
     async with reading(sandbox.gateway_port) as market:
-        waiting = asyncio.create_task(market.positions())
+        waiting = asyncio.create_task(market.positions([DU1]))
         await until(lambda: received(sandbox.log, "reqPositions"))
         sandbox.kick()
         with pytest.raises(GatewayUnavailable, match="closed the connection while the position list"):
             await waiting
         assert not market.is_of_use
-        for ask in (market.positions(), market.portfolio(DU1), market.server_time()):
+        for ask in (market.positions([DU1]), market.portfolio(DU1), market.server_time()):
             with pytest.raises(GatewayUnavailable) as caught:
                 await ask
             assert caught.value.code == "SNAPSHOT_INCOMPLETE"
@@ -153,7 +153,7 @@ async def test_trap_6_in_ib_async_itself(start_sandbox: StartSandbox) -> None:
 async def test_trap_7_leaving_ends_what_is_under_way(start_sandbox: StartSandbox) -> None:
     sandbox = await start_sandbox(faults=[fault("positionEnd", "drop")])
     async with reading(sandbox.gateway_port, answer_s=60) as market:
-        waiting = asyncio.create_task(market.positions())
+        waiting = asyncio.create_task(market.positions([DU1]))
         await until(lambda: received(sandbox.log, "reqPositions"))
     with pytest.raises(GatewayUnavailable, match="We closed the connection"):
         await waiting
@@ -273,7 +273,7 @@ async def test_trap_12_requests_of_a_kind_take_turns(start_sandbox: StartSandbox
     sandbox = await start_sandbox(latency_ms=1)
     async with reading(sandbox.gateway_port) as market, asyncio.timeout(5):
         answers = await asyncio.gather(
-            *(market.positions() for _ in range(3)),
+            *(market.positions([DU1]) for _ in range(3)),
             *(market.portfolio(DU1) for _ in range(3)),
             *(market.server_time() for _ in range(3)),
         )
@@ -343,7 +343,7 @@ async def test_trap_14_contracts_are_looked_up_without_a_con_id(start_sandbox: S
 async def test_trap_15_positions_are_asked_in_the_way_that_is_answered(start_sandbox: StartSandbox) -> None:
     sandbox = await start_sandbox()
     async with reading(sandbox.gateway_port) as market:
-        assert await market.positions()
+        assert await market.positions([DU1])
     assert received(sandbox.log, "reqPositions")
     assert not received(sandbox.log, "reqPositionsMulti")
 

@@ -5,14 +5,17 @@ from decimal import Decimal
 
 from rich.box import SIMPLE_HEAD
 from rich.cells import cell_len
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType
+from rich.measure import Measurement
 from rich.table import Table
 
 from ibkr_rebalancer.core.plan import Side
 from ibkr_rebalancer.core.portfolio import AccountId, TradingMode, belongs_to
 
 WIDE = 110
-"""Columns from which the reasons stand in the table itself."""
+"""Columns from which the reasons stand in the table itself, if they have room."""
+REASON_CELLS = 24
+"""What a reason needs, so that its words are not cut."""
 SIDE_STYLE = {Side.BUY: "blue", Side.SELL: "yellow"}
 
 
@@ -28,6 +31,12 @@ def uncut(table: Table) -> Table:
         if column.no_wrap:
             column.min_width = max((cell_len(str(cell)) for cell in (column.header, *column.cells)), default=0)
     return table
+
+
+def has_room(table: Table, console: Console, options: ConsoleOptions, *, beside: int) -> bool:
+    """Whether so many columns of the terminal are left beside the table, whatever figures stand in it."""
+    needed = Measurement.get(console, options.update(max_width=10 * options.max_width), table).maximum
+    return options.max_width >= max(WIDE, needed + beside)
 
 
 def blocks(parts: Iterable[RenderableType]) -> RenderableType:
@@ -46,6 +55,11 @@ def shown_count(quantity: Decimal) -> str:
 def shown_price(price: Decimal) -> str:
     """A price with two decimals, or up to four where it has them."""
     return f"{price:,.2f}" if round(price, 2) == price else f"{round(price, 4).normalize():,f}"
+
+
+def shown_weight(weight: Decimal) -> str:
+    """A part of an account in percent; what rounds to nothing has no sign."""
+    return f"{weight:z.1%}"
 
 
 def shown_account(account: AccountId) -> str:

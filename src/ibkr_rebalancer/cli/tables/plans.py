@@ -9,13 +9,15 @@ from rich.text import Text
 
 from ibkr_rebalancer.cli.tables.labels import labels_of, planned_instrument
 from ibkr_rebalancer.cli.tables.layout import (
+    REASON_CELLS,
     SIDE_STYLE,
-    WIDE,
     blocks,
+    has_room,
     new_table,
     shown_account,
     shown_count,
     shown_price,
+    shown_weight,
     uncut,
 )
 from ibkr_rebalancer.core.instruments import ConId
@@ -40,13 +42,16 @@ class PlanView:
         self._plan = plan
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        plan, wide = self._plan, options.max_width >= WIDE
+        plan = self._plan
         yield _plan_title(plan)
         lines: list[Line] = [*plan.trades, *plan.skips]
         labels = labels_of(planned_instrument(line) for line in (*lines, *plan.untouched))
         if lines:
-            yield _lines_table(lines, labels, wide=wide)
-            if not wide:
+            table = _lines_table(lines, labels, wide=False)
+            if has_room(table, console, options, beside=BAR_CELLS + REASON_CELLS):
+                yield _lines_table(lines, labels, wide=True)
+            else:
+                yield table
                 yield _reasons_table(lines, labels)
             yield Text(BAR_LEGEND, "dim")
             yield ""
@@ -88,7 +93,7 @@ def _lines_table(lines: Sequence[Line], labels: Mapping[ConId, str], *, wide: bo
 
 
 def _line_cells(line: Line) -> list[RenderableType]:
-    now, want, after = (f"{weight:.1%}" for weight in _now_want_after(line))
+    now, want, after = map(shown_weight, _now_want_after(line))
     if isinstance(line, Skip):
         return [shown_count(line.held), shown_count(line.held), "–", shown_price(line.price), "", now, want, after]
     return [

@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from ibkr_rebalancer.cli.tables.labels import held_instrument, labels_of
-from ibkr_rebalancer.cli.tables.layout import blocks, new_table, shown_count, shown_price, uncut
+from ibkr_rebalancer.cli.tables.layout import blocks, new_table, shown_count, shown_price, shown_weight, uncut
 from ibkr_rebalancer.core.money import ZERO, share_of
 from ibkr_rebalancer.core.portfolio import Holding, Portfolio
 
@@ -33,7 +33,7 @@ def _portfolio_view(portfolio: Portfolio) -> RenderableType:
     for holding in sorted(portfolio.holdings, key=lambda holding: -abs(holding.market_value or ZERO)):
         table.add_row(labels[holding.position.con_id], *_holding_cells(holding, portfolio))
     for currency, amount in sorted(balances.cash.items()):
-        weight = f"{share_of(amount, balances.net_liquidation):.1%}" if currency == balances.currency else ""
+        weight = shown_weight(share_of(amount, balances.net_liquidation)) if currency == balances.currency else ""
         table.add_row("Cash", currency, "", "", "", f"{amount:,.2f}", "", weight, style="dim")
     return Group(title, uncut(table))
 
@@ -41,7 +41,7 @@ def _portfolio_view(portfolio: Portfolio) -> RenderableType:
 def _holding_cells(holding: Holding, portfolio: Portfolio) -> list[str]:
     position, balances = holding.position, portfolio.balances
     value, same = holding.market_value, position.currency == balances.currency
-    weight = f"{share_of(value or ZERO, balances.net_liquidation):.1%}" if same else position.currency
+    weight = shown_weight(share_of(value or ZERO, balances.net_liquidation)) if same else position.currency
     return [
         position.security_type,
         shown_count(position.quantity),
@@ -60,7 +60,7 @@ def balances_view(portfolios: Sequence[Portfolio]) -> RenderableType:
         table.add_column(heading, no_wrap=True)
     for heading in ("Net liq.", "Cash", "Available", "Positions"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("", no_wrap=True)
+    table.add_column("Currency", no_wrap=True)
     for portfolio in portfolios:
         balances = portfolio.balances
         table.add_row(

@@ -10,9 +10,10 @@ from rich.text import Text
 
 from ibkr_rebalancer.cli.tables.labels import labels_of, planned_instrument
 from ibkr_rebalancer.cli.tables.layout import (
+    REASON_CELLS,
     SIDE_STYLE,
-    WIDE,
     blocks,
+    has_room,
     new_table,
     shown_account,
     shown_price,
@@ -96,15 +97,18 @@ class Traded:
         self._plan = plan
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        report, plan, wide = self._report, self._plan, options.max_width >= WIDE
+        report, plan = self._report, self._plan
         lines = [line for trade in plan.trades for line in _lines(trade, report)]
         others = [*map(planned_instrument, plan.skips), *map(planned_instrument, plan.untouched)]
         labels = labels_of([*map(planned_instrument, plan.trades), *others])
-        yield _table(lines, labels, wide=wide)
-        reasons = [] if wide else [line for line in lines if line.reason]
-        if reasons:
-            yield _reasons(reasons, labels)
-            yield ""
+        table, reasons = _table(lines, labels, wide=False), [line for line in lines if line.reason]
+        if has_room(table, console, options, beside=REASON_CELLS):
+            yield _table(lines, labels, wide=True)
+        else:
+            yield table
+            if reasons:
+                yield _reasons(reasons, labels)
+                yield ""
         yield _totals(report, plan)
         yield Text(_sentence(report, plan), "bold")
         if report.trouble:

@@ -27,6 +27,8 @@ class Deadlines:
     """Until a session has started, all client ids tried."""
     answer_s: float = 20.0
     """For one answer; account updates of large accounts are the slowest."""
+    life_s: float = 5.0
+    """For a sign of life once an answer did not come: the gateway tells the time at once, or is gone."""
     quotes_s: float = 15.0
     """For one batch of quotes: the gateway itself gives up on missing prices after about eleven."""
     preview_s: float = 10.0
@@ -51,7 +53,7 @@ async def open_gateway(
     """
     conversation = await _connect(_Address(host, port), client_id, clock, deadlines.connect_s)
     try:
-        yield GatewayMarket(conversation, observer=observer, answer_s=deadlines.answer_s, quotes_s=deadlines.quotes_s)
+        yield _market(conversation, observer, deadlines)
     finally:
         await conversation.close()
 
@@ -88,15 +90,14 @@ async def open_desk(
             hint=ID_TAKEN.hint,
         )
     _require_started(trouble, address)
-    answer_s = deadlines.answer_s
     try:
         yield TradingGateway(
-            market=GatewayMarket(conversation, observer=observer, answer_s=answer_s, quotes_s=deadlines.quotes_s),
+            market=_market(conversation, observer, deadlines),
             desk=GatewayOrders(
                 conversation,
                 news,
                 client_id=client_id,
-                answer_s=answer_s,
+                answer_s=deadlines.answer_s,
                 preview_s=deadlines.preview_s,
                 figures_s=deadlines.figures_s,
             ),
@@ -147,6 +148,16 @@ async def _start(conversation: Conversation[Wire], address: _Address, client_id:
         if trouble is None:
             unless_started.pop_all()
     return trouble
+
+
+def _market(conversation: Conversation[Wire], observer: Observer, deadlines: Deadlines) -> GatewayMarket:
+    return GatewayMarket(
+        conversation,
+        observer=observer,
+        answer_s=deadlines.answer_s,
+        life_s=deadlines.life_s,
+        quotes_s=deadlines.quotes_s,
+    )
 
 
 def _require_started(trouble: Trouble | None, address: _Address) -> None:

@@ -1,7 +1,7 @@
 """The gateway as a `MarketView`: five questions, each answered whole or not at all, and no way to trade."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -51,12 +51,15 @@ class GatewayMarket:
     """A connected gateway, for looking."""
 
     def __init__(
-        self, conversation: Conversation[Wire], *, observer: Observer, answer_s: float, quotes_s: float
+        self, conversation: Conversation[Wire], *, observer: Observer, answer_s: float, life_s: float, quotes_s: float
     ) -> None:
-        """`answer_s` and `quotes_s` are the deadlines of one answer, and of one batch of quotes."""
+        """Deadlines: `answer_s` of one answer, `life_s` of a sign of life after one that did not come, and `quotes_s`
+        of one batch of quotes.
+        """
         self._conversation = conversation
         self._observer = observer
         self._answer_s = answer_s
+        self._life_s = life_s
         self._quotes_s = quotes_s
         self._lines = asyncio.Semaphore(QUOTES_AT_ONCE)
 
@@ -66,18 +69,20 @@ class GatewayMarket:
         return self._conversation.is_of_use
 
     async def server_time(self) -> datetime:
-        """The gateway's clock, aware UTC, to the second."""
-        rows = await self._conversation.ask(TIME, deadline_s=self._answer_s)
+        """The gateway's clock, aware UTC, to the second; sooner or not at all while an earlier answer is owed."""
+        deadline_s = self._answer_s if self.is_of_use else self._life_s
+        rows = await self._conversation.ask(TIME, deadline_s=deadline_s)
         return rows_of(datetime, rows)[-1]
 
     async def managed_accounts(self) -> tuple[AccountId, ...]:
         """The accounts that this login may see, as told when the session started."""
         return tuple(AccountId(account) for account in self._conversation.accounts)
 
-    async def positions(self) -> tuple[Position, ...]:
-        """The holdings of all managed accounts."""
+    async def positions(self, accounts: Collection[AccountId]) -> tuple[Position, ...]:
+        """The holdings of these accounts; the gateway lists those of all that it manages."""
         rows = await self._conversation.ask(POSITIONS, deadline_s=self._answer_s)
-        listed = {(row.account, row.contract.conId): row for row in rows_of(ib_async.Position, rows)}
+        ours = [row for row in rows_of(ib_async.Position, rows) if row.account in accounts]
+        listed = {(row.account, row.contract.conId): row for row in ours}
         return tuple(position_of(row) for row in listed.values() if row.position)
 
     async def portfolio(self, account: AccountId) -> Portfolio:
@@ -131,7 +136,7 @@ class GatewayMarket:
 
     async def _require_talking(self, *, about: str) -> None:
         """Tell a gateway that has no price from one that says nothing at all any more: the clock always answers."""
-        await self._conversation.ask(replace(TIME, about=about), deadline_s=self._answer_s)
+        await self._conversation.ask(replace(TIME, about=about), deadline_s=self._life_s)
 
     async def _lookup(self, query: ContractQuery, deadline_s: float) -> Answer:
         wanted = wanted_contract(query)

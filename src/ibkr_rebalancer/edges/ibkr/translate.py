@@ -11,7 +11,7 @@ import ib_async
 from ibkr_rebalancer.core.errors import GatewayUnavailable
 from ibkr_rebalancer.core.hours import parse_liquid_hours
 from ibkr_rebalancer.core.instruments import STOCK, ConId, Contract, ContractQuery
-from ibkr_rebalancer.core.money import ZERO, decimal_of, to_cents
+from ibkr_rebalancer.core.money import ZERO, amount_text, decimal_of
 from ibkr_rebalancer.core.portfolio import AccountId, Balances, Holding, Portfolio, Position
 from ibkr_rebalancer.core.quotes import DataKind, Quote, market_flaw
 
@@ -245,10 +245,10 @@ def _require_all_cash(account: AccountId, balances: Balances) -> None:
     converted = [balances.in_base(amount, currency) for currency, amount in balances.cash.items()]
     tolerance = max(ONE, CASH_TOLERANCE * sum(map(abs, converted), ZERO))
     if abs(sum(converted, ZERO) - balances.total_cash) > tolerance:
-        listed = ", ".join(f"{amount} {currency}" for currency, amount in sorted(balances.cash.items()))
+        listed = ", ".join(f"{amount_text(amount)} {currency}" for currency, amount in sorted(balances.cash.items()))
         raise _incomplete(
-            f"The cash of {account}, {listed}, comes to {to_cents(sum(converted, ZERO))} {balances.currency}, "
-            f"but its TotalCashValue is {balances.total_cash}."
+            f"The cash of {account}, {listed}, comes to {amount_text(sum(converted, ZERO))} {balances.currency}, "
+            f"but its TotalCashValue is {amount_text(balances.total_cash)}."
         )
 
 

@@ -69,10 +69,12 @@ NOT_ACCEPTED = Trouble(
     f"IBKR_PORT: {USUAL_PORTS}.",
 )
 SILENT = Trouble(
-    code="GATEWAY_NOT_READY", what="The gateway accepts connections but does not start a session", hint=LET_US_IN
+    code="GATEWAY_NOT_READY", what="No session was started by the gateway that accepts connections", hint=LET_US_IN
 )
 HUNG_UP = Trouble(
-    code="GATEWAY_NOT_READY", what="The gateway closes the connection before a session has started", hint=LET_US_IN
+    code="GATEWAY_NOT_READY",
+    what="Before a session had started, the connection was closed by the gateway",
+    hint=LET_US_IN,
 )
 NO_GATEWAY = Trouble(
     code="GATEWAY_PROTOCOL",
