@@ -37,12 +37,12 @@ def missing(shares: int) -> Heard:
 
 def test_an_order_that_is_nowhere_is_missing_and_its_position_is_noted() -> None:
     positions = [held(7), held(8, "BBB"), held(9, account="DU2")]
-    assert evidence_of(book(), positions, doubtful=[ORDER]) == [missing(7)]
-    assert evidence_of(book(), [], doubtful=[ORDER]) == [missing(0)]
+    assert evidence_of(book(), positions, orders=[ORDER]) == [missing(7)]
+    assert evidence_of(book(), [], orders=[ORDER]) == [missing(0)]
 
 
 def test_what_nobody_doubts_is_not_missing() -> None:
-    assert evidence_of(book(), [], doubtful=[]) == []
+    assert evidence_of(book(), [], orders=[]) == []
 
 
 def test_an_order_that_is_open_is_not_missing() -> None:
@@ -57,16 +57,16 @@ def test_an_order_that_is_open_is_not_missing() -> None:
         perm_id=7,
         client_id=52,
     )
-    assert evidence_of(book(open_orders=(shown,)), [], doubtful=[ORDER]) == []
+    assert evidence_of(book(open_orders=(shown,)), [], orders=[ORDER]) == []
 
 
 def test_an_order_that_is_among_the_completed_is_not_missing() -> None:
     end = Heard(order_ref=REF, evidence=completed(3, "Cancelled"))
-    assert evidence_of(book(end), [], doubtful=[ORDER]) == [end]
+    assert evidence_of(book(end), [], orders=[ORDER]) == [end]
 
 
 def test_executions_alone_do_not_show_where_an_order_is() -> None:
     """Partly filled, neither open nor completed: what became of the rest is in doubt."""
     half = Heard(order_ref=REF, evidence=executed(1, "a.01", 50))
     status = Heard(order_ref=REF, evidence=told(1, "Submitted", filled=50))
-    assert evidence_of(book(half, status), [held(50)], doubtful=[ORDER]) == [half, status, missing(50)]
+    assert evidence_of(book(half, status), [held(50)], orders=[ORDER]) == [half, status, missing(50)]

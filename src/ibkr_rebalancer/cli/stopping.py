@@ -11,12 +11,15 @@ from typing import Any, Self, TypeVar
 
 from ibkr_rebalancer.core.errors import UnknownOutcome
 from ibkr_rebalancer.core.notices import Notice, Severity
+from ibkr_rebalancer.core.portfolio import AccountId
 from ibkr_rebalancer.ports import Observer
 
 T = TypeVar("T")
 
 BEFORE_ORDERS = frozenset({"orders.send", "orders.reconcile"})
 """The notices without which no order of ours is open at the broker."""
+ALL_KNOWN = "orders.known"
+"""The one after which none of an account is, until more are sent."""
 
 MAY_BE_OPEN = "Orders may be open at Interactive Brokers, or filled."
 ASK_AGAIN = "Run the command again: before it does anything else, it finds out what became of them."
@@ -27,11 +30,15 @@ class AtStake:
 
     def __init__(self, observer: Observer) -> None:
         self._observer = observer
-        self._orders = False
+        self._orders = set[AccountId | None]()
+        """The accounts that may have orders at the broker."""
 
     def notify(self, notice: Notice) -> None:
         """Pass it on, and remember what it means."""
-        self._orders = self._orders or notice.event in BEFORE_ORDERS
+        if notice.event in BEFORE_ORDERS:
+            self._orders.add(notice.account)
+        elif notice.event == ALL_KNOWN:
+            self._orders.discard(notice.account)
         self._observer.notify(notice)
 
     def tell_stop(self) -> None:
