@@ -41,28 +41,29 @@ class OrderBook:
 def evidence_of(book: OrderBook, positions: Sequence[Position], *, orders: Sequence[TrackedOrder]) -> list[Heard]:
     """All that the look says about these orders of ours; also by showing one, or by not showing it.
 
-    One that has ended, and is open, is listed. One that has not, and is neither open nor completed, is missing, unless
-    the look has been seen to hide orders: then none is whose session lasts.
+    One that has ended, and is open, is listed; one that has not, and is neither open nor completed, is missing. If the
+    position of a missing one has moved without a fill, the look hides orders: no other is missing while its session
+    lasts.
     """
     completed = {heard.order_ref for heard in book.heard if isinstance(heard.evidence, Completed)}
     shown = {order.order_ref: order.status for order in book.open_orders}
     held: Mapping[tuple[AccountId, ConId], Decimal] = {(p.account, p.con_id): p.quantity for p in positions}
-    listed, missing, hides = [], [], False
+    listed, missing = [], []
     for order in orders:
         ref, has_ended = order.intent.order_ref, order_state(order).status.is_terminal
         position = held.get((order.intent.account, order.intent.con_id), ZERO)
         if has_ended and ref in shown:
             listed.append(Heard(order_ref=ref, evidence=Listed(at=book.taken_at, status=shown[ref])))
         elif not has_ended and ref not in completed | shown.keys():
-            missing.append((order.intent, position))
-            hides = hides or position != _explained(order, book)
+            missing.append((order.intent, position, position != _explained(order, book)))
+    hides = any(has_moved for _, _, has_moved in missing)
     return [
         *listed,
         *book.heard,
         *(
             Heard(order_ref=intent.order_ref, evidence=Missing(at=book.taken_at, position=position))
-            for intent, position in missing
-            if not hides or book.taken_at >= intent.expires_at
+            for intent, position, has_moved in missing
+            if has_moved or not hides or book.taken_at >= intent.expires_at
         ),
     ]
 
