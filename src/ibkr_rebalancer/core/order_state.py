@@ -30,6 +30,9 @@ RECOGNISING = frozenset({104, 136, 161, 202, 399, 404, 10148, 10349, *range(2100
 """Error codes told only of orders that the broker has, or had: cancelled, cannot be cancelled, held until the open or
 until shares can be borrowed, time in force set by a preset, warnings. All others say nothing about the order."""
 
+CANCEL_TOLD = 202
+"""The error code that tells of a cancel: `Order Canceled - reason:`, and then the reason, or nothing."""
+
 
 class OrderStatus(Enum):
     """How far an order has come."""
@@ -413,8 +416,11 @@ def _rejection(told: Sequence[Evidence], looks: Mapping[int, Missing]) -> str | 
 
 
 def _cancellation(told: Sequence[Evidence]) -> str:
+    """The broker's reason if it gives one, else its sentence: it tells of every cancel, and seldom why."""
+    errors = [e for e in told if isinstance(e, ErrorTold)]
     sentences = [e.completed_status for e in told if isinstance(e, Completed)]
-    return max(sentences, default="") or _text([e for e in told if isinstance(e, ErrorTold)])
+    given = [e for e in errors if e.code == CANCEL_TOLD and not e.text.endswith(":")]
+    return _text(given) or max(sentences, default="") or _text(errors)
 
 
 def _text(errors: Sequence[ErrorTold]) -> str:

@@ -162,8 +162,10 @@ class Journal:
 
     def recall(self, order_refs: Collection[str]) -> tuple[TrackedOrder, ...]:
         """Those orders of ours, whatever has become of them, oldest first; of unknown references nothing."""
+        if not order_refs:
+            return ()
         with self._reading() as connection:
-            return _tracked(connection, intents.c.order_ref.in_(order_refs)) if order_refs else ()
+            return _tracked(connection, intents.c.order_ref.in_(order_refs))
 
     def unsettled(self, account: AccountId | None = None) -> tuple[TrackedOrder, ...]:
         """The orders of the account, or of all accounts, that have no outcome which counts, oldest first."""
