@@ -56,12 +56,14 @@ class AtStake:
         """Tell of the orders when something else than a report ends the command.
 
         Raises:
-            UnknownOutcome: a signal ended it at once (`STOPPED_AT_ONCE`).
+            UnknownOutcome: a signal ended it before all of them had an end (`STOPPED_AT_ONCE`).
         """
         if not self._orders or error is None:
             return
         if isinstance(error, KeyboardInterrupt):
-            raise UnknownOutcome("STOPPED_AT_ONCE", f"Ended at once. {MAY_BE_OPEN}", hint=ASK_AGAIN) from error
+            raise UnknownOutcome(
+                "STOPPED_AT_ONCE", f"Ended before all was known. {MAY_BE_OPEN}", hint=ASK_AGAIN
+            ) from error
         error.add_note(f"{MAY_BE_OPEN} {ASK_AGAIN}")
 
 

@@ -338,10 +338,9 @@ def _proven(
         return None
     if filled >= intent.quantity or _told_filled(told, intent.quantity):
         return OrderStatus.FILLED, ""
-    looks = _looks(told)
-    if rejection := _rejection(told, looks):
+    looks, since = _looks(told), _since_listed(told)
+    if rejection := _rejection(since, _looks(since)):
         return OrderStatus.REJECTED, rejection
-    since = _since_listed(told)
     if any(e.status in CANCELLED for e in since if isinstance(e, StatusTold | Completed)):
         return OrderStatus.CANCELLED, _cancellation(since)
     if any(isinstance(e, Withheld) for e in told) and not any(_was_there(e) for e in told):
@@ -408,8 +407,7 @@ def _rejection(told: Sequence[Evidence], looks: Mapping[int, Missing]) -> str | 
     if not errors and not inactive:
         return None
     first = min(told.index(e) for e in (*errors, *inactive))
-    since = _since_listed(told)
-    buried = any(isinstance(e, Completed) or (isinstance(e, StatusTold) and e.status in CANCELLED) for e in since)
+    buried = any(isinstance(e, Completed) or (isinstance(e, StatusTold) and e.status in CANCELLED) for e in told)
     if not buried and all(place < first for place in looks):
         return None
     return _text(errors) if errors else "Interactive Brokers has made it inactive"
