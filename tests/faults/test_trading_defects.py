@@ -64,6 +64,25 @@ async def runs_after_a_kill(world: World) -> None:
     await world.run()
 
 
+async def errs_about_an_open_order(world: World) -> None:
+    world.change(fills=SLOW)
+    await switches(world, Trouble(dies_at=SENT_ONCE))
+    await world.resolve_all()
+    await world.run()
+
+
+async def looks_at_nothing_and_runs(world: World) -> None:
+    world.change(fills=SLOW)
+    await switches(world, Trouble(dies_at=SENT_ONCE))
+    await world.look_at_nothing()
+    await world.run()
+
+
+async def is_lied_to(world: World) -> None:
+    world.change(fills=SLOW)
+    await switches(world, Trouble(lied_to=1))
+
+
 async def switches_and_does_so_again(world: World) -> None:
     await switches(world)
     await world.again()
@@ -106,6 +125,10 @@ async def does_not_wait(*_: object, **__: object) -> None:
     """In place of bringing orders to their end."""
 
 
+def does_nothing(*_: object) -> None:
+    """In place of looking whether something is open."""
+
+
 def calls_it_done(*arguments: Any, **named: Any) -> Report:
     return replace(execution_report(*arguments, **named), outcome="done", exit_code=0)
 
@@ -130,6 +153,11 @@ class Defect:
 
 FLOWS = "ibkr_rebalancer.flows"
 EXECUTION = f"{FLOWS}.execution"
+OVERLOOKS = {
+    f"{FLOWS}.docket.Docket.take_back": does_nothing,
+    f"{FLOWS}.reconcile._require_none_open": does_nothing,
+}
+"""What is open is nobody's business once it has an outcome."""
 DEFECTS = {
     "trades in a dry run": Defect(breach="I1 ", story=World.dry_run, ports=wrong.trades_in_a_dry_run),
     "sends again on timeout": Defect(breach="I3 ", story=is_cut_off_after_sending, ports=wrong.sends_again_on_timeout),
@@ -160,6 +188,15 @@ DEFECTS = {
         breach="I10 an order of an earlier run",
         story=runs_after_a_kill,
         functions={f"{FLOWS}.trading.reconcile": does_not_look_back},
+    ),
+    "takes a person's word against the list of open orders": Defect(
+        breach="I10 an order of an earlier run", story=errs_about_an_open_order, functions=OVERLOOKS
+    ),
+    "takes an order for absent that is listed again": Defect(
+        breach="I7 ", story=looks_at_nothing_and_runs, functions=OVERLOOKS
+    ),
+    "takes the word for a cancel": Defect(
+        breach="I9 ", story=is_lied_to, functions={f"{FLOWS}.reconcile._was_cancelled": lambda _: False}
     ),
     "sells an option": Defect(breach="I11 ", story=switches, ports=wrong.takes_options_for_stocks),
     "cancels everything": Defect(breach="I12 ", story=meets_a_stuck_order, ports=wrong.cancels_everything),

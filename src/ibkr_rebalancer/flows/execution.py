@@ -195,6 +195,7 @@ class Execution:
             self._warn("orders.delay", f"{trouble.message} The purchases wait for the gateway")
         await self._gate.reconnect(within_s=self._patience.link_s)
         await self._gate.look(self._docket)
+        self._require_clear_sight()
         return await self._money_and_prices(purchases)
 
     async def _money_and_prices(self, purchases: Sequence[Trade]) -> tuple[Snapshot, Decimal]:
