@@ -70,6 +70,10 @@ class WhatIf:
     warning: str
 
 
+EXECUTE = 1
+"""Added to the configured client id by whoever executes plans; `watch` has the id itself, readers the next ones."""
+
+
 class OrderDesk(Protocol):
     """The one door through which orders leave. Beside it stands a MarketView on the same connection.
 
@@ -170,8 +174,11 @@ class Ledger(Protocol):
         """Keep the decision to send these orders, all in one. A reference that is there already is a StorageFailed."""
         ...
 
-    def observe(self, heard: Sequence[Heard]) -> None:
-        """Keep evidence about our orders; what is there already, word for word, is not kept twice."""
+    def observe(self, heard: Sequence[Heard]) -> Sequence[Heard]:
+        """Keep evidence about our orders, and tell what of it is new: what is there word for word is not kept twice.
+
+        An order that is listed as open has no outcome any more, until it gets another one.
+        """
         ...
 
     def end_run(self, report: Report) -> None: ...
@@ -186,6 +193,10 @@ class Ledger(Protocol):
 
     def known(self, order_refs: Collection[str]) -> frozenset[str]:
         """Those of the references that this journal has an intent for."""
+        ...
+
+    def recall(self, order_refs: Collection[str]) -> tuple[TrackedOrder, ...]:
+        """Those orders of ours, whatever has become of them, oldest first; of unknown references nothing."""
         ...
 
     def unsettled(self, account: AccountId | None = None) -> tuple[TrackedOrder, ...]:

@@ -87,7 +87,7 @@ def test_the_second_signal_ends_at_once_and_says_what_may_be(here: Here, as_json
         process.send_signal(SIGINT)
         exit_code, out, err = ended(process)
     assert exit_code == 13
-    message = "Ended at once. Orders may be open at Interactive Brokers, or filled."
+    message = "Ended before all was known. Orders may be open at Interactive Brokers, or filled."
     hint = "Run the command again: before it does anything else, it finds out what became of them."
     if as_json:
         document = json.loads(out)
@@ -122,21 +122,33 @@ def test_the_next_command_finds_out_what_the_ended_one_left(here: Here) -> None:
     assert re.search(r"— run \S+ began — .*it is cancelled \(Cancelled\), 5 of 20 filled", story, re.DOTALL)
 
 
-def test_a_signal_while_earlier_orders_are_looked_for_says_what_may_be(here: Here) -> None:
-    here.sandbox.change({"faults": [STUCK, fault("cancelOrder", "mute", count=1)]})
+@pytest.mark.parametrize("twice", [False, True], ids=["once", "twice"])
+def test_a_signal_while_earlier_orders_are_looked_for_cancels_them(here: Here, *, twice: bool) -> None:
+    """A second one does not wait for the proof."""
+    here.sandbox.change({"faults": [STUCK]})
     with trading(here, SECOND) as process:
-        process.send_signal(SIGINT)
-        here.sandbox.until(lambda log: received(log, "cancelOrder"))
-        process.send_signal(SIGINT)
-        assert ended(process)[0] == 13
+        process.kill()
+        ended(process)
+    here.sandbox.change({"faults": [STUCK, *([fault("cancelOrder", "mute", count=1)] if twice else [])]})
     with here.start("execute", SECOND, "--yes") as again:
         assert again.stderr is not None
         while "orders.reconcile" not in again.stderr.readline():
             pass
-        again.send_signal(SIGTERM)
+        again.send_signal(SIGINT)
+        here.sandbox.until(lambda log: received(log, "cancelOrder"))
+        if twice:
+            again.send_signal(SIGTERM)
         exit_code, out, err = ended(again)
-    assert (exit_code, out) == (13, "")
-    assert err.endswith("STOPPED_AT_ONCE, exit code 13\n")
+    assert out == ""
+    assert "no further order is sent, and what is open is looked after" in err
+    if twice:
+        assert exit_code == 13
+        assert err.endswith("STOPPED_AT_ONCE, exit code 13\n")
+    else:
+        assert exit_code == 130
+        assert "orders.known: What became of them is known: 1 cancelled" in err
+        assert err.endswith("Interrupted. Nothing was sent.\n")
+        assert not {row["order_ref"]: row for row in events(here.sandbox.log, "order")}.popitem()[1]["working"]
 
 
 def test_a_terminal_that_hangs_up_twice_still_gets_its_orders_cancelled(here: Here) -> None:

@@ -14,6 +14,7 @@ from tests.support.trading import (
     error,
     executed,
     intent,
+    listed,
     look,
     resolved,
     sent,
@@ -274,6 +275,35 @@ def test_a_persons_word_wins_over_everything_but_executions_that_exceed_it() -> 
     assert (exceeded.status, exceeded.filled) == (OrderStatus.PARTIAL, 40)
 
 
+@pytest.mark.parametrize(
+    "end",
+    [
+        (told(1, "Cancelled", filled=0),),
+        (completed(1, "Cancelled"),),
+        (error(1, 201), completed(2, "Inactive")),
+        (error(1, 201), told(2, "Cancelled")),
+        (look(1), look(31)),
+        (withheld(1),),
+        (look(CLOSE),),
+        (resolved(1, 0),),
+        (resolved(1, 100),),
+    ],
+)
+def test_an_order_that_is_listed_has_not_ended_whatever_was_told_before(end: tuple[Evidence, ...]) -> None:
+    assert state(*end).status.is_terminal
+    again = state(*end, listed(2))
+    assert (again.status, again.filled) == (OrderStatus.WORKING, 0)
+    assert again.reason == "open, though it had been said to have ended"
+    assert not needs_a_look(tracked(BUY, *end, listed(2)))
+    assert status(*end, listed(2), told(3, "Cancelled")) == "cancelled"
+    assert status(*end, listed(2), resolved(3, 0)) == "cancelled"
+    assert status(*end, listed(2), look(CLOSE + 1)) == "expired"
+
+
+def test_an_order_that_has_filled_is_filled_wherever_it_is_listed() -> None:
+    assert status(executed(1, "a.01", 100), listed(2)) == "filled"
+
+
 def test_two_orders_with_one_reference_are_not_over_before_both_are() -> None:
     twins = (told(1, "Submitted", perm_id=7), told(1, "Submitted", perm_id=8))
     assert state(*twins).perm_ids == {7, 8}
@@ -327,7 +357,9 @@ def test_whoever_stops_waiting_makes_it_unknown_unless_it_is_over() -> None:
         ((told(1, "PreSubmitted", held="locate"), told(2, "Submitted")), ""),
         ((told(1, "PreSubmitted"), error(1, 399, "not before 09:30"), error(0, 2109, "rth")), "not before 09:30 (399)"),
         ((executed(1, "a.01", 100), error(1, 399)), ""),
-        ((completed(1, "Cancelled", says="Cancelled by Trader"), error(1, 202, "why")), "Cancelled by Trader"),
+        ((completed(1, "Cancelled", says="Cancelled by Trader"), error(1, 202, "reason:")), "Cancelled by Trader"),
+        ((completed(1, "Cancelled", says="Cancelled by Trader"), error(1, 399, "why")), "Cancelled by Trader"),
+        ((completed(1, "Cancelled", says="Cancelled by System"), error(1, 202, "reason: why")), "reason: why (202)"),
         ((completed(1, "Cancelled"), completed(1, "Cancelled", says="by Trader")), "by Trader"),
         ((told(1, "Cancelled"), error(1, 202, "price check")), "price check (202)"),
         ((told(1, "Cancelled"),), ""),

@@ -614,11 +614,17 @@ def test_limit_orders_leave_what_they_may_cost_more_at_their_limits() -> None:
     plan = limited(deploy, "AAA 50; BBB 50")
     assert orders(plan) == ["BUY 249 BBB", "BUY 497 AAA"]
     assert (plan.cash_after, plan.cash_reserve) == (Decimal("246.26"), Decimal("125.00"))
-    assert plan.trades[1].reason == (
-        "underweight by 49.87%; 1 share short, not enough cash for one: a share costs 50.00, 33.79 is left"
-    )
     assert plan.remarks == (
         "87.50 is kept beyond the reserve: at their limits purchases may cost more than their ask.",
+    )
+
+
+def test_what_is_left_for_limits_is_no_cash_for_another_share() -> None:
+    """995 cost 49,754.98; of 245.02, 212.48 stays."""
+    (trade,) = limited("DU1 cash 50_000; AAA @50", "AAA 100").trades
+    assert trade.quantity == 995
+    assert trade.reason == (
+        "underweight by 99.74%; 2 shares short, not enough cash for one: a share costs 50.00, 32.53 is left"
     )
 
 

@@ -139,6 +139,11 @@ def test_a_smaller_second_attempt_stands_beside_the_first_and_the_plan_is_what_c
     assert (came.outcome, came.exit_code) == ("partial", 12)
 
 
+def test_what_was_filled_too_much_of_one_order_makes_up_for_none_of_another() -> None:
+    told_of = report(orders((told(1, "Filled", filled=149),), (told(1, "Cancelled", filled=0),)))
+    assert (told_of.outcome, told_of.exit_code) == ("partial", 12)
+
+
 def test_a_purchase_that_was_cut_shows_what_was_planned() -> None:
     sale, purchase = orders(FILLED, (executed(2, "c.01", 40),))
     cut = replace(purchase, intent=replace(purchase.intent, quantity=40))

@@ -2,8 +2,9 @@
 
 Hypothesis draws what the market, the gateway, the disk, other people and the operating system do, and when a process
 is killed; the witness at the venue judges each step. At the end of every story the faults stop, and it must come to
-rest. What nobody can keep is not drawn: shares filled after the broker has called their order cancelled, a second order
-of the broker's own making, and other people's orders in the middle of a run.
+rest. What nobody can keep is not drawn: shares filled after the broker has called their order cancelled, other people's
+orders in the middle of a run, and a broker that hides all orders from a run that goes on to trade. A second order of
+the broker's own making is a story of its own: nobody can keep it from trading, but it must be the last.
 """
 
 import tempfile
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -25,6 +26,7 @@ from hypothesis.stateful import (
 )
 from tests.support.sandbox import order_fault
 from tests.support.troubles import Trouble
+from tests.support.witness import CLIENT_IDS
 from tests.support.world import STOCKS, World, code
 
 from ibkr_rebalancer.core.policy import Limits, OrderType, Policy
@@ -91,6 +93,8 @@ TROUBLES = st.builds(
     away_s=st.sampled_from([1.0, 0.0, 20.0, 100.0, None]),
     deaf=rarely(),
     stutters=rarely(),
+    lied_to=seldom(st.integers(1, 4)),
+    client_id=st.sampled_from([*CLIENT_IDS[:1] * 9, *CLIENT_IDS]),
     halted_after_send=seldom(st.integers(1, 3)),
     interrupted_after_s=seldom(st.sampled_from([0.001, 0.3, 5.0, 60.0, 130.0])),
     prices_drop=seldom(st.sampled_from([Decimal("0.97"), Decimal("0.998")])),
@@ -181,6 +185,15 @@ class Trading(RuleBasedStateMachine):
         self.world.play(self.world.run_two(first, second, later_s))
 
     @rule()
+    def looks_at_nothing(self) -> None:
+        self.world.play(self.world.look_at_nothing())
+
+    @rule()
+    def person_errs(self) -> None:
+        """Whatever has no outcome is declared dead, also what is open."""
+        self.world.play(self.world.resolve_all())
+
+    @rule()
     def runs_dry(self) -> None:
         self.world.play(self.world.dry_run())
 
@@ -266,6 +279,36 @@ def check(*, examples: int, steps: int, derandomize: bool) -> None:
             suppress_health_check=list(HealthCheck),
         ),
     )
+
+
+@given(
+    wanted=st.sampled_from(TARGETS),
+    symbol=st.sampled_from(sorted(STOCKS)),
+    trouble=TROUBLES,
+    point=st.none() | st.integers(5, 40),
+    fills=FILLS,
+)
+@settings(max_examples=40, derandomize=True, database=None, deadline=None)
+def test_a_second_order_of_the_brokers_own_making_is_the_last(
+    wanted: dict[str, str], symbol: str, trouble: Trouble, point: int | None, fills: dict[str, Any]
+) -> None:
+    """Whatever befalls the run that meets it: it, or the next one that gets so far, halts trading."""
+    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
+        world = World(Path(folder) / "state")
+        try:
+            world.change(fills=fills, faults=[order_fault("duplicate_perm", order={"symbol": symbol}, count=1)])
+            world.want(wanted)
+            world.play(world.run(replace(trouble, dies_at=point, halted_after_send=None)))
+            world.change(faults=[], fills={"delay_ms": 5})
+            is_met = len({order.perm_id for order in world.venue.open_orders + world.venue.completed}) > len(
+                world.witness.placed
+            )
+            for _ in range(2):
+                if is_met and not world.is_halted:
+                    world.play(world.run())
+            assert world.is_halted == is_met
+        finally:
+            world.close()
 
 
 @pytest.mark.timeout(600)

@@ -65,6 +65,25 @@ async def runs_after_a_kill(world: World) -> None:
     await world.run()
 
 
+async def errs_about_an_open_order(world: World) -> None:
+    world.change(fills=SLOW)
+    await switches(world, Trouble(dies_at=SENT_ONCE))
+    await world.resolve_all()
+    await world.run()
+
+
+async def looks_at_nothing_and_runs(world: World) -> None:
+    world.change(fills=SLOW)
+    await switches(world, Trouble(dies_at=SENT_ONCE))
+    await world.look_at_nothing()
+    await world.run()
+
+
+async def is_lied_to(world: World) -> None:
+    world.change(fills=SLOW)
+    await switches(world, Trouble(lied_to=1))
+
+
 async def switches_and_does_so_again(world: World) -> None:
     await switches(world)
     await world.again()
@@ -107,6 +126,10 @@ async def does_not_wait(*_: object, **__: object) -> None:
     """In place of bringing orders to their end."""
 
 
+def does_nothing(*_: object) -> None:
+    """In place of looking whether something is open."""
+
+
 def calls_it_done(*arguments: Any, **named: Any) -> Report:
     return replace(execution_report(*arguments, **named), outcome="done", exit_code=0)
 
@@ -131,6 +154,11 @@ class Defect:
 
 FLOWS = "ibkr_rebalancer.flows"
 EXECUTION = f"{FLOWS}.execution"
+OVERLOOKS = {
+    f"{FLOWS}.docket.Docket.take_back": does_nothing,
+    f"{FLOWS}.reconcile._require_none_open": does_nothing,
+}
+"""What is open is nobody's business once it has an outcome."""
 DEFECTS = {
     "trades in a dry run": Defect(breach="I1 ", story=World.dry_run, ports=wrong.trades_in_a_dry_run),
     "sends again on timeout": Defect(breach="I3 ", story=is_cut_off_after_sending, ports=wrong.sends_again_on_timeout),
@@ -157,19 +185,29 @@ DEFECTS = {
         },
     ),
     "ignores a halt": Defect(breach="I10 halted", story=runs_after_a_halt, ports=wrong.ignores_a_halt),
-    "takes no lock": Defect(
-        breach="I10 an order of an earlier run", story=runs_while_another_runs, ports=wrong.takes_no_lock
-    ),
+    "takes no lock": Defect(breach="I10 account not held", story=runs_while_another_runs, ports=wrong.takes_no_lock),
     "does not reconcile": Defect(
         breach="I10 an order of an earlier run",
         story=runs_after_a_kill,
         functions={f"{FLOWS}.trading.reconcile": does_not_look_back},
     ),
+    "takes a person's word against the list of open orders": Defect(
+        breach="I10 an order of an earlier run", story=errs_about_an_open_order, functions=OVERLOOKS
+    ),
+    "takes an order for absent that is listed again": Defect(
+        breach="I7 ", story=looks_at_nothing_and_runs, functions=OVERLOOKS
+    ),
+    "takes the word for a cancel": Defect(
+        breach="I9 ", story=is_lied_to, functions={f"{FLOWS}.reconcile._was_cancelled": lambda _: False}
+    ),
     "sells an option": Defect(breach="I11 ", story=switches, ports=wrong.takes_options_for_stocks),
     "cancels everything": Defect(breach="I12 ", story=meets_a_stuck_order, ports=wrong.cancels_everything),
     "forgets what it sent today": Defect(breach="I13 ", story=goes_to_and_fro, ports=wrong.forgets_what_it_sent),
     "takes an error for a cancel": Defect(
-        breach="I14 ", story=is_warned_of_an_order, ports=wrong.takes_errors_for_cancels
+        breach="I14 ",
+        story=is_warned_of_an_order,
+        ports=wrong.takes_errors_for_cancels,
+        functions={f"{FLOWS}.reconcile._was_cancelled": lambda _: False},
     ),
     "ignores half of a look": Defect(breach="I14 ", story=is_cut_off_after_sending, ports=wrong.sees_half_a_book),
     "never gets there": Defect(breach="I15 ", story=comes_to_rest, ports=wrong.loses_purchases),

@@ -98,7 +98,11 @@ def test_an_interruption_while_an_account_finds_out_about_old_orders_ends_the_ru
         with pytest.raises(asyncio.CancelledError):
             await running
         assert scene.orders == ["SELL 100 AAA"]
+        assert scene.gateway.cancelled == [scene.gateway.placed[0].order_ref]
+        assert not scene.venue.open_orders
+        assert scene.notices.texts[-1] == "What became of them is known: 1 cancelled"
         with scene.ports(BOTH) as ports:
+            assert not ports.ledger.unsettled()
             newest, killed = ports.ledger.runs(limit=9)
         assert (newest.start.account, killed.start.account) == ("DU1", "DU2")
         assert newest.failure is not None

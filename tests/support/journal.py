@@ -21,7 +21,7 @@ from ibkr_rebalancer.core.errors import EXIT_DONE, Refused
 from ibkr_rebalancer.core.instruments import ContractQuery
 from ibkr_rebalancer.core.notices import Notice
 from ibkr_rebalancer.core.order_book import Heard
-from ibkr_rebalancer.core.order_state import OrderState, OrderStatus, StatusTold
+from ibkr_rebalancer.core.order_state import Listed, OrderState, OrderStatus, StatusTold
 from ibkr_rebalancer.core.orders import OrderIntent, OrderType
 from ibkr_rebalancer.core.plan import Side
 from ibkr_rebalancer.core.planner import plan_rebalance
@@ -176,6 +176,7 @@ def fill(journal: Journal) -> None:
         journal.observe([told(number), told(number, status="Filled", second=1)])
     journal.settle(intent(1).order_ref, FILLED)
     journal.settle(intent(2).order_ref, replace(FILLED, status=OrderStatus.CANCELLED, filled=0, average_price=None))
+    journal.observe([Heard(order_ref=intent(2).order_ref, evidence=Listed(at=NOW, status="Submitted"))])
     journal.end_run(report())
     journal.start_run(start("20261123T160000Z-b"))
     journal.start_run(failed := start("20261123T170000Z-c"))

@@ -18,6 +18,7 @@ from ibkr_rebalancer.core.order_state import (
     ErrorTold,
     Evidence,
     Executed,
+    Listed,
     Missing,
     Resolved,
     Sent,
@@ -105,6 +106,11 @@ def completed(seconds: float, status: str, *, filled: int = 0, perm_id: int = 7,
 def look(seconds: float, *, position: int = 0) -> Missing:
     """A whole look that did not find the order."""
     return Missing(at=at(seconds), position=Decimal(position))
+
+
+def listed(seconds: float, status: str = "Submitted") -> Listed:
+    """A whole look that found the order open although it had ended."""
+    return Listed(at=at(seconds), status=status)
 
 
 def resolved(seconds: float, filled: int, note: str = "seen in TWS") -> Resolved:

@@ -1,15 +1,17 @@
 """What may befall a process that trades, and the process as it is seen from outside: its ports are tapped."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Protocol
 
 from tests.support.failpoints import LOOKS, QUESTIONS, SENDS, WRITES, tapped
-from tests.support.venue_desk import VenueGateway, lost
+from tests.support.venue_desk import CLIENT_ID, VenueGateway, lost
 from tests.support.witness import Sender, WatchedVenue, Witness
 
 from ibkr_rebalancer.core.errors import StorageFailed
+from ibkr_rebalancer.core.order_book import Heard
+from ibkr_rebalancer.core.order_state import ENDED, StatusTold
 from ibkr_rebalancer.ports import Clock, GatewaySession
 from ibkr_rebalancer.sandbox.venue.orders import Event
 
@@ -59,6 +61,14 @@ class Trouble:
     """How long the gateway stays away; None is for ever."""
     deaf: bool = False
     """Nothing is heard but by looks."""
+    blind: bool = False
+    """Looks show no orders."""
+    declined: bool = False
+    """A person is asked, and says no."""
+    lied_to: int | None = None
+    """The status of a live order, counted, that is heard as `Cancelled`."""
+    client_id: int = CLIENT_ID
+    """Under which it is connected."""
     stutters: bool = False
     """Everything is heard twice, and the other way round."""
     halted_after_send: int | None = None
@@ -143,8 +153,14 @@ class TappedGateway(VenueGateway):
     def __init__(self, world: Surroundings, process: Process, trouble: Trouble) -> None:
         super().__init__(world.venue, clock=world.clock, ours=world.host)
         self.line.deaf = trouble.deaf
+        self.line.blind = trouble.blind
+        self.line.retold = self._retold
+        self.client_id = trouble.client_id
         self._process = process
         self._stutters = trouble.stutters
+        self._lie = trouble.lied_to
+        self._misled = world.witness.misled
+        self._statuses = 0
 
     async def session(self, *, within_s: float) -> GatewaySession:
         session = await super().session(within_s=within_s)
@@ -155,3 +171,13 @@ class TappedGateway(VenueGateway):
 
     def happen(self, events: Sequence[Event]) -> None:
         super().happen([*reversed(events), *events] if self._stutters else events)
+
+    def _retold(self, heard: Heard) -> Heard:
+        told = heard.evidence
+        if not isinstance(told, StatusTold) or told.status in ENDED:
+            return heard
+        self._statuses += 1
+        if self._statuses != self._lie:
+            return heard
+        self._misled.add(heard.order_ref)
+        return replace(heard, evidence=replace(told, status="Cancelled"))

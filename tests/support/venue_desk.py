@@ -57,6 +57,10 @@ class Line:
     answered: Callable[[str], None] = lambda _: None
     deaf: bool = False
     """Nothing is heard of orders but by a look."""
+    blind: bool = False
+    """A look finds no orders, whatever there is."""
+    retold: Callable[[Heard], Heard | None] = lambda heard: heard
+    """What is heard in place of what happened, looks aside; None is nothing."""
     connection: int = 1
     """Counts them; what was opened over an earlier one is of no use any more."""
     uninformed: bool = False
@@ -99,6 +103,8 @@ class VenueGateway:
         """References of the cancels that reached it."""
         self.events: list[Event] = []
         """All that happened to orders."""
+        self.client_id = CLIENT_ID
+        """Under which it is connected."""
         self._clock = clock
         self._waiting: list[Heard] = []
         self._arrived = asyncio.Event()
@@ -121,7 +127,7 @@ class VenueGateway:
         self.events += events
         if self.line.up and not self.line.deaf:
             heard = [each for event in events if (each := self._heard(event)) is not None]
-            self._waiting += heard
+            self._waiting += filter(None, map(self.line.retold, heard))
 
     def advance(self) -> None:
         self.happen(self.venue.advance(self.now()))
@@ -191,13 +197,14 @@ class VenueDesk:
 
     @property
     def client_id(self) -> int:
-        return CLIENT_ID
+        return self._gateway.client_id
 
     async def order_book(self, account: AccountId) -> OrderBook:
         self._require_up()
         self._gateway.advance()
         venue, now = self._gateway.venue, self._gateway.now()
-        open_orders = tuple(_open(order) for order in venue.open_orders)
+        listings = venue.scenario.market.listings
+        open_orders = tuple(_open(order, listings[order.ticket.con_id].contract.symbol) for order in venue.open_orders)
         heard = [
             Heard(order_ref=order.ticket.order_ref, evidence=_status(order, now))
             for order in venue.open_orders
@@ -215,6 +222,8 @@ class VenueDesk:
         ]
         self._gateway.take()
         self._line.uninformed = False
+        if self._line.blind:
+            return OrderBook(taken_at=now, open_orders=(), heard=())
         return OrderBook(taken_at=now, open_orders=open_orders, heard=tuple(heard))
 
     async def what_if(self, intent: OrderIntent) -> WhatIf:
@@ -239,9 +248,9 @@ class VenueDesk:
         self._require_up()
         venue = self._gateway.venue
         for order in venue.open_orders:
-            if order.ticket.order_ref == order_ref and order.ticket.client_id == CLIENT_ID:
+            if order.ticket.order_ref == order_ref and order.ticket.client_id == self.client_id:
                 self._gateway.cancelled.append(order_ref)
-                self._gateway.happen(venue.cancel(CLIENT_ID, order.ticket.order_id, self._gateway.now()))
+                self._gateway.happen(venue.cancel(self.client_id, order.ticket.order_id, self._gateway.now()))
 
     async def heard(self, *, within_s: float) -> Sequence[Heard]:
         loop = asyncio.get_running_loop()
@@ -268,7 +277,7 @@ class VenueDesk:
 
     def _ticket(self, intent: OrderIntent) -> Ticket:
         return Ticket(
-            client_id=CLIENT_ID,
+            client_id=self.client_id,
             order_id=self._gateway.venue.next_order_id,
             con_id=intent.con_id,
             account=intent.account,
@@ -314,13 +323,13 @@ def _completed(order: Order) -> Completed:
     )
 
 
-def _open(order: Order) -> OpenOrder:
+def _open(order: Order, symbol: str) -> OpenOrder:
     ticket = order.ticket
     return OpenOrder(
         order_ref=ticket.order_ref,
         account=AccountId(ticket.account),
         con_id=ConId(ticket.con_id),
-        symbol="",
+        symbol=symbol,
         side=Side(ticket.side),
         remaining=order.remaining,
         status=order.status,

@@ -36,6 +36,8 @@ from ibkr_rebalancer.sandbox.venue.scenario import Scenario
 from ibkr_rebalancer.sandbox.venue.venue import Venue
 
 ZERO = Decimal(0)
+CLIENT_IDS = (CLIENT_ID, CLIENT_ID + 10)
+"""Ours: the owner may set another one."""
 QUOTES_S = 60
 """How old the prices may be that an order is sent on: the default of `max_quote_age_s`."""
 SPARE_SHARES = 2
@@ -87,6 +89,9 @@ class Witness:
         self.policy = Policy()
         self.weights: Mapping[int, Decimal] = {}
         """Wanted by con_id."""
+        self.misled: set[str] = set()
+        """References of orders that were said to have ended while they were open: what is recorded of them may be
+        wrong for a while, but nothing may be sent beside them."""
         self.misfortune = ZERO
         """Cash that corrections took, and other people: nobody can keep it."""
         self.others: Counter[int] = Counter()
@@ -152,7 +157,7 @@ class Witness:
     def cancel(self, client_id: int, order: Order | None) -> None:
         """Somebody asks for a cancel; only ours are watched."""
         mine = order is None or (is_ours(order.ticket.order_ref) and order.ticket.account == self.account)
-        if client_id == CLIENT_ID and not mine:
+        if client_id in CLIENT_IDS and not mine:
             self.breaches.append(f"I12 cancelled another's order: {order}")
 
     def see(self, events: Sequence[Event], scenario: Scenario) -> None:

@@ -27,7 +27,7 @@ from tests.support.trading_scene import DU1, OPEN, START, account
 from tests.support.troubles import PEACE, Killed, Process, TappedGateway, Trouble
 from tests.support.venue_desk import VenueGateway
 from tests.support.virtual_time import VirtualTimeLoop
-from tests.support.witness import WatchedVenue, Witness, held, worth
+from tests.support.witness import CLIENT_IDS, WatchedVenue, Witness, held, worth
 
 from ibkr_rebalancer.core.errors import RebalancerError
 from ibkr_rebalancer.core.order_state import OrderStatus, TrackedOrder, order_state
@@ -239,10 +239,20 @@ class World:
         self.witness.dry = False
 
     async def resolve_all(self) -> None:
-        """A person looks, and says what became of every order that has no outcome."""
+        """A person looks, and says what became of every order that has no outcome; of open ones that they are not."""
+        self.witness.misled |= self._at_work
         for order in self._beside.unsettled(DU1):
             ref = order.intent.order_ref
             resolve_order(ref, filled=self.witness.filled(ref), note="seen", ledger=self._beside, clock=self.host)
+
+    @property
+    def is_halted(self) -> bool:
+        return self._beside.halted() is not None
+
+    async def look_at_nothing(self) -> None:
+        """The gateway, just restarted, tells of no orders for a while, in which a run is started and declined."""
+        self.witness.misled |= {order.intent.order_ref for order in self._beside.unsettled(DU1)}
+        await self.run(Trouble(blind=True, declined=True))
 
     async def calm(self) -> None:
         """No more faults: after three runs at most there is nothing to do, or it stays refused (I15)."""
@@ -251,6 +261,8 @@ class World:
         self.resume()
         await self.strangers_leave()
         await self.open_hours()
+        for client_id in CLIENT_IDS[1:] if self._at_work else ():
+            await self.run(Trouble(client_id=client_id))
         outcomes = [await self.run()]
         if code(outcomes[0]) in {"ORDER_UNKNOWN", "ORDER_ALARM"}:
             await self.resolve_all()
@@ -285,7 +297,8 @@ class World:
 
     async def _rebalance(self, ports: Ports, trouble: Trouble) -> Outcome:
         run = TradingRun(Occasion(mode=PAPER, trigger="command", code_version="test"), ports)
-        rebalancing = asyncio.ensure_future(run.rebalance([account("DU1", self.witness.policy)]))
+        confirm = declines if trouble.declined else None
+        rebalancing = asyncio.ensure_future(run.rebalance([account("DU1", self.witness.policy)], confirm=confirm))
         if trouble.interrupted_after_s is not None:
             asyncio.get_running_loop().call_later(trouble.interrupted_after_s, rebalancing.cancel)
         try:
@@ -336,16 +349,16 @@ class World:
             yield f"I25 not in the report: {missing}"
         for ref, order in told.items():
             filled = self.witness.filled(ref or "")
-            if order.status != "unknown" and order.filled != filled:
+            if order.status != "unknown" and order.filled != filled and ref not in self.witness.misled:
                 yield f"I24 reported {order}, filled {filled}"
 
     def _wrong_end(self, report: Report) -> Iterator[str]:
-        still = {order.ticket.order_ref for order in self.venue.open_orders} & {o.order_ref for o in report.orders}
+        still = (self._at_work - self.witness.misled) & {order.order_ref for order in report.orders}
         if still and report.exit_code != 13:
             yield f"I25 exit code {report.exit_code} with {still} open"
         if report.outcome == "done" and any(order.filled < order.quantity for order in report.orders):
             yield f"I25 called done: {report}"
-        if (report.outcome in {"done", "nothing-to-do"}) != (report.exit_code == 0):
+        if (report.outcome in {"done", "nothing-to-do", "declined"}) != (report.exit_code == 0):
             yield f"I25 {report.outcome} is exit code {report.exit_code}"
 
     def _judge_journal(self) -> None:
@@ -353,23 +366,32 @@ class World:
         orders = self._beside.orders(DU1, since=START - timedelta(days=2))
         unsettled = {order.intent.order_ref for order in self._beside.unsettled(DU1)}
         for order in orders:
-            if order.intent.order_ref not in unsettled:
+            if order.intent.order_ref not in unsettled | self.witness.misled:
                 self._judge_end(order)
         known = {order.intent.order_ref for order in orders}
         for ticket in self.witness.placed:
             if ticket.order_ref not in known:
                 self.witness.breaches.append(f"I4 not in the journal: {ticket}")
 
+    @property
+    def _at_work(self) -> set[str]:
+        """References of what is open at the venue."""
+        return {order.ticket.order_ref for order in self.venue.open_orders}
+
     def _judge_end(self, order: TrackedOrder) -> None:
         ref, state, breaches = order.intent.order_ref, order_state(order), self.witness.breaches
         if not state.status.is_terminal:
             breaches.append(f"I14 ended without evidence: {order}")
-        if any(at_venue.ticket.order_ref == ref for at_venue in self.venue.open_orders):
+        if ref in self._at_work:
             breaches.append(f"I14 called {state.status.value} and open at the venue: {ref}")
         if state.status is OrderStatus.ABSENT and any(ticket.order_ref == ref for ticket in self.witness.placed):
             breaches.append(f"I14 called absent, and it was placed: {ref}")
         if state.status is not OrderStatus.EXPIRED and state.filled != self.witness.filled(ref):
             breaches.append(f"I24 {ref} filled {self.witness.filled(ref)} at the venue, {state.filled} in the journal")
+
+
+async def declines(_: object) -> bool:
+    return False
 
 
 def code(outcome: Outcome) -> str:

@@ -14,6 +14,7 @@ from typing import Any, Self, TypeVar
 
 from ibkr_rebalancer.core.errors import UnknownOutcome
 from ibkr_rebalancer.core.notices import Notice, Severity
+from ibkr_rebalancer.core.portfolio import AccountId
 from ibkr_rebalancer.core.report import ASK_AGAIN, MAY_BE_OPEN
 from ibkr_rebalancer.ports import Observer
 
@@ -21,6 +22,8 @@ T = TypeVar("T")
 
 BEFORE_ORDERS = frozenset({"orders.send", "orders.reconcile"})
 """The notices without which no order of ours is open at the broker."""
+ALL_KNOWN = "orders.known"
+"""The one after which none of an account is, until more are sent."""
 
 
 class AtStake:
@@ -28,11 +31,15 @@ class AtStake:
 
     def __init__(self, observer: Observer) -> None:
         self._observer = observer
-        self._orders = False
+        self._orders = set[AccountId | None]()
+        """The accounts that may have orders at the broker."""
 
     def notify(self, notice: Notice) -> None:
         """Pass it on, and remember what it means."""
-        self._orders = self._orders or notice.event in BEFORE_ORDERS
+        if notice.event in BEFORE_ORDERS:
+            self._orders.add(notice.account)
+        elif notice.event == ALL_KNOWN:
+            self._orders.discard(notice.account)
         self._observer.notify(notice)
 
     def tell_stop(self) -> None:
@@ -50,12 +57,14 @@ class AtStake:
         """Tell of the orders when something else than a report ends the command.
 
         Raises:
-            UnknownOutcome: a signal ended it at once (`STOPPED_AT_ONCE`).
+            UnknownOutcome: a signal ended it before all of them had an end (`STOPPED_AT_ONCE`).
         """
         if not self._orders or error is None:
             return
         if isinstance(error, KeyboardInterrupt):
-            raise UnknownOutcome("STOPPED_AT_ONCE", f"Ended at once. {MAY_BE_OPEN}", hint=ASK_AGAIN) from error
+            raise UnknownOutcome(
+                "STOPPED_AT_ONCE", f"Ended before all was known. {MAY_BE_OPEN}", hint=ASK_AGAIN
+            ) from error
         error.add_note(f"{MAY_BE_OPEN} {ASK_AGAIN}")
 
 

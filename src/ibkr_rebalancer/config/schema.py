@@ -151,7 +151,10 @@ POLICY = Section(
             meaning="how orders are priced; limit orders are marketable",
         ),
         "limit_offset_bp": decimal(
-            0, 1000, meaning="how far, in basis points, a limit order may fill beyond the ask or below the bid"
+            0,
+            1000,
+            meaning="how far, in basis points, a limit order may fill beyond the ask or below the bid; purchases leave "
+            "this and half the reserve in cash, if that is more",
         ),
         "require_live_data": one_of(
             {"true": True, "false": False},

@@ -1,14 +1,15 @@
 """A whole look at the broker's orders, and what it says about those we are in doubt of. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
 from ibkr_rebalancer.core.instruments import ConId
 from ibkr_rebalancer.core.money import ZERO
-from ibkr_rebalancer.core.order_state import Completed, Evidence, Missing, TrackedOrder
-from ibkr_rebalancer.core.orders import OpenOrder
+from ibkr_rebalancer.core.order_state import Completed, Evidence, Listed, Missing, TrackedOrder, order_state
+from ibkr_rebalancer.core.orders import OpenOrder, is_ours
+from ibkr_rebalancer.core.plan import Side
 from ibkr_rebalancer.core.portfolio import AccountId, Position
 
 
@@ -31,18 +32,44 @@ class OrderBook:
     heard: tuple[Heard, ...]
     """Statuses, executions, commissions and completions of orders with one of our references."""
 
+    def ours_open(self, account: AccountId) -> Mapping[str, OpenOrder]:
+        """The orders with one of our references that are open in the account, by that reference."""
+        orders = (order for order in self.open_orders if order.account == account and is_ours(order.order_ref))
+        return {order.order_ref: order for order in orders}
 
-def evidence_of(book: OrderBook, positions: Sequence[Position], *, doubtful: Sequence[TrackedOrder]) -> list[Heard]:
-    """All that the look says about our orders; of each doubtful one neither open nor completed, that it is missing."""
+
+def evidence_of(book: OrderBook, positions: Sequence[Position], *, orders: Sequence[TrackedOrder]) -> list[Heard]:
+    """All that the look says about these orders of ours; also by showing one, or by not showing it.
+
+    One that has ended, and is open, is listed; one that has not, and is neither open nor completed, is missing. If the
+    position of a missing one has moved without a fill, the look hides orders: no other is missing while its session
+    lasts.
+    """
     completed = {heard.order_ref for heard in book.heard if isinstance(heard.evidence, Completed)}
-    shown = completed | {order.order_ref for order in book.open_orders}
+    shown = {order.order_ref: order.status for order in book.open_orders}
     held: Mapping[tuple[AccountId, ConId], Decimal] = {(p.account, p.con_id): p.quantity for p in positions}
-    missing = [
-        Heard(
-            order_ref=intent.order_ref,
-            evidence=Missing(at=book.taken_at, position=held.get((intent.account, intent.con_id), ZERO)),
-        )
-        for intent in (order.intent for order in doubtful)
-        if intent.order_ref not in shown
+    listed, missing = [], []
+    for order in orders:
+        ref, has_ended = order.intent.order_ref, order_state(order).status.is_terminal
+        position = held.get((order.intent.account, order.intent.con_id), ZERO)
+        if has_ended and ref in shown:
+            listed.append(Heard(order_ref=ref, evidence=Listed(at=book.taken_at, status=shown[ref])))
+        elif not has_ended and ref not in completed | shown.keys():
+            missing.append((order.intent, position, position != _explained(order, book)))
+    hides = any(has_moved for _, _, has_moved in missing)
+    return [
+        *listed,
+        *book.heard,
+        *(
+            Heard(order_ref=intent.order_ref, evidence=Missing(at=book.taken_at, position=position))
+            for intent, position, has_moved in missing
+            if has_moved or not hides or book.taken_at >= intent.expires_at
+        ),
     ]
-    return [*book.heard, *missing]
+
+
+def _explained(order: TrackedOrder, book: OrderBook) -> Decimal:
+    """What would be held of its contract by all the fills of the order that are known."""
+    heard = (each.evidence for each in book.heard if each.order_ref == order.intent.order_ref)
+    filled = order_state(replace(order, evidence=(*order.evidence, *heard))).filled
+    return order.intent.position_before + (filled if order.intent.side is Side.BUY else -filled)

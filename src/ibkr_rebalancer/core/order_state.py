@@ -30,6 +30,9 @@ RECOGNISING = frozenset({104, 136, 161, 202, 399, 404, 10148, 10349, *range(2100
 """Error codes told only of orders that the broker has, or had: cancelled, cannot be cancelled, held until the open or
 until shares can be borrowed, time in force set by a preset, warnings. All others say nothing about the order."""
 
+CANCEL_TOLD = 202
+"""The error code that tells of a cancel: `Order Canceled - reason:`, and then the reason, or nothing."""
+
 
 class OrderStatus(Enum):
     """How far an order has come."""
@@ -151,6 +154,19 @@ class Missing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """A whole look found the order open, although all that had been heard of it before spoke for its end.
+
+    The list is believed: whoever said that the order had ended, the broker or a person, was wrong then.
+    """
+
+    at: datetime
+    """The gateway's time of the look."""
+    status: str
+    """The broker's word in the list."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Resolved:
     """A person has looked, and says what became of it."""
 
@@ -161,7 +177,17 @@ class Resolved:
 
 
 Evidence = (
-    Sent | Withheld | CancelAsked | StatusTold | Executed | Commissioned | ErrorTold | Completed | Missing | Resolved
+    Sent
+    | Withheld
+    | CancelAsked
+    | StatusTold
+    | Executed
+    | Commissioned
+    | ErrorTold
+    | Completed
+    | Missing
+    | Listed
+    | Resolved
 )
 
 
@@ -204,13 +230,15 @@ class Print:
 def order_state(tracked: TrackedOrder, *, absence_s: float = ABSENCE_S) -> OrderState:
     """What the evidence proves about the order, and no more.
 
-    Evidence that comes twice counts once, and its order matters only to `Missing` looks: one that live evidence
-    came after has been proven wrong, and does not count. A person's word stands unless executions exceed it.
+    Evidence that comes twice counts once, and its order matters only to looks: one that missed the order does not
+    count if live evidence came after it, and one that found it open takes back every end that was told before it. A
+    person's word stands unless executions exceed it.
     """
     told = tuple(dict.fromkeys(tracked.evidence))
     counted = prints(told)
     executed = sum((each.shares for each in counted), ZERO)
-    resolved = max((e for e in told if isinstance(e, Resolved)), key=lambda e: (e.at, e.filled, e.note), default=None)
+    words = (e for e in _since_listed(told) if isinstance(e, Resolved))
+    resolved = max(words, key=lambda e: (e.at, e.filled, e.note), default=None)
     if resolved is not None and executed <= resolved.filled:
         filled, is_all = resolved.filled, resolved.filled >= tracked.intent.quantity
         status, reason = OrderStatus.FILLED if is_all else OrderStatus.CANCELLED, f"resolved by hand: {resolved.note}"
@@ -329,11 +357,11 @@ def _proven(
         return None
     if filled >= intent.quantity or _told_filled(told, intent.quantity):
         return OrderStatus.FILLED, ""
-    looks = _looks(told)
-    if rejection := _rejection(told, looks):
+    looks, since = _looks(told), _since_listed(told)
+    if rejection := _rejection(since, _looks(since)):
         return OrderStatus.REJECTED, rejection
-    if any(e.status in CANCELLED for e in told if isinstance(e, StatusTold | Completed)):
-        return OrderStatus.CANCELLED, _cancellation(told)
+    if any(e.status in CANCELLED for e in since if isinstance(e, StatusTold | Completed)):
+        return OrderStatus.CANCELLED, _cancellation(since)
     if any(isinstance(e, Withheld) for e in told) and not any(_was_there(e) for e in told):
         return OrderStatus.ABSENT, "not sent"
     before = [look for look in looks.values() if look.at < intent.expires_at]
@@ -358,6 +386,11 @@ def _told_filled(told: Sequence[Evidence], quantity: int) -> bool:
     return any(e.status == "Filled" and e.filled is not None and e.filled >= quantity for e in statuses)
 
 
+def _since_listed(told: Sequence[Evidence]) -> Sequence[Evidence]:
+    """What was told after the last look that found the order open against all that had been heard."""
+    return told[max((place for place, e in enumerate(told, 1) if isinstance(e, Listed)), default=0) :]
+
+
 def _looks(told: Sequence[Evidence]) -> Mapping[int, Missing]:
     """The looks that count, by their place in the evidence."""
     last_live = max((place for place, e in enumerate(told) if _is_live(e)), default=-1)
@@ -367,7 +400,7 @@ def _looks(told: Sequence[Evidence]) -> Mapping[int, Missing]:
 def _is_live(evidence: Evidence) -> bool:
     """Whether the order may still have traded when this was told."""
     match evidence:
-        case Sent() | Executed():
+        case Sent() | Executed() | Listed():
             return True
         case StatusTold(status=word):
             return word not in ENDED
@@ -379,7 +412,7 @@ def _is_live(evidence: Evidence) -> bool:
 def _was_there(evidence: Evidence) -> bool:
     """Whether only an order that has reached the gateway is spoken of like this."""
     match evidence:
-        case StatusTold() | Executed() | Commissioned() | Completed():
+        case StatusTold() | Executed() | Commissioned() | Completed() | Listed():
             return True
         case ErrorTold(code=code):
             return code in REJECTING | RECOGNISING
@@ -408,12 +441,15 @@ def unfilled_s(told: Sequence[Evidence]) -> int | None:
 
 
 def _cancellation(told: Sequence[Evidence]) -> str:
-    """Our own reason if it was us who wanted it, else the broker's."""
+    """Our own reason if it was us who wanted it, else the broker's if it gives one, else its sentence: that tells of
+    every cancel, and seldom why."""
     waited_s = unfilled_s(told)
     if waited_s is not None:
         return f"not filled in full within {waited_s} s, so we cancelled it"
+    errors = [e for e in told if isinstance(e, ErrorTold)]
     sentences = [e.completed_status for e in told if isinstance(e, Completed)]
-    return max(sentences, default="") or _text([e for e in told if isinstance(e, ErrorTold)])
+    given = [e for e in errors if e.code == CANCEL_TOLD and not e.text.endswith(":")]
+    return _text(given) or max(sentences, default="") or _text(errors)
 
 
 def _text(errors: Sequence[ErrorTold]) -> str:
@@ -442,7 +478,8 @@ def _underway(told: Sequence[Evidence], filled: int) -> tuple[OrderStatus, str]:
     errors = [e for e in told if isinstance(e, ErrorTold)]
     statuses = [e for e in told if isinstance(e, StatusTold)]
     held = max(statuses, key=lambda e: (e.at, e.status, e.why_held)).why_held if statuses else ""
-    reason = f"held: {held}" if held else _text(errors)
+    listed = "open, though it had been said to have ended" if any(isinstance(e, Listed) for e in told) else ""
+    reason = f"held: {held}" if held else listed or _text(errors)
     if filled:
         return OrderStatus.PARTIAL, reason
     if any(_was_there(e) and not (isinstance(e, ErrorTold) and e.code in REJECTING) for e in told):

@@ -1,5 +1,6 @@
 """What came of a run: built from what the broker reported, never from the plan. Pure."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -134,7 +135,7 @@ def execution_report(
     A run is done when all that was printed has been filled.
     """
     states = [given_up(order_state(order)) for order in tracked]
-    outcome, exit_code = _outcome(plan, states, trouble, interrupted=interrupted)
+    outcome, exit_code = _outcome(plan, tracked, states, trouble, interrupted=interrupted)
     report = _report(start, plan, outcome=outcome, exit_code=exit_code, ended=ended)
     return replace(
         report,
@@ -161,18 +162,24 @@ def unkept(report: Report, failure: StorageFailed) -> Report:
 
 
 def _outcome(
-    plan: Plan, states: Sequence[OrderState], trouble: RebalancerError | None, *, interrupted: bool
+    plan: Plan,
+    tracked: Sequence[TrackedOrder],
+    states: Sequence[OrderState],
+    trouble: RebalancerError | None,
+    *,
+    interrupted: bool,
 ) -> tuple[str, int]:
     """What the run came to, and its exit code: the gravest of what is true."""
-    filled = sum(state.filled for state in states)
-    planned = sum(trade.quantity for trade in plan.trades)
+    filled = Counter[tuple[ConId, Side]]()
+    for order, state in zip(tracked, states, strict=True):
+        filled[order.intent.con_id, order.intent.side] += state.filled
     if any(state.status is OrderStatus.UNKNOWN for state in states) or isinstance(trouble, UnknownOutcome):
         return "unknown", UnknownOutcome.exit_code
     if isinstance(trouble, Halted):
         return "halted", Halted.exit_code
     if isinstance(trouble, StorageFailed):
         return "failed", StorageFailed.exit_code
-    if filled < planned:
+    if any(filled[trade.con_id, trade.side] < trade.quantity for trade in plan.trades):
         return "interrupted" if interrupted else "partial", EXIT_PARTIAL
     return "done", EXIT_DONE
 

@@ -1,6 +1,6 @@
 """The orders of one account that are not proven to have ended, kept in the journal and in memory alike."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from ibkr_rebalancer.core.order_book import Heard
@@ -36,10 +36,17 @@ class Docket:
         self._ledger.intend(*intents)
         self._orders |= {intent.order_ref: TrackedOrder(intent=intent, evidence=()) for intent in intents}
 
+    def take_back(self, order_refs: Collection[str]) -> None:
+        """Take in orders of ours that earlier runs have done with, if the journal knows them: there is news of them."""
+        orders = self._ledger.recall([ref for ref in order_refs if ref not in self._orders])
+        self._orders |= {order.intent.order_ref: order for order in orders}
+        self._settled |= {order.intent.order_ref for order in orders}
+
     def observe(self, heard: Sequence[Heard]) -> None:
         """Take in evidence, and the outcome of every order that has ended; evidence about others is left alone.
 
-        Also an order whose end was proven before gets its outcome here: a process may die between the two writes.
+        Also an order whose end was proven before gets its outcome here: a process may die between the two writes. One
+        whose end the evidence takes back gets another when that comes.
 
         Raises:
             StorageFailed: the journal did not take it.
@@ -52,8 +59,10 @@ class Docket:
         for one in new:
             order = self._orders[one.order_ref]
             self._orders[one.order_ref] = replace(order, evidence=(*order.evidence, one.evidence))
-        for ref in [ref for ref in self._orders if ref not in self._settled]:
-            state = order_state(self._orders[ref])
-            if state.status.is_terminal:
+        for ref, order in self._orders.items():
+            state = order_state(order)
+            if not state.status.is_terminal:
+                self._settled.discard(ref)
+            elif ref not in self._settled:
                 self._ledger.settle(ref, state)
                 self._settled.add(ref)

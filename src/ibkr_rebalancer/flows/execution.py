@@ -33,7 +33,7 @@ from ibkr_rebalancer.core.runs import RunStart
 from ibkr_rebalancer.flows.docket import Docket
 from ibkr_rebalancer.flows.order_gate import OrderGate
 from ibkr_rebalancer.flows.rebalance import Planned
-from ibkr_rebalancer.flows.reconcile import Patience, require_known, settle
+from ibkr_rebalancer.flows.reconcile import Patience, require_known, settle, take_back_cancellation
 from ibkr_rebalancer.ports import Clock, Ledger, Observer
 
 POLL_S = 0.5
@@ -84,7 +84,7 @@ class Execution:
             self.was_interrupted = True
             take_back_cancellation()
             trouble = await self._wind_down(link_s=self._patience.stop_s) or trouble
-        return self._report(trouble)
+        return self._report(self._alarm() or trouble)
 
     async def _traded(self) -> RebalancerError | None:
         """Trade; what stopped it, once orders have been sent.
@@ -193,6 +193,7 @@ class Execution:
             self._warn("orders.delay", f"{trouble.message} The purchases wait for the gateway")
         await self._gate.reconnect(within_s=self._patience.link_s)
         await self._gate.look(self._docket)
+        self._require_clear_sight()
         return await self._money_and_prices(purchases)
 
     async def _money_and_prices(self, purchases: Sequence[Trade]) -> tuple[Snapshot, Decimal]:
@@ -244,6 +245,14 @@ class Execution:
         require_known(account.account_id, self._docket, self._gate)
         require_few_rejects([order_state(order) for order in self._docket.orders], account.policy)
 
+    def _alarm(self) -> RebalancerError | None:
+        """What came of the orders that never must, however the run has ended; then trading is halted."""
+        try:
+            self._gate.require_no_alarm(self._docket)
+        except RebalancerError as error:
+            return error
+        return None
+
     async def _wind_down(self, *, link_s: float) -> RebalancerError | None:
         """Cancel what is open and prove it; what stood in the way of that, if anything did."""
         try:
@@ -277,10 +286,3 @@ class Execution:
     def _warn(self, event: str, text: str) -> None:
         account = self._planned.account.account_id
         self._observer.notify(Notice(event=event, text=text, account=account, severity=Severity.WARNING))
-
-
-def take_back_cancellation() -> None:
-    """Let this task await again: the wish to stop is met by winding down, not by dropping everything."""
-    task = asyncio.current_task()
-    if task is not None:
-        task.uncancel()

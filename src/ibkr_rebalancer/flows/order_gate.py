@@ -109,21 +109,28 @@ class OrderGate:
         alarms = [said for order in docket.orders if (said := alarm(order, order_state(order))) is not None]
         if not alarms:
             return
-        text = f"{' '.join(alarms)} Trading is halted."
-        self._controls.halt(Halt(at=self._clock.now(), reason=" ".join(alarms).removesuffix(".")))
+        reason, halt = " ".join(alarms), self._controls.halted()
+        if halt is None or halt.reason != reason.removesuffix("."):
+            self._controls.halt(Halt(at=self._clock.now(), reason=reason.removesuffix(".")))
         raise UnknownOutcome(
             "ORDER_ALARM",
-            text,
+            f"{reason} Trading is halted.",
             hint="Look for these orders in TWS or Client Portal, cancel what is still open, correct the positions, "
             "and only then run: rebalancer resume",
         )
 
-    async def cancel(self, order: TrackedOrder) -> None:
-        """Ask for the order to be cancelled, if it is known to be open under our client id: no other can."""
-        with suppress(GatewayRefused):
+    async def cancel(self, order: TrackedOrder) -> bool:
+        """Ask for the order to be cancelled, if it is known to be open under our client id: no other can.
+
+        Whether the wish has left.
+        """
+        try:
             await self._session.desk.cancel(order.intent.order_ref)
-            asked = CancelAsked(at=self._clock.now())
-            self._asked.append(Heard(order_ref=order.intent.order_ref, evidence=asked))
+        except GatewayRefused:
+            return False
+        asked = CancelAsked(at=self._clock.now())
+        self._asked.append(Heard(order_ref=order.intent.order_ref, evidence=asked))
+        return True
 
     async def listen(self, docket: Docket, *, within_s: float) -> bool:
         """Take in what has arrived about our orders, waiting for the first piece; whether there was any.
@@ -138,12 +145,15 @@ class OrderGate:
     async def look(self, docket: Docket) -> OrderBook:
         """Look at all orders and positions at the broker, and take in what that says about ours.
 
+        Orders of earlier runs that are open, though the journal has them ended, come back into the docket.
+
         Raises:
             GatewayUnavailable: there was no whole answer.
         """
         book = await self._session.desk.order_book(self._account)
         positions = await self._session.market.positions((self._account,))
-        docket.observe([*self._just_asked(), *evidence_of(book, positions, doubtful=docket.open)])
+        docket.take_back(book.ours_open(self._account))
+        docket.observe([*self._just_asked(), *evidence_of(book, positions, orders=docket.orders)])
         return book
 
     def _just_asked(self) -> list[Heard]:

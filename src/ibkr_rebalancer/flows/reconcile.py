@@ -5,10 +5,17 @@ is nowhere to be found, look again. Nothing is ever sent here but cancels of our
 """
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
-from ibkr_rebalancer.core.errors import GatewayUnavailable, StorageFailed, UnknownOutcome, UsageError
+from ibkr_rebalancer.core.errors import (
+    GatewayUnavailable,
+    RebalancerError,
+    StorageFailed,
+    UnknownOutcome,
+    UsageError,
+)
 from ibkr_rebalancer.core.notices import Notice, Severity
 from ibkr_rebalancer.core.order_book import Heard, OrderBook
 from ibkr_rebalancer.core.order_state import (
@@ -16,15 +23,17 @@ from ibkr_rebalancer.core.order_state import (
     Commissioned,
     Executed,
     OrderState,
+    OrderStatus,
     Resolved,
+    TrackedOrder,
     needs_a_look,
     order_state,
 )
-from ibkr_rebalancer.core.orders import is_ours
+from ibkr_rebalancer.core.orders import OpenOrder
 from ibkr_rebalancer.core.portfolio import AccountId
 from ibkr_rebalancer.flows.docket import Docket
 from ibkr_rebalancer.flows.order_gate import OrderGate
-from ibkr_rebalancer.ports import Clock, Ledger, Observer
+from ibkr_rebalancer.ports import EXECUTE, Clock, Ledger, Observer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,27 +65,85 @@ PAUSE_S = 1.0
 async def reconcile(
     account: AccountId, gate: OrderGate, *, ledger: Ledger, observer: Observer, patience: Patience
 ) -> OrderBook:
-    """Look at all orders, and bring every one that earlier runs left unsettled to a proven end.
+    """Look at all orders, and bring every one of ours that is open, or may be, to a proven end.
+
+    An interruption cancels what is open and proves it, before it goes on.
 
     Raises:
-        UnknownOutcome: of at least one order nobody can say what became of it (`ORDER_UNKNOWN`).
+        UnknownOutcome: as `require_known` says.
         StorageFailed: the broker knows orders of ours that the journal does not (`JOURNAL_LOST`).
         GatewayUnavailable: the gateway could not be asked.
     """
     docket = Docket(ledger.unsettled(account), ledger=ledger)
+    news = _News(account, observer)
     if docket.orders:
-        text = f"Finding out what became of orders that an earlier run left open: {len(docket.orders)}"
-        observer.notify(Notice(event="orders.reconcile", text=text, account=account, severity=Severity.WARNING))
+        news.doubt(f"Finding out what became of orders that an earlier run left open: {len(docket.orders)}")
+    try:
+        book = await _ended(account, docket, gate, ledger=ledger, news=news, patience=patience)
+    except asyncio.CancelledError:
+        take_back_cancellation()
+        await _end_at_once(account, docket, gate, news=news, patience=patience)
+        raise
+    news.know(docket, Severity.STEP)
+    return book
+
+
+async def _ended(
+    account: AccountId, docket: Docket, gate: OrderGate, *, ledger: Ledger, news: "_News", patience: Patience
+) -> OrderBook:
+    """The book once nothing of ours is open in it, or may be."""
+    left_open = len(docket.orders)
     book = await gate.look(docket)
     _require_known_to(ledger, account, book)
     late = [heard for heard in book.heard if isinstance(heard.evidence, Executed | Commissioned)]
     if late:  # also of orders that had ended: what has traded since belongs to their history
-        ledger.observe(late)
-    if not docket.open:
-        return book
-    await settle(docket, gate, patience=patience, fill_s=patience.fill_s)
+        unheard = ledger.observe(late)
+        docket.take_back({heard.order_ref for heard in unheard if isinstance(heard.evidence, Executed)})
+    _require_cancellable(account, book, gate)
+    if docket.open:
+        if len(docket.orders) > left_open:
+            news.doubt(
+                "Orders that were said to have ended are open at Interactive Brokers; bringing them to their end"
+            )
+        await settle(docket, gate, patience=patience, fill_s=patience.fill_s)
+        require_known(account, docket, gate)
+        book = await gate.look(docket)
     require_known(account, docket, gate)
-    return await gate.look(docket)
+    _require_none_open(account, book)
+    return book
+
+
+async def _end_at_once(
+    account: AccountId, docket: Docket, gate: OrderGate, *, news: "_News", patience: Patience
+) -> None:
+    """Cancel what is open and prove it, as far as that can be done in the time that a stop takes."""
+    try:
+        await settle(docket, gate, patience=replace(patience, link_s=patience.stop_s), fill_s=0)
+        require_known(account, docket, gate)
+    except RebalancerError as error:
+        news.doubt(error.message)
+    else:
+        news.know(docket, Severity.WARNING)
+
+
+@dataclass(frozen=True, slots=True)
+class _News:
+    """What is told of orders that earlier runs have left."""
+
+    account: AccountId
+    observer: Observer
+
+    def doubt(self, text: str) -> None:
+        self._tell("orders.reconcile", text, Severity.WARNING)
+
+    def know(self, docket: Docket, severity: Severity) -> None:
+        ends = Counter(order_state(order).status.value for order in docket.orders)
+        if ends:
+            counted = ", ".join(f"{count} {end}" for end, count in sorted(ends.items()))
+            self._tell("orders.known", f"What became of them is known: {counted}", severity)
+
+    def _tell(self, event: str, text: str, severity: Severity) -> None:
+        self.observer.notify(Notice(event=event, text=text, account=self.account, severity=severity))
 
 
 def resolve_order(order_ref: str, *, filled: int, note: str, ledger: Ledger, clock: Clock) -> OrderState:
@@ -157,8 +224,7 @@ def require_known(account: AccountId, docket: Docket, gate: OrderGate) -> None:
 
 def _require_known_to(ledger: Ledger, account: AccountId, book: OrderBook) -> None:
     """A journal that has lost orders cannot keep them from being sent again."""
-    ours = {order.order_ref for order in book.open_orders if order.account == account and is_ours(order.order_ref)}
-    ours |= {heard.order_ref for heard in book.heard}
+    ours = book.ours_open(account).keys() | {heard.order_ref for heard in book.heard}
     lost = sorted(ours - ledger.known(ours))
     if lost:
         raise StorageFailed(
@@ -168,6 +234,40 @@ def _require_known_to(ledger: Ledger, account: AccountId, book: OrderBook) -> No
             hint="Restore the state folder that sent them, or name it with --state; "
             "if it is lost for good, wait for the next trading day and check the account by hand.",
         )
+
+
+def _require_cancellable(account: AccountId, book: OrderBook, gate: OrderGate) -> None:
+    """Only the client that placed an order can cancel it."""
+    ours = gate.session.desk.client_id
+    others = [order for order in book.ours_open(account).values() if order.client_id != ours]
+    if others:
+        theirs = others[0].client_id
+        raise UnknownOutcome(
+            "ORDER_OF_ANOTHER_CLIENT_ID",
+            f"Orders of ours are open in {account} under a client id that is not ours now: {_named(others)}. "
+            f"Over {ours} they cannot be cancelled, and nothing else is sent for this account.",
+            hint=f"Run the command again with IBKR_CLIENT_ID={theirs - EXECUTE}, so that orders go out over {theirs} "
+            "again, or cancel them in TWS or Client Portal. Keep IBKR_CLIENT_ID while orders are open.",
+        )
+
+
+def _require_none_open(account: AccountId, book: OrderBook) -> None:
+    """Whatever was told of their end: an order that is in the list of open orders can trade."""
+    left = list(book.ours_open(account).values())
+    if left:
+        raise UnknownOutcome(
+            "ORDER_STILL_OPEN",
+            f"Orders of ours are open in {account} although their end was told: {_named(left)}. "
+            "Nothing else is sent for this account.",
+            hint="Run the command again; if it lasts, cancel them in TWS or Client Portal.",
+        )
+
+
+def _named(orders: Sequence[OpenOrder]) -> str:
+    return "; ".join(
+        f"{order.side.value} {order.remaining:f} {order.symbol} ({order.order_ref}, client id {order.client_id})"
+        for order in orders
+    )
 
 
 async def _listen(docket: Docket, gate: OrderGate, *, until: float, stop: Callable[[], bool]) -> None:
@@ -180,16 +280,15 @@ async def _listen(docket: Docket, gate: OrderGate, *, until: float, stop: Callab
 async def _cancel(docket: Docket, gate: OrderGate, *, patience: Patience) -> None:
     """Ask for a cancel of all that is still open, and listen for what comes of it."""
     live = [order for order in docket.open if not needs_a_look(order)]
-    for order in live:
-        await gate.cancel(order)
-    if live:
+    if any([await gate.cancel(order) for order in live]):
         until = asyncio.get_running_loop().time() + patience.cancel_s
         await _listen(docket, gate, until=until, stop=lambda: _all_doubtful(docket))
 
 
 async def _prove(docket: Docket, gate: OrderGate, *, patience: Patience) -> None:
-    """Look for what has no end yet, cancel what that shows to be open after all, and look again after a while."""
-    if not docket.open:
+    """Look for what has no end yet, and for what was cancelled by somebody's word; cancel what that shows to be open
+    after all, and look again after a while."""
+    if not docket.open and not any(map(_was_cancelled, docket.orders)):
         return
     book = await gate.look(docket)
     shown = {order.order_ref for order in book.open_orders}
@@ -200,6 +299,17 @@ async def _prove(docket: Docket, gate: OrderGate, *, patience: Patience) -> None
     await _listen(docket, gate, until=until, stop=lambda: False)
     if docket.open:
         await gate.look(docket)
+
+
+def take_back_cancellation() -> None:
+    """Let this task await again: the wish to stop is met by winding down, not by dropping everything."""
+    task = asyncio.current_task()
+    if task is not None:
+        task.uncancel()
+
+
+def _was_cancelled(order: TrackedOrder) -> bool:
+    return order_state(order).status is OrderStatus.CANCELLED
 
 
 def _all_doubtful(docket: Docket) -> bool:

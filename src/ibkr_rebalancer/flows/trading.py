@@ -34,11 +34,10 @@ from ibkr_rebalancer.core.policy import Account
 from ibkr_rebalancer.core.portfolio import AccountId, TradingMode
 from ibkr_rebalancer.core.report import Report, unkept, unsent_report
 from ibkr_rebalancer.core.runs import RunStart, run_failure, run_start
-from ibkr_rebalancer.flows.docket import Docket
-from ibkr_rebalancer.flows.execution import Execution, take_back_cancellation
+from ibkr_rebalancer.flows.execution import Execution
 from ibkr_rebalancer.flows.order_gate import OrderGate
 from ibkr_rebalancer.flows.rebalance import Planned, plan_accounts
-from ibkr_rebalancer.flows.reconcile import PATIENCE, Patience, reconcile
+from ibkr_rebalancer.flows.reconcile import PATIENCE, Patience, reconcile, take_back_cancellation
 from ibkr_rebalancer.flows.snapshot import require_managed
 from ibkr_rebalancer.ports import AllocationSource, Clock, Controls, Gateway, Ledger, Observer
 
@@ -187,13 +186,7 @@ class TradingRun:
         require_managed(account.account_id, await session.market.managed_accounts())
         held.enter_context(ports.controls.hold(account.account_id))
         started = ports.clock.now()
-        book = await reconcile(
-            account.account_id,
-            gate,
-            ledger=ports.ledger,
-            observer=ports.observer,
-            patience=self._patience,
-        )
+        book = await self._reconciled(account, gate)
         start = run_start(
             account,
             trigger=self._occasion.trigger,
@@ -202,6 +195,12 @@ class TradingRun:
         )
         ports.ledger.start_run(start)
         return _Begun(account=account, start=start, gate=gate, book=book)
+
+    async def _reconciled(self, account: Account, gate: OrderGate) -> OrderBook:
+        ports = self._ports
+        return await reconcile(
+            account.account_id, gate, ledger=ports.ledger, observer=ports.observer, patience=self._patience
+        )
 
     async def _approved(
         self, runs: Mapping[AccountId, _Begun], wish: _Wish
@@ -225,9 +224,9 @@ class TradingRun:
         return planned
 
     async def _looked_at_again(self, run: _Begun) -> _Begun:
-        """The same after a while, in which others may have placed orders."""
+        """The same after a while, in which others may have placed orders, or another state folder ours."""
         await run.gate.resume()
-        return replace(run, book=await run.gate.look(Docket((), ledger=self._ports.ledger)))
+        return replace(run, book=await self._reconciled(run.account, run.gate))
 
     async def _fresh(
         self, run: _Begun, planned: Planned | RebalancerError | None, wish: _Wish

@@ -26,6 +26,7 @@ INSERT INTO "evidence" VALUES(3,'5c11b263d3f9',2,'{"kind":"StatusTold","at":"202
 INSERT INTO "evidence" VALUES(4,'4e0416b57866',2,'{"kind":"StatusTold","at":"2026-11-23T15:30:01Z","status":"Filled","filled":null,"perm_id":7,"why_held":""}');
 INSERT INTO "evidence" VALUES(5,'bdf6035443d4',3,'{"kind":"StatusTold","at":"2026-11-23T15:30:00Z","status":"Submitted","filled":null,"perm_id":7,"why_held":""}');
 INSERT INTO "evidence" VALUES(6,'4b7e178a6b77',3,'{"kind":"StatusTold","at":"2026-11-23T15:30:01Z","status":"Filled","filled":null,"perm_id":7,"why_held":""}');
+INSERT INTO "evidence" VALUES(7,'ac4944d4ba65',2,'{"kind":"Listed","at":"2026-11-23T15:30:00Z","status":"Submitted"}');
 CREATE TABLE failures (
 	id INTEGER NOT NULL, 
 	seal TEXT NOT NULL, 
@@ -67,7 +68,6 @@ CREATE TABLE outcomes (
 	of_intent INTEGER NOT NULL, 
 	body TEXT NOT NULL, 
 	PRIMARY KEY (id), 
-	UNIQUE (of_intent, seal), 
 	FOREIGN KEY(of_intent) REFERENCES intents (id)
 );
 INSERT INTO "outcomes" VALUES(1,'64b956359062',1,'{"status":"filled","filled":10,"average_price":"99.95","commission":"1","reason":"","perm_ids":[7]}');
@@ -104,6 +104,15 @@ CREATE TABLE reports (
 	FOREIGN KEY(of_run) REFERENCES runs (id)
 );
 INSERT INTO "reports" VALUES(1,'8b9e8a303f34',1,'{"run_id":"20261123T153000Z-a","account":"DU1","plan":{"account":"DU1","plan_id":"84d3156a3828","as_of":"2026-11-23T15:30:00Z","strategy":{"name":"demo","strategy_long_name":null,"last_rebalance_on":null,"as_of":null},"currency":"USD","net_liquidation":"101000","cash":"1000","cash_after":"296","cash_reserve":"252.49","turnover":"0.791089","commission":"4","drift_before":"0.39974","drift_after":"0.00071","trades":[{"symbol":"AAA","con_id":13330,"primary_exchange":"ARCA","side":"SELL","quantity":396,"price":"100","notional":"39600","commission":"1.98","held":"900","target_quantity":"504","weight_before":"0.891089","weight_target":"0.49873","weight_after":"0.49901","reason":"overweight by 39.24%"},{"symbol":"BBB","con_id":14663,"primary_exchange":"ARCA","side":"BUY","quantity":403,"price":"100","notional":"40300","commission":"2.02","held":"100","target_quantity":"503","weight_before":"0.09901","weight_target":"0.49873","weight_after":"0.49802","reason":"underweight by 39.97%"}],"skips":[],"untouched":[],"remarks":[]},"mode":"rebalance","trigger":"command","outcome":"done","exit_code":0,"started":"2026-11-23T15:30:00Z","ended":"2026-11-23T15:30:02Z","orders":[{"order_ref":"rb1-0000000000000001-1","symbol":"AAA","con_id":13330,"side":"SELL","quantity":10,"filled":10,"average_price":"99.95","commission":"1","status":"filled","reason":""}],"adjustments":[{"symbol":"BBB","con_id":14663,"planned":3,"sent":2,"reason":"not enough cash"}],"code":"","trouble":"","hint":""}');
+CREATE TABLE retractions (
+	id INTEGER NOT NULL, 
+	seal TEXT NOT NULL, 
+	of_outcome INTEGER NOT NULL, 
+	PRIMARY KEY (id), 
+	UNIQUE (of_outcome), 
+	FOREIGN KEY(of_outcome) REFERENCES outcomes (id)
+);
+INSERT INTO "retractions" VALUES(1,'e83a2f74ccf7',2);
 CREATE TABLE runs (
 	id INTEGER NOT NULL, 
 	seal TEXT NOT NULL, 
@@ -130,13 +139,16 @@ CREATE TRIGGER reports_no_update BEFORE UPDATE ON reports BEGIN SELECT RAISE(ABO
 CREATE TRIGGER reports_no_delete BEFORE DELETE ON reports BEGIN SELECT RAISE(ABORT, 'reports is history: nothing in it is changed or removed'); END;
 CREATE TRIGGER failures_no_update BEFORE UPDATE ON failures BEGIN SELECT RAISE(ABORT, 'failures is history: nothing in it is changed or removed'); END;
 CREATE TRIGGER failures_no_delete BEFORE DELETE ON failures BEGIN SELECT RAISE(ABORT, 'failures is history: nothing in it is changed or removed'); END;
+CREATE INDEX intents_in_time ON intents (account, kept_at);
 CREATE INDEX ix_intents_of_plan ON intents (of_plan);
 CREATE INDEX intents_by_contract ON intents (account, con_id, side);
-CREATE INDEX intents_in_time ON intents (account, kept_at);
 CREATE TRIGGER intents_no_update BEFORE UPDATE ON intents BEGIN SELECT RAISE(ABORT, 'intents is history: nothing in it is changed or removed'); END;
 CREATE TRIGGER intents_no_delete BEFORE DELETE ON intents BEGIN SELECT RAISE(ABORT, 'intents is history: nothing in it is changed or removed'); END;
 CREATE TRIGGER evidence_no_update BEFORE UPDATE ON evidence BEGIN SELECT RAISE(ABORT, 'evidence is history: nothing in it is changed or removed'); END;
 CREATE TRIGGER evidence_no_delete BEFORE DELETE ON evidence BEGIN SELECT RAISE(ABORT, 'evidence is history: nothing in it is changed or removed'); END;
+CREATE INDEX ix_outcomes_of_intent ON outcomes (of_intent);
 CREATE TRIGGER outcomes_no_update BEFORE UPDATE ON outcomes BEGIN SELECT RAISE(ABORT, 'outcomes is history: nothing in it is changed or removed'); END;
 CREATE TRIGGER outcomes_no_delete BEFORE DELETE ON outcomes BEGIN SELECT RAISE(ABORT, 'outcomes is history: nothing in it is changed or removed'); END;
+CREATE TRIGGER retractions_no_update BEFORE UPDATE ON retractions BEGIN SELECT RAISE(ABORT, 'retractions is history: nothing in it is changed or removed'); END;
+CREATE TRIGGER retractions_no_delete BEFORE DELETE ON retractions BEGIN SELECT RAISE(ABORT, 'retractions is history: nothing in it is changed or removed'); END;
 COMMIT;

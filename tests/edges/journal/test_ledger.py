@@ -30,7 +30,7 @@ from tests.support.venue_market import WoundClock
 from ibkr_rebalancer.core.errors import StorageFailed
 from ibkr_rebalancer.core.instruments import ContractQuery
 from ibkr_rebalancer.core.order_book import Heard
-from ibkr_rebalancer.core.order_state import Executed, OrderStatus, Sent, TrackedOrder
+from ibkr_rebalancer.core.order_state import Executed, Listed, OrderStatus, Sent, TrackedOrder
 from ibkr_rebalancer.core.plan import Side
 from ibkr_rebalancer.core.portfolio import AccountId
 from ibkr_rebalancer.edges.journal.journal import Journal
@@ -134,6 +134,23 @@ def test_an_outcome_may_be_kept_again(tmp_path: Path) -> None:
             journal.settle(intent().order_ref, state)
 
         assert journal.unsettled(ACCOUNT) == ()
+
+
+def test_an_order_that_is_listed_has_no_outcome_until_it_gets_another(tmp_path: Path) -> None:
+    ref = intent().order_ref
+    with opened(tmp_path / "state") as journal:
+        begin(journal)
+        journal.intend(intent())
+        for second in range(3):
+            journal.settle(ref, FILLED)
+            assert journal.unsettled(ACCOUNT) == ()
+            listed = Heard(order_ref=ref, evidence=Listed(at=NOW + timedelta(seconds=second), status="Submitted"))
+            assert journal.observe([listed]) == [listed]
+            (order,) = journal.unsettled(ACCOUNT)
+            assert order.evidence[-1] == listed.evidence
+            assert journal.observe([listed]) == []
+        assert journal.recall([ref, "rb1-never-1"]) == (order,)
+        assert journal.recall([]) == ()
 
 
 @pytest.mark.parametrize("status", [status for status in OrderStatus if not status.is_terminal])

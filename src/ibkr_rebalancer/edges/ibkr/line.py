@@ -8,14 +8,11 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from ibkr_rebalancer.core.errors import Busy, GatewayUnavailable
 from ibkr_rebalancer.core.notices import Notice
 from ibkr_rebalancer.edges.ibkr.connection import TradingGateway, open_desk
-from ibkr_rebalancer.ports import Clock, GatewaySession, Observer
+from ibkr_rebalancer.ports import EXECUTE, Clock, GatewaySession, Observer
 
 SHORTEST_PAUSE_S = 0.25
 LONGEST_PAUSE_S = 10.0
 """Between two tries, doubling from the one to the other."""
-
-EXECUTE = 1
-"""Added to the configured client id by whoever executes plans; `watch` has the id itself, readers the next ones."""
 
 Opener = Callable[[], AbstractAsyncContextManager[TradingGateway]]
 

@@ -99,7 +99,8 @@ OFFLINE = Trouble(
 ID_TAKEN = Trouble(
     code="CLIENT_ID_IN_USE",
     what="Another program uses our client id",
-    hint="Wait until other commands have finished, or set IBKR_CLIENT_ID to numbers that no other program uses.",
+    hint="Wait until other commands have finished, or set IBKR_CLIENT_ID to numbers that no other program uses; "
+    "but keep it while orders of ours are open, as only the client id that placed an order can cancel it.",
 )
 
 AT_START = {CUT_OFF: HUNG_UP, NOT_THE_PROTOCOL: NO_GATEWAY, LINK_DOWN: OFFLINE}

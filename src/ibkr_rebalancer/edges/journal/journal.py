@@ -30,7 +30,7 @@ from ibkr_rebalancer.core.documents import encode, encode_variant
 from ibkr_rebalancer.core.errors import NOT_HALTED, StorageFailed
 from ibkr_rebalancer.core.instruments import ConId, ContractQuery
 from ibkr_rebalancer.core.order_book import Heard
-from ibkr_rebalancer.core.order_state import Evidence, OrderState, TrackedOrder
+from ibkr_rebalancer.core.order_state import Evidence, Listed, OrderState, TrackedOrder
 from ibkr_rebalancer.core.orders import OrderIntent
 from ibkr_rebalancer.core.plan import Plan, Side
 from ibkr_rebalancer.core.portfolio import AccountId, Snapshot
@@ -51,12 +51,15 @@ from ibkr_rebalancer.edges.journal.tables import (
     read,
     reports,
     require_seal,
+    retractions,
     runs,
     sealed,
     written,
 )
 from ibkr_rebalancer.edges.journal.troubles import LOST, storage_failure
 from ibkr_rebalancer.ports import Clock, Halt, RunRecord
+
+RETRACTED = exists().where(retractions.c.of_outcome == outcomes.c.id)
 
 
 class Journal:
@@ -109,27 +112,38 @@ class Journal:
                 )
         self._maybe_working.update(intent.order_ref for intent in order_intents)
 
-    def observe(self, heard: Sequence[Heard]) -> None:
-        """Keep evidence about our orders; what is there already, word for word, is not kept twice.
+    def observe(self, heard: Sequence[Heard]) -> Sequence[Heard]:
+        """Keep evidence about our orders, and tell what of it is new: what is there word for word is not kept twice.
+
+        An order that is listed as open has no outcome any more, until it gets another one.
 
         Raises:
             StorageFailed: also when it is about an order that this journal does not know (`JOURNAL_LOST`).
         """
+        new = []
         with self._writing("No further order is sent; what the broker said can be asked again.") as connection:
             for piece in heard:
                 intent = _intent(connection, piece.order_ref)
                 if intent is None:
                     detail = f"the broker tells of {piece.order_ref}"
                     raise LOST.at(self._path, self._sent_before(), detail=detail)
-                _add_unless_there(connection, evidence, of_intent=intent, body=written(encode_variant(piece.evidence)))
+                body = written(encode_variant(piece.evidence))
+                if _add_unless_there(connection, evidence, of_intent=intent, body=body):
+                    new.append(piece)
+                outcome = _outcome(connection, intent) if isinstance(piece.evidence, Listed) else None
+                if outcome is not None:
+                    _add(connection, retractions, of_outcome=outcome["id"])
+        return new
 
     def settle(self, order_ref: str, state: OrderState) -> None:
-        """Keep the outcome of an order; the same one is not kept twice, a later one is kept beside the first."""
+        """Keep the outcome of an order; the same one is not kept twice, another one is kept beside the first."""
         if not state.status.is_terminal:
             raise ValueError(f"{state.status.value} is no outcome")
         with self._writing(f"The outcome of {order_ref} is not kept.") as connection:
-            intent = _intent(connection, order_ref)
-            _add_unless_there(connection, outcomes, of_intent=intent, body=written(encode(state)))
+            intent, body = _intent(connection, order_ref), written(encode(state))
+            before = _outcome(connection, intent)
+            if before is None or before["body"] != body:
+                _add(connection, outcomes, of_intent=intent, body=body)
         self._maybe_working.discard(order_ref)
 
     def end_run(self, report: Report) -> None:
@@ -146,9 +160,16 @@ class Journal:
         with self._reading() as connection:
             return frozenset(ref for ref in order_refs if _intent(connection, ref) is not None)
 
+    def recall(self, order_refs: Collection[str]) -> tuple[TrackedOrder, ...]:
+        """Those orders of ours, whatever has become of them, oldest first; of unknown references nothing."""
+        if not order_refs:
+            return ()
+        with self._reading() as connection:
+            return _tracked(connection, intents.c.order_ref.in_(order_refs))
+
     def unsettled(self, account: AccountId | None = None) -> tuple[TrackedOrder, ...]:
-        """The orders of the account, or of all accounts, that have no outcome yet, oldest first."""
-        open_ones = select(intents.c.id).where(~exists().where(outcomes.c.of_intent == intents.c.id))
+        """The orders of the account, or of all accounts, that have no outcome which counts, oldest first."""
+        open_ones = select(intents.c.id).where(~exists().where(outcomes.c.of_intent == intents.c.id, ~RETRACTED))
         if account is not None:
             open_ones = open_ones.where(intents.c.account == account)
         with self._reading() as connection:
@@ -275,9 +296,11 @@ def _add(connection: Connection, table: Table, **columns: Any) -> None:
     connection.execute(insert(table), sealed(**columns))
 
 
-def _add_unless_there(connection: Connection, table: Table, **columns: Any) -> None:
-    """Nothing happens if its unique columns are taken; every other contradiction is an error as ever."""
-    connection.execute(sqlite.insert(table).on_conflict_do_nothing(index_elements=_unique(table)), sealed(**columns))
+def _add_unless_there(connection: Connection, table: Table, **columns: Any) -> bool:
+    """Whether it was not there; nothing happens if its unique columns are taken, every other contradiction is an
+    error as ever."""
+    statement = sqlite.insert(table).on_conflict_do_nothing(index_elements=_unique(table))
+    return connection.execute(statement, sealed(**columns)).rowcount > 0
 
 
 def _unique(table: Table) -> Sequence[str]:
@@ -291,6 +314,12 @@ def _run(connection: Connection, run_id: str) -> int | None:
 
 def _intent(connection: Connection, order_ref: str) -> int | None:
     return connection.execute(select(intents.c.id).where(intents.c.order_ref == order_ref)).scalar_one_or_none()
+
+
+def _outcome(connection: Connection, intent: int | None) -> RowMapping | None:
+    """The outcome of an order that counts."""
+    standing = select(outcomes).where(outcomes.c.of_intent == intent, ~RETRACTED)
+    return next(iter(_rows(connection, standing.order_by(outcomes.c.id.desc()).limit(1))), None)
 
 
 def _rows(connection: Connection, statement: Select[Any]) -> Sequence[RowMapping]:

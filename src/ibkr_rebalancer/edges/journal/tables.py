@@ -86,7 +86,11 @@ intents = _history(
 
 evidence = _history("evidence", _parent(intents), _text("body"), UniqueConstraint("of_intent", "seal"))
 
-outcomes = _history("outcomes", _parent(intents), _text("body"), UniqueConstraint("of_intent", "seal"))
+outcomes = _history("outcomes", _parent(intents, index=True), _text("body"))
+"""The newest row of an intent counts, unless it has been taken back."""
+
+retractions = _history("retractions", _parent(outcomes, unique=True))
+"""The broker has shown an order open after this outcome of it."""
 
 reports = _history("reports", _parent(runs, unique=True), _text("body"))
 

@@ -1,0 +1,302 @@
+"""Orders of ours that are open whatever is told of them: none is sent again beside them, and none is forgotten."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.notation import allocation_body
+from tests.support.sandbox import order_fault
+from tests.support.trading_scene import TradingScene
+from tests.support.virtual_time import VirtualTimeLoop
+
+from ibkr_rebalancer.core.errors import RebalancerError, StorageFailed, UnknownOutcome
+from ibkr_rebalancer.core.order_book import Heard
+from ibkr_rebalancer.core.order_state import StatusTold
+from ibkr_rebalancer.core.plan import Plan
+from ibkr_rebalancer.core.report import Report
+from ibkr_rebalancer.flows.reconcile import resolve_order
+
+TARGETS = allocation_body({"CCC": Decimal(1)})
+HELD = order_fault("hold", order={"symbol": "AAA"}, count=1)
+TWINS = order_fault("duplicate_perm", order={"symbol": "AAA"}, count=1)
+BOTH_SALES = ["SELL 100 AAA", "SELL 100 BBB"]
+
+
+class Killed(BaseException):
+    """Nothing of the product takes this for an error."""
+
+
+class Watched(TradingScene):
+    """A scene in which nothing is sent while an order of ours is open in the same contract."""
+
+    def __init__(self, folder: Path, **overlay: Any) -> None:
+        holdings = {"DU1": {"cash": "1000", "positions": {"AAA": 100, "BBB": 100}}}
+        super().__init__(folder, accounts=holdings, **overlay)
+        self.gateway.line.before_send = self._watch
+
+    def _watch(self, intent: Any) -> None:
+        assert intent.con_id not in {order.ticket.con_id for order in self.venue.open_orders}, "sent again beside it"
+
+    async def dies_after(self, sends: int, seconds: float = 0) -> None:
+        """A run that is killed once it has sent so many orders."""
+
+        def die(_: object) -> None:
+            if len(self.gateway.placed) == sends:
+                raise Killed
+
+        self.gateway.line.after_send = die
+        with pytest.raises(Killed):
+            await self.rebalance(TARGETS)
+        self.gateway.line.after_send = lambda _: None
+        await asyncio.sleep(1 + seconds)
+
+    async def ends(self) -> str:
+        """Exit code and outcome of a run, or the reason code of its error."""
+        await asyncio.sleep(1)  # no two runs begin in the same microsecond
+        outcome = await or_error(self.rebalance(TARGETS))
+        return f"{outcome.exit_code} {outcome.outcome if isinstance(outcome, Report) else outcome.code}"
+
+    @property
+    def is_halted(self) -> bool:
+        with self.ports({}) as ports:
+            return ports.controls.halted() is not None
+
+
+async def or_error(run: Any) -> Report | RebalancerError:
+    try:
+        outcome: Report | RebalancerError = await run
+    except RebalancerError as error:
+        return error
+    return outcome
+
+
+def play(story: Any) -> None:
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        runner.run(story)
+
+
+def test_a_persons_word_is_not_the_last_while_the_broker_shows_the_order(tmp_path: Path) -> None:
+    async def story() -> None:
+        scene = Watched(tmp_path, faults=[HELD])
+        await scene.dies_after(1)
+        with scene.ports({}) as ports:
+            (order,) = ports.ledger.unsettled()
+            resolve_order(order.intent.order_ref, filled=0, note="not seen", ledger=ports.ledger, clock=scene.ours)
+        assert await scene.ends() == "0 done"
+        assert scene.gateway.cancelled == [order.intent.order_ref]
+        assert scene.orders[:3] == ["SELL 100 AAA", *BOTH_SALES]
+        assert scene.held()["CCC"] > 0
+
+    play(story())
+
+
+def test_what_is_listed_after_it_was_resolved_has_no_outcome_until_it_ends(tmp_path: Path) -> None:
+    """Nobody can cancel it in time, so the account stays latched, and a person may be wrong again."""
+
+    async def story() -> None:
+        never = order_fault("cancel_late", order={"symbol": "AAA"}, count=1)
+        scene = Watched(tmp_path, faults=[HELD, never])
+        await scene.dies_after(1)
+        for _ in range(2):
+            with scene.ports({}) as ports:
+                (order,) = ports.ledger.unsettled()
+                resolve_order(order.intent.order_ref, filled=0, note="gone", ledger=ports.ledger, clock=scene.ours)
+                assert not ports.ledger.unsettled()
+            assert await scene.ends() == "13 ORDER_UNKNOWN"
+        scene.change(faults=[])
+        assert await scene.ends() == "0 done"
+        assert scene.orders[:2] == ["SELL 100 AAA", "SELL 100 BBB"], "it has filled, and nothing was sent for it"
+
+    play(story())
+
+
+@pytest.mark.parametrize("hidden", [False, True], ids=["in the run", "by the next run"])
+def test_a_cancel_that_was_only_told_is_found_out(tmp_path: Path, *, hidden: bool) -> None:
+    async def story() -> None:
+        scene = Watched(tmp_path, faults=[HELD])
+        scene.gateway.line.retold = once(_cancelled)
+        scene.gateway.line.blind = hidden
+        report = await scene.rebalance(TARGETS)
+        assert isinstance(report, Report)
+        assert [order.status for order in report.orders if order.symbol == "AAA"] == ["cancelled"]
+        assert len(scene.gateway.cancelled) == (0 if hidden else 1)
+        scene.gateway.line.blind = False
+        assert await scene.ends() == "0 done"
+        assert len(scene.gateway.cancelled) == 1
+        assert not scene.venue.open_orders
+
+    play(story())
+
+
+def test_looks_that_the_positions_contradict_prove_no_order_absent(tmp_path: Path) -> None:
+    async def story() -> None:
+        scene = Watched(tmp_path, faults=[HELD])
+        await scene.dies_after(2, seconds=1)
+        scene.gateway.line.blind = True
+        assert await scene.ends() == "13 ORDER_UNKNOWN"
+        scene.gateway.line.blind = False
+        assert await scene.ends() == "0 done"
+        assert len(scene.gateway.cancelled) == 1
+
+    play(story())
+
+
+def test_an_order_that_was_proven_absent_and_is_listed_is_taken_back(tmp_path: Path) -> None:
+    async def story() -> None:
+        scene = Watched(tmp_path, faults=[HELD])
+        await scene.dies_after(1)
+        scene.gateway.line.blind = True
+        assert (await scene.rebalance(TARGETS, confirm=declines)).exit_code == 0
+        with scene.ports({}) as ports:
+            assert not ports.ledger.unsettled()
+        scene.gateway.line.blind = False
+        assert await scene.ends() == "0 done"
+        assert len(scene.gateway.cancelled) == 1
+
+    play(story())
+
+
+def test_orders_of_another_state_folder_refuse_what_was_confirmed_while_they_were_sent(tmp_path: Path) -> None:
+    async def story() -> None:
+        scene = Watched(tmp_path / "ours", faults=[order_fault("hold")])
+        others: list[asyncio.Task[Any]] = []
+
+        async def confirm(_: Sequence[Plan]) -> bool:
+            scene.folder = tmp_path / "theirs"
+            others.append(asyncio.ensure_future(scene.rebalance(TARGETS)))
+            await asyncio.sleep(5)
+            return True
+
+        refused = await or_error(scene.rebalance(TARGETS, confirm=confirm))
+        assert isinstance(refused, StorageFailed)
+        assert (refused.code, scene.orders) == ("JOURNAL_LOST", BOTH_SALES)
+        others[0].cancel()
+        await others[0]
+
+    play(story())
+
+
+def test_an_order_of_another_client_id_is_called_open_and_not_unknown(tmp_path: Path) -> None:
+    async def story() -> None:
+        scene = Watched(tmp_path, faults=[HELD])
+        await scene.dies_after(1)
+        (ref,) = [ticket.order_ref for ticket in scene.gateway.placed]
+        scene.gateway.client_id = 78
+        began = asyncio.get_running_loop().time()
+        refused = await or_error(scene.rebalance(TARGETS))
+        assert isinstance(refused, UnknownOutcome)
+        assert refused.code == "ORDER_OF_ANOTHER_CLIENT_ID"
+        assert refused.message == (
+            f"Orders of ours are open in DU1 under a client id that is not ours now: SELL 100 AAA ({ref}, client id "
+            "11). Over 78 they cannot be cancelled, and nothing else is sent for this account."
+        )
+        assert refused.hint == (
+            "Run the command again with IBKR_CLIENT_ID=10, so that orders go out over 11 again, or cancel them in TWS "
+            "or Client Portal. Keep IBKR_CLIENT_ID while orders are open."
+        )
+        assert asyncio.get_running_loop().time() - began < 5, "nothing is waited for that cannot come"
+        scene.gateway.client_id = 11
+        assert await scene.ends() == "0 done"
+        assert scene.gateway.cancelled == [ref]
+
+    play(story())
+
+
+def test_twins_halt_trading_when_the_run_is_interrupted(tmp_path: Path) -> None:
+    async def story() -> None:
+        scene = Watched(tmp_path, faults=[TWINS], fills={"delay_ms": 2000})
+        running = asyncio.ensure_future(scene.rebalance(TARGETS))
+        await asyncio.sleep(1)
+        running.cancel()
+        report = await running
+        assert isinstance(report, Report)
+        assert (report.exit_code, report.outcome, report.code) == (13, "unknown", "ORDER_ALARM")
+        assert "exists more than once at Interactive Brokers" in report.trouble
+        assert scene.is_halted
+
+    play(story())
+
+
+def test_twins_halt_trading_when_the_run_has_given_up(tmp_path: Path) -> None:
+    """The gateway is gone for good, so nobody looks whether there is an alarm but at the end."""
+
+    async def story() -> None:
+        scene = Watched(tmp_path, faults=[TWINS, order_fault("hold", order={"symbol": "BBB"})])
+
+        def cut(_: object) -> None:
+            scene.gateway.back_after_s = None
+            asyncio.get_running_loop().call_later(1, scene.gateway.line.cut)
+
+        scene.gateway.line.after_send = cut
+        report = await scene.rebalance(TARGETS)
+        assert isinstance(report, Report)
+        assert (report.exit_code, report.code, scene.is_halted) == (13, "ORDER_ALARM", True)
+
+    play(story())
+
+
+def test_twins_of_a_run_that_was_killed_halt_trading_once(tmp_path: Path) -> None:
+    async def story() -> None:
+        scene = Watched(tmp_path, faults=[TWINS], fills={"delay_ms": 2000})
+        await scene.dies_after(1, seconds=4)
+        await alarms_once(scene)
+
+    play(story())
+
+
+def test_a_fill_too_many_of_an_order_that_had_ended_halts_trading_once(tmp_path: Path) -> None:
+    """Nobody has told the run of the twin, which the look of the next one shows."""
+
+    async def story() -> None:
+        scene = Watched(tmp_path, faults=[order_fault("duplicate_perm", order={"symbol": "CCC"}, count=1)])
+        perm_ids = set[int]()
+
+        def deaf_to_the_second(heard: Heard) -> Heard | None:
+            perm_id = getattr(heard.evidence, "perm_id", 0)
+            if heard.order_ref != scene.gateway.placed[-1].order_ref or scene.orders[-1] in BOTH_SALES:
+                return heard
+            perm_ids.update({perm_id} if perm_id and not perm_ids else ())
+            return heard if perm_id in perm_ids else None
+
+        scene.gateway.line.retold = deaf_to_the_second
+        assert await scene.ends() == "0 done"
+        assert not scene.is_halted
+        await alarms_once(scene)
+
+    play(story())
+
+
+async def alarms_once(scene: Watched) -> None:
+    """The next run halts trading; once a person has resumed it, the same evidence is no news."""
+    assert await scene.ends() == "13 ORDER_ALARM"
+    assert scene.is_halted
+    assert await scene.ends() == "14 HALTED"
+    with scene.ports({}) as ports:
+        ports.controls.resume(at=scene.ours.now(), reason="corrected")
+    assert (await scene.ends())[:2] != "13"
+
+
+async def declines(_: Sequence[Plan]) -> bool:
+    return False
+
+
+def once(change: Callable[[Heard], Heard | None]) -> Callable[[Heard], Heard | None]:
+    """The first that is heard is changed."""
+    changed: list[Heard] = []
+
+    def retold(heard: Heard) -> Heard | None:
+        if changed:
+            return heard
+        changed.append(heard)
+        return change(heard)
+
+    return retold
+
+
+def _cancelled(heard: Heard) -> Heard:
+    assert isinstance(heard.evidence, StatusTold)
+    return replace(heard, evidence=replace(heard.evidence, status="Cancelled"))
