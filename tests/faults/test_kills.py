@@ -17,7 +17,7 @@ import pytest
 import yaml
 from tests.support.commands import RunningSandbox, running_sandbox
 from tests.support.reading import Notices
-from tests.support.sandbox import events, scenario_with
+from tests.support.sandbox import BASE, events, scenario_with
 from tests.support.worker import Job, Nursery, nursery
 
 from ibkr_rebalancer.core.order_state import order_state
@@ -55,6 +55,7 @@ def staged(worker: Nursery, story: Callable[[Stage], bool]) -> bool:
     targets = [{"symbol": "BBB", "allocation": 0.6}, {"symbol": "CCC", "allocation": 0.4}]
     scenario = scenario_with(
         clock=None,
+        market={symbol: {"hours": "always"} for symbol in BASE["market"]},
         accounts={"DU1": None, ACCOUNT: {"cash": "10000", "positions": {"AAA": 100}}},
         fills={"slices": 2, "delay_ms": 2},
         allocations={"primary": {"status": "success", "data": {"allocations": targets, "name": "even"}}},

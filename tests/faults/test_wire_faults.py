@@ -46,6 +46,7 @@ RERUNS = 3
 
 WORLD: Mapping[str, Any] = {
     "clock": None,
+    "market": {symbol: {"hours": "always"} for symbol in BASE["market"]},
     "accounts": {"DU1": None, ACCOUNT: {"cash": "10000", "positions": {"AAA": 100}}},
     "allocations": {"primary": weights(BBB=1)},
 }
