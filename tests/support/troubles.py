@@ -63,8 +63,10 @@ class Trouble:
     """Everything is heard twice, and the other way round."""
     halted_after_send: int | None = None
     interrupted_after_s: float | None = None
-    prices_drop: Decimal | None = None
+    prices_turn: Decimal | None = None
     """The factor by which prices change once the first quotes are given."""
+    confirms: bool = False
+    """Whether a person is shown the plan, says yes, and all is looked at again."""
 
 
 PEACE = Trouble()
@@ -124,8 +126,8 @@ class Process(Sender):
         if is_before and self._questions == self._trouble.cut_at_question:
             self._cut()
         if question == "quotes" and not is_before:
-            if self.quoted_at is None and self._trouble.prices_drop is not None:
-                self._world.move_prices(self._trouble.prices_drop)
+            if self.quoted_at is None and self._trouble.prices_turn is not None:
+                self._world.move_prices(self._trouble.prices_turn)
             self.quoted_at = self._world.clock.now()
 
     def _cut(self) -> None:

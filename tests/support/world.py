@@ -32,6 +32,7 @@ from tests.support.witness import WatchedVenue, Witness, held, worth
 from ibkr_rebalancer.core.errors import RebalancerError
 from ibkr_rebalancer.core.order_state import OrderStatus, TrackedOrder, order_state
 from ibkr_rebalancer.core.orders import is_ours
+from ibkr_rebalancer.core.plan import Plan
 from ibkr_rebalancer.core.policy import Policy
 from ibkr_rebalancer.core.portfolio import TradingMode
 from ibkr_rebalancer.core.report import Report
@@ -126,6 +127,11 @@ class World:
     def change(self, **overlay: Any) -> None:
         """Something else about the venue."""
         self.venue.become(self.venue.changed(overlay))
+
+    def sell_out(self) -> None:
+        """The account holds nothing but cash and its option, from the start."""
+        self.change(accounts={"DU1": {"cash": "20000", "positions": {"AAA": None}}})
+        self.witness.begin_epoch(self.venue.scenario)
 
     def move_prices(self, factor: Decimal) -> None:
         """All stocks are quoted at so much of what they were."""
@@ -285,7 +291,8 @@ class World:
 
     async def _rebalance(self, ports: Ports, trouble: Trouble) -> Outcome:
         run = TradingRun(Occasion(mode=PAPER, trigger="command", code_version="test"), ports)
-        rebalancing = asyncio.ensure_future(run.rebalance([account("DU1", self.witness.policy)]))
+        confirm = says_yes if trouble.confirms else None
+        rebalancing = asyncio.ensure_future(run.rebalance([account("DU1", self.witness.policy)], confirm=confirm))
         if trouble.interrupted_after_s is not None:
             asyncio.get_running_loop().call_later(trouble.interrupted_after_s, rebalancing.cancel)
         try:
@@ -370,6 +377,11 @@ class World:
             breaches.append(f"I14 called absent, and it was placed: {ref}")
         if state.status is not OrderStatus.EXPIRED and state.filled != self.witness.filled(ref):
             breaches.append(f"I24 {ref} filled {self.witness.filled(ref)} at the venue, {state.filled} in the journal")
+
+
+async def says_yes(_: Sequence[Plan]) -> bool:
+    """Whatever is shown."""
+    return True
 
 
 def code(outcome: Outcome) -> str:
