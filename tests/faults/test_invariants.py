@@ -97,7 +97,8 @@ TROUBLES = st.builds(
     client_id=st.sampled_from([*CLIENT_IDS[:1] * 9, *CLIENT_IDS]),
     halted_after_send=seldom(st.integers(1, 3)),
     interrupted_after_s=seldom(st.sampled_from([0.001, 0.3, 5.0, 60.0, 130.0])),
-    prices_drop=seldom(st.sampled_from([Decimal("0.97"), Decimal("0.998")])),
+    prices_turn=seldom(st.sampled_from([Decimal("0.97"), Decimal("0.998"), Decimal("1.0045"), Decimal("1.02")])),
+    answer=seldom(st.just(True)),
 )
 FILLS = st.fixed_dictionaries(
     {
@@ -142,8 +143,10 @@ class Trading(RuleBasedStateMachine):
         self.folder = folder
         self.world = World(Path(folder.name) / "state")
 
-    @initialize(mood=MOODS, policy=st.sampled_from(POLICIES))
-    def begin(self, mood: Mood, policy: Policy) -> None:
+    @initialize(mood=MOODS, policy=st.sampled_from(POLICIES), all_cash=st.booleans())
+    def begin(self, mood: Mood, policy: Policy, all_cash: bool) -> None:
+        if all_cash:
+            self.world.sell_out()
         mood.befall(self.world)
         self.world.decide(policy)
 

@@ -14,8 +14,10 @@ from tests.support.world import Alter, World
 
 from ibkr_rebalancer.core.order_book import OrderBook
 from ibkr_rebalancer.core.order_state import OrderState, OrderStatus
+from ibkr_rebalancer.core.plan import Side
 from ibkr_rebalancer.core.policy import Limits, OrderType, Policy
 from ibkr_rebalancer.core.portfolio import AccountId
+from ibkr_rebalancer.core.quotes import Prices
 from ibkr_rebalancer.core.report import Report, execution_report
 from ibkr_rebalancer.flows.order_gate import OrderGate
 
@@ -117,6 +119,20 @@ async def is_corrected(world: World) -> None:
     await switches(world)
 
 
+async def deploys_while_prices_rise(world: World) -> None:
+    """By less than what makes a plan another one, and more than the reserve can pay."""
+    world.sell_out()
+    world.want({"CCC": "1"})
+    await world.run(Trouble(prices_turn=Decimal("1.0045"), answer=True))
+
+
+async def deploys_at_limits(world: World) -> None:
+    world.sell_out()
+    world.decide(Policy(order_type=OrderType.LIMIT, limit_offset_bp=Decimal(100)))
+    world.want({"CCC": "1"})
+    await world.run()
+
+
 async def does_not_look_back(account: AccountId, gate: OrderGate, **_: object) -> OrderBook:
     """In place of reconciling."""
     return await gate.session.desk.order_book(account)
@@ -136,6 +152,10 @@ def calls_it_done(*arguments: Any, **named: Any) -> Report:
 
 def is_rich(*_: object) -> Decimal:
     return Decimal(1_000_000)
+
+
+def costs_the_ask(_: Side, *, prices: Prices, **__: object) -> Decimal:
+    return prices.ask
 
 
 def is_filled(state: OrderState) -> bool:
@@ -175,6 +195,17 @@ DEFECTS = {
         breach="I8 ",
         story=meets_a_stuck_order,
         functions={f"{EXECUTION}.cash_after_fills": is_rich, f"{EXECUTION}.agrees": lambda *_: True},
+    ),
+    "buys at the prices of the plan": Defect(
+        breach="I8 ", story=deploys_while_prices_rise, ports=wrong.remembers_prices()
+    ),
+    "counts limit orders at the ask": Defect(
+        breach="I8 ",
+        story=deploys_at_limits,
+        functions={
+            "ibkr_rebalancer.core.policy.Policy.purchase_reserve": Policy.reserve,
+            "ibkr_rebalancer.core.purchases.limit_price": costs_the_ask,
+        },
     ),
     "buys before the sales are proven": Defect(
         breach="I9 ",

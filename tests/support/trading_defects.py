@@ -106,6 +106,24 @@ def remembers_holdings() -> Callable[[Ports, World], Ports]:
     return deceived
 
 
+def remembers_prices() -> Callable[[Ports, World], Ports]:
+    """What was quoted first is quoted for ever, as if it had just come."""
+    quotes: dict[ConId, Any] = {}
+
+    def deceived(ports: Ports, _: World) -> Ports:
+        def wrong(session: GatewaySession) -> dict[str, Any]:
+            async def quoted(contracts: Sequence[Contract]) -> Any:
+                fresh: Any = await session.market.quotes(contracts)
+                first = {con_id: quotes.setdefault(con_id, quote) for con_id, quote in fresh.items()}
+                return {key: replace(quote, received_at=fresh[key].received_at) for key, quote in first.items()}
+
+            return {"quotes": quoted}
+
+        return _seeing(ports, wrong)
+
+    return deceived
+
+
 def ignores_a_halt(ports: Ports, _: World) -> Ports:
     return replace(ports, controls=_instead(ports.controls, halted=lambda: None))
 

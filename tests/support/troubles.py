@@ -63,8 +63,8 @@ class Trouble:
     """Nothing is heard but by looks."""
     blind: bool = False
     """Looks show no orders."""
-    declined: bool = False
-    """A person is asked, and says no."""
+    answer: bool | None = None
+    """What the person at the prompt says; None is that nobody is asked."""
     lied_to: int | None = None
     """The status of a live order, counted, that is heard as `Cancelled`."""
     client_id: int = CLIENT_ID
@@ -73,7 +73,7 @@ class Trouble:
     """Everything is heard twice, and the other way round."""
     halted_after_send: int | None = None
     interrupted_after_s: float | None = None
-    prices_drop: Decimal | None = None
+    prices_turn: Decimal | None = None
     """The factor by which prices change once the first quotes are given."""
 
 
@@ -134,8 +134,8 @@ class Process(Sender):
         if is_before and self._questions == self._trouble.cut_at_question:
             self._cut()
         if question == "quotes" and not is_before:
-            if self.quoted_at is None and self._trouble.prices_drop is not None:
-                self._world.move_prices(self._trouble.prices_drop)
+            if self.quoted_at is None and self._trouble.prices_turn is not None:
+                self._world.move_prices(self._trouble.prices_turn)
             self.quoted_at = self._world.clock.now()
 
     def _cut(self) -> None:

@@ -275,13 +275,15 @@ class Witness:
                 yield f"I13 {name} {count} of {most}"
 
     def _overspent(self, ticket: Ticket, ours: Sequence[Order], venue: Venue) -> Iterator[str]:
-        """Whether this purchase and those still open cost more than the cash at hand."""
+        """Whether this purchase and those still open cost more than the cash at hand, limit orders at their limits."""
         if ticket.side == "SELL":
             return
         listings = venue.scenario.market.listings
         account = venue.scenario.accounts[self.account]
-        cost = sum((o.remaining * (listings[o.ticket.con_id].quote.ask or ZERO) for o in ours), ZERO)
-        cost += ticket.quantity * (listings[ticket.con_id].quote.ask or ZERO)
+        due = [(ticket, ticket.quantity), *((order.ticket, order.remaining) for order in ours)]
+        cost = sum(
+            (shares * (each.limit_price or listings[each.con_id].quote.ask or ZERO) for each, shares in due), ZERO
+        )
         cash = account.cash[account.currency]
         if cost > cash + self.misfortune:
             yield f"I8 costs {cost}, and there is {cash}"

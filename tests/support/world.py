@@ -32,6 +32,7 @@ from tests.support.witness import CLIENT_IDS, WatchedVenue, Witness, held, worth
 from ibkr_rebalancer.core.errors import RebalancerError
 from ibkr_rebalancer.core.order_state import OrderStatus, TrackedOrder, order_state
 from ibkr_rebalancer.core.orders import is_ours
+from ibkr_rebalancer.core.plan import Plan
 from ibkr_rebalancer.core.policy import Policy
 from ibkr_rebalancer.core.portfolio import TradingMode
 from ibkr_rebalancer.core.report import Report
@@ -39,7 +40,7 @@ from ibkr_rebalancer.edges.journal.journal import Journal
 from ibkr_rebalancer.edges.journal.opening import open_journal
 from ibkr_rebalancer.flows.rebalance import plan_accounts
 from ibkr_rebalancer.flows.reconcile import resolve_order
-from ibkr_rebalancer.flows.trading import Occasion, Ports, TradingRun
+from ibkr_rebalancer.flows.trading import Confirm, Occasion, Ports, TradingRun
 from ibkr_rebalancer.ports import Halt
 from ibkr_rebalancer.sandbox.venue.document import Document
 from ibkr_rebalancer.sandbox.venue.hours import is_open, next_open
@@ -126,6 +127,11 @@ class World:
     def change(self, **overlay: Any) -> None:
         """Something else about the venue."""
         self.venue.become(self.venue.changed(overlay))
+
+    def sell_out(self) -> None:
+        """The account holds nothing but cash and its option, from the start."""
+        self.change(accounts={"DU1": {"cash": "20000", "positions": {"AAA": None}}})
+        self.witness.begin_epoch(self.venue.scenario)
 
     def move_prices(self, factor: Decimal) -> None:
         """All stocks are quoted at so much of what they were."""
@@ -252,7 +258,7 @@ class World:
     async def look_at_nothing(self) -> None:
         """The gateway, just restarted, tells of no orders for a while, in which a run is started and declined."""
         self.witness.misled |= {order.intent.order_ref for order in self._beside.unsettled(DU1)}
-        await self.run(Trouble(blind=True, declined=True))
+        await self.run(Trouble(blind=True, answer=False))
 
     async def calm(self) -> None:
         """No more faults: after three runs at most there is nothing to do, or it stays refused (I15)."""
@@ -297,7 +303,7 @@ class World:
 
     async def _rebalance(self, ports: Ports, trouble: Trouble) -> Outcome:
         run = TradingRun(Occasion(mode=PAPER, trigger="command", code_version="test"), ports)
-        confirm = declines if trouble.declined else None
+        confirm = None if trouble.answer is None else answers(trouble.answer)
         rebalancing = asyncio.ensure_future(run.rebalance([account("DU1", self.witness.policy)], confirm=confirm))
         if trouble.interrupted_after_s is not None:
             asyncio.get_running_loop().call_later(trouble.interrupted_after_s, rebalancing.cancel)
@@ -390,8 +396,13 @@ class World:
             breaches.append(f"I24 {ref} filled {self.witness.filled(ref)} at the venue, {state.filled} in the journal")
 
 
-async def declines(_: object) -> bool:
-    return False
+def answers(answer: bool) -> Confirm:
+    """A person who says the same whatever is shown."""
+
+    async def confirm(_: Sequence[Plan]) -> bool:
+        return answer
+
+    return confirm
 
 
 def code(outcome: Outcome) -> str:
