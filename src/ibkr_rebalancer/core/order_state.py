@@ -12,9 +12,53 @@ from decimal import Decimal
 from enum import Enum
 from itertools import takewhile
 
+from ibkr_rebalancer.core.evidence import (
+    Commissioned,
+    Completed,
+    ErrorTold,
+    Evidence,
+    Executed,
+    Listed,
+    Missing,
+    Resolved,
+    Sent,
+    StatusTold,
+    Withheld,
+)
 from ibkr_rebalancer.core.money import ZERO
 from ibkr_rebalancer.core.orders import OrderIntent
 from ibkr_rebalancer.core.plan import Side
+
+__all__ = [
+    "ABSENCE_S",
+    "CANCELLED",
+    "CANCEL_TOLD",
+    "ENDED",
+    "RECOGNISING",
+    "REJECTING",
+    "TERMINAL",
+    "Commissioned",
+    "Completed",
+    "ErrorTold",
+    "Evidence",
+    "Executed",
+    "Listed",
+    "Missing",
+    "OrderState",
+    "OrderStatus",
+    "Print",
+    "Resolved",
+    "Sent",
+    "StatusTold",
+    "TrackedOrder",
+    "Withheld",
+    "alarm",
+    "given_up",
+    "lacks_commission",
+    "needs_a_look",
+    "order_state",
+    "prints",
+]
 
 ABSENCE_S = 30.0
 """Seconds between the first and the last of the looks that prove an order absent."""
@@ -63,113 +107,6 @@ class OrderStatus(Enum):
 TERMINAL = frozenset(
     {OrderStatus.FILLED, OrderStatus.CANCELLED, OrderStatus.REJECTED, OrderStatus.EXPIRED, OrderStatus.ABSENT}
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sent:
-    """All of the order's message has left for the gateway."""
-
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Withheld:
-    """The process that meant to send it knows that it did not even begin to."""
-
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StatusTold:
-    """An `orderStatus` or `openOrder` message about the order, or its place in a list of open orders."""
-
-    at: datetime
-    status: str
-    """The broker's word: PendingSubmit, PreSubmitted, Submitted, Filled, PendingCancel, Cancelled, Inactive …"""
-    filled: Decimal | None
-    """None in messages that do not say."""
-    perm_id: int
-    """0 while the broker has given none."""
-    why_held: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Executed:
-    """One print of the order; a later one with the same id before its last dot corrects it."""
-
-    at: datetime
-    """When it traded, aware UTC, by the broker."""
-    exec_id: str
-    shares: Decimal
-    price: Decimal
-    perm_id: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Commissioned:
-    """What the broker charged for one print."""
-
-    exec_id: str
-    commission: Decimal
-    currency: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ErrorTold:
-    """An error message about the order. It proves nothing by itself."""
-
-    at: datetime
-    code: int
-    text: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Completed:
-    """The order's entry in the broker's list of today's completed orders."""
-
-    at: datetime
-    status: str
-    """Filled, Cancelled, Inactive …"""
-    filled: Decimal
-    perm_id: int
-    completed_status: str
-    """The broker's sentence, such as `Cancelled by Trader`."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Missing:
-    """A whole look at open orders, executions and completed orders found the order in none of them."""
-
-    at: datetime
-    """The gateway's time of the look."""
-    position: Decimal
-    """Shares held of the contract at that look."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listed:
-    """A whole look found the order open, although all that had been heard of it before spoke for its end.
-
-    The list is believed: whoever said that the order had ended, the broker or a person, was wrong then.
-    """
-
-    at: datetime
-    """The gateway's time of the look."""
-    status: str
-    """The broker's word in the list."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resolved:
-    """A person has looked, and says what became of it."""
-
-    at: datetime
-    filled: int
-    """Shares."""
-    note: str
-
-
-Evidence = Sent | Withheld | StatusTold | Executed | Commissioned | ErrorTold | Completed | Missing | Listed | Resolved
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
