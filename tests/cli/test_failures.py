@@ -146,7 +146,8 @@ FAILURES = (
         15,
         "CLIENT_ID_IN_USE",
         "All client ids for reading, 53 to 60, are in use at 127.0.0.1:{gateway_port}.",
-        "Wait until other commands have finished, or set IBKR_CLIENT_ID to numbers that no other program uses.",
+        "Wait until other commands have finished, or set IBKR_CLIENT_ID to numbers that no other program uses; "
+        "but keep it while orders of ours are open, as only the client id that placed an order can cancel it.",
         change=at_wire("startApi", "error", parameters={"code": 326}),
     ),
     gateway(

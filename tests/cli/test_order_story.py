@@ -5,7 +5,7 @@ from tests.support.trading import asked, at, charged, completed, error, executed
 
 from ibkr_rebalancer.cli.tables.orders import Moment
 from ibkr_rebalancer.cli.tables.orders import told as story_of
-from ibkr_rebalancer.core.order_state import Evidence
+from ibkr_rebalancer.core.evidence import Evidence
 
 ENDED = Moment(at=at(130), text="- ended -")
 NEXT = Moment(at=at(1800), text="- next -")

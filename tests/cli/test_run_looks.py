@@ -31,7 +31,8 @@ from tests.support.trading import (
 
 from ibkr_rebalancer.cli.tables import RunsView, run_view, runs_view
 from ibkr_rebalancer.core.errors import Deferred, Halted, RebalancerError, UnknownOutcome
-from ibkr_rebalancer.core.order_state import Evidence, TrackedOrder, Withheld
+from ibkr_rebalancer.core.evidence import Evidence, Withheld
+from ibkr_rebalancer.core.order_state import TrackedOrder
 from ibkr_rebalancer.core.orders import order_intents
 from ibkr_rebalancer.core.policy import Policy
 from ibkr_rebalancer.core.portfolio import AccountId

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from tests.support.values import st_of
 
 from ibkr_rebalancer.core.documents import decode, digest, document, encode, encode_variant, plain
+from ibkr_rebalancer.core.evidence import Evidence, Resolved
 from ibkr_rebalancer.core.instruments import ConId, ContractQuery
-from ibkr_rebalancer.core.order_state import Evidence, OrderState, Resolved
+from ibkr_rebalancer.core.order_state import OrderState
 from ibkr_rebalancer.core.orders import OrderIntent
 from ibkr_rebalancer.core.plan import Plan, Side
 from ibkr_rebalancer.core.portfolio import Snapshot
@@ -125,6 +126,7 @@ def test_all_evidence_is_told_apart_by_name() -> None:
         "ErrorTold",
         "Completed",
         "Missing",
+        "Listed",
         "Resolved",
     ], "journals hold these names: another one needs a new schema version"
 

@@ -7,8 +7,8 @@ import pytest
 from tests.support.notation import con_id
 from tests.support.trading import CLOSE, at, completed, executed, intent, told, tracked
 
+from ibkr_rebalancer.core.evidence import Executed, Listed, Missing
 from ibkr_rebalancer.core.order_book import Heard, OrderBook, evidence_of
-from ibkr_rebalancer.core.order_state import Executed, Listed, Missing
 from ibkr_rebalancer.core.orders import OpenOrder, OrderIntent
 from ibkr_rebalancer.core.plan import Side
 from ibkr_rebalancer.core.portfolio import AccountId, Position

@@ -23,25 +23,27 @@ from tests.support.trading import (
     withheld,
 )
 
-from ibkr_rebalancer.core.order_state import (
-    RECOGNISING,
-    REJECTING,
+from ibkr_rebalancer.core.evidence import (
     Commissioned,
     Completed,
     ErrorTold,
     Evidence,
     Executed,
     Missing,
-    OrderState,
-    OrderStatus,
     Resolved,
     StatusTold,
+    prints,
+)
+from ibkr_rebalancer.core.order_state import (
+    RECOGNISING,
+    REJECTING,
+    OrderState,
+    OrderStatus,
     alarm,
     given_up,
     lacks_commission,
     needs_a_look,
     order_state,
-    prints,
 )
 
 BUY = "BUY 100 AAA"

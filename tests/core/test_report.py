@@ -19,7 +19,8 @@ from ibkr_rebalancer.core.errors import (
     StorageFailed,
     UnknownOutcome,
 )
-from ibkr_rebalancer.core.order_state import Evidence, OrderStatus, TrackedOrder
+from ibkr_rebalancer.core.evidence import Evidence
+from ibkr_rebalancer.core.order_state import OrderStatus, TrackedOrder
 from ibkr_rebalancer.core.orders import order_intents
 from ibkr_rebalancer.core.plan import Plan
 from ibkr_rebalancer.core.policy import Account, Policy

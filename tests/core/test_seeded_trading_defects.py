@@ -15,18 +15,9 @@ from tests.support.trading_judge import (
     without_looks,
 )
 
+from ibkr_rebalancer.core.evidence import ErrorTold, Executed, Missing, StatusTold
 from ibkr_rebalancer.core.limits import IDLE, Activity, breaches
-from ibkr_rebalancer.core.order_state import (
-    CANCELLED,
-    ErrorTold,
-    Executed,
-    Missing,
-    OrderState,
-    OrderStatus,
-    StatusTold,
-    TrackedOrder,
-    order_state,
-)
+from ibkr_rebalancer.core.order_state import CANCELLED, OrderState, OrderStatus, TrackedOrder, order_state
 from ibkr_rebalancer.core.orders import OrderIntent, OrderType, order_intents
 from ibkr_rebalancer.core.plan import Plan
 from ibkr_rebalancer.core.policy import Limits, Policy

@@ -10,7 +10,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -23,6 +23,8 @@ from tests.support.notation import allocation_body
 from tests.support.trading_scene import TradingScene
 
 from ibkr_rebalancer.core.errors import RebalancerError
+from ibkr_rebalancer.core.evidence import Evidence, StatusTold
+from ibkr_rebalancer.core.order_book import Heard
 from ibkr_rebalancer.core.plan import Plan
 from ibkr_rebalancer.core.policy import Policy
 from ibkr_rebalancer.core.portfolio import AccountId, TradingMode
@@ -119,6 +121,7 @@ class Stage:
         line.before_send = line.after_send = lambda _: None
         line.answered = lambda _: None
         line.deaf = False
+        line.retold = lambda heard: heard
         gateway.back_after_s = 0.0
         self.scene.change(faults=[])
 
@@ -218,6 +221,19 @@ def set_right(stage: Stage) -> None:
 def deafen(stage: Stage) -> None:
     """No word about orders arrives any more, unless it is asked for."""
     stage.scene.gateway.line.deaf = True
+
+
+def call_it_cancelled(stage: Stage) -> None:
+    """The first order is told to be cancelled, once, and is not."""
+    line, told = stage.scene.gateway.line, list[Evidence]()
+
+    def retold(heard: Heard) -> Heard:
+        told.append(heard.evidence)
+        if len(told) == 1 and isinstance(heard.evidence, StatusTold):
+            return replace(heard, evidence=replace(heard.evidence, status="Cancelled"))
+        return heard
+
+    line.retold = retold
 
 
 def stop(stage: Stage) -> None:

@@ -288,12 +288,13 @@ def check(*, examples: int, steps: int, derandomize: bool) -> None:
     wanted=st.sampled_from(TARGETS),
     symbol=st.sampled_from(sorted(STOCKS)),
     trouble=TROUBLES,
-    point=st.none() | st.integers(5, 40),
+    point=st.none() | st.integers(8, 30),
     fills=FILLS,
+    rests_s=st.sampled_from([0, 200]),
 )
-@settings(max_examples=40, derandomize=True, database=None, deadline=None)
+@settings(max_examples=20, derandomize=True, database=None, deadline=None)
 def test_a_second_order_of_the_brokers_own_making_is_the_last(
-    wanted: dict[str, str], symbol: str, trouble: Trouble, point: int | None, fills: dict[str, Any]
+    wanted: dict[str, str], symbol: str, trouble: Trouble, point: int | None, fills: dict[str, Any], rests_s: int
 ) -> None:
     """Whatever befalls the run that meets it: it, or the next one that gets so far, halts trading."""
     with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
@@ -303,6 +304,7 @@ def test_a_second_order_of_the_brokers_own_making_is_the_last(
             world.want(wanted)
             world.play(world.run(replace(trouble, dies_at=point, halted_after_send=None)))
             world.change(faults=[], fills={"delay_ms": 5})
+            world.play(world.pass_time(rests_s))
             is_met = len({order.perm_id for order in world.venue.open_orders + world.venue.completed}) > len(
                 world.witness.placed
             )

@@ -253,7 +253,7 @@ DEFECTS = {
     ),
     "goes on without a journal": Defect(breach="I19 ", story=fills_the_disk, ports=wrong.overlooks_a_full_disk),
     "counts corrections twice": Defect(
-        breach="I24 ", story=is_corrected, functions={"ibkr_rebalancer.core.order_state._root": lambda name: name}
+        breach="I24 ", story=is_corrected, functions={"ibkr_rebalancer.core.evidence._root": lambda name: name}
     ),
     "reports the plan": Defect(
         breach="I25 ", story=meets_a_stuck_order, functions={f"{EXECUTION}.execution_report": calls_it_done}

@@ -14,8 +14,8 @@ from tests.support.trading_scene import TradingScene
 from tests.support.virtual_time import VirtualTimeLoop
 
 from ibkr_rebalancer.core.errors import RebalancerError, StorageFailed, UnknownOutcome
+from ibkr_rebalancer.core.evidence import StatusTold
 from ibkr_rebalancer.core.order_book import Heard
-from ibkr_rebalancer.core.order_state import StatusTold
 from ibkr_rebalancer.core.plan import Plan
 from ibkr_rebalancer.core.report import Report
 from ibkr_rebalancer.flows.reconcile import resolve_order

@@ -11,9 +11,9 @@ from typing import Any
 from tests.support.reading import CLIENT_ID, DU1, Notices, StoppedClock
 from tests.support.sandbox import LOOPBACK
 
+from ibkr_rebalancer.core.evidence import Commissioned, Evidence, Executed, StatusTold
 from ibkr_rebalancer.core.instruments import ConId
 from ibkr_rebalancer.core.order_book import Heard, OrderBook
-from ibkr_rebalancer.core.order_state import Commissioned, Evidence, Executed, StatusTold
 from ibkr_rebalancer.core.orders import OrderIntent, OrderType
 from ibkr_rebalancer.core.plan import Side
 from ibkr_rebalancer.edges.ibkr.connection import Deadlines, TradingGateway, open_desk

@@ -18,10 +18,11 @@ from sqlalchemy import event
 from tests.support.notation import NOW, allocation, allocation_body, con_id, snapshot
 
 from ibkr_rebalancer.core.errors import EXIT_DONE, Refused
+from ibkr_rebalancer.core.evidence import Listed, StatusTold
 from ibkr_rebalancer.core.instruments import ContractQuery
 from ibkr_rebalancer.core.notices import Notice
 from ibkr_rebalancer.core.order_book import Heard
-from ibkr_rebalancer.core.order_state import Listed, OrderState, OrderStatus, StatusTold
+from ibkr_rebalancer.core.order_state import OrderState, OrderStatus
 from ibkr_rebalancer.core.orders import OrderIntent, OrderType
 from ibkr_rebalancer.core.plan import Side
 from ibkr_rebalancer.core.planner import plan_rebalance

@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from tests.support.notation import NOW, SESSION, allocation, con_id, snapshot
 
-from ibkr_rebalancer.core.order_state import (
+from ibkr_rebalancer.core.evidence import (
     CancelAsked,
     Commissioned,
     Completed,
@@ -23,9 +23,9 @@ from ibkr_rebalancer.core.order_state import (
     Resolved,
     Sent,
     StatusTold,
-    TrackedOrder,
     Withheld,
 )
+from ibkr_rebalancer.core.order_state import TrackedOrder
 from ibkr_rebalancer.core.orders import OrderIntent, OrderType, order_ref
 from ibkr_rebalancer.core.plan import Plan, Side
 from ibkr_rebalancer.core.planner import plan_rebalance

@@ -15,9 +15,9 @@ from tests.support.trading import intent
 from tests.support.world import STOCKS, World
 
 from ibkr_rebalancer.core.errors import GatewayUnavailable, StorageFailed
+from ibkr_rebalancer.core.evidence import ErrorTold, StatusTold
 from ibkr_rebalancer.core.instruments import STOCK, ConId, Contract, ContractQuery
 from ibkr_rebalancer.core.order_book import Heard, OrderBook
-from ibkr_rebalancer.core.order_state import ErrorTold, StatusTold
 from ibkr_rebalancer.core.orders import OrderIntent
 from ibkr_rebalancer.core.plan import Plan, Side
 from ibkr_rebalancer.core.portfolio import AccountId, Portfolio, Position

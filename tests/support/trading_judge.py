@@ -21,7 +21,8 @@ from tests.support.trading import (
 )
 
 from ibkr_rebalancer.core.commissions import commission
-from ibkr_rebalancer.core.order_state import Evidence, Executed, Missing, OrderState, TrackedOrder
+from ibkr_rebalancer.core.evidence import Evidence, Executed, Missing
+from ibkr_rebalancer.core.order_state import OrderState, TrackedOrder
 from ibkr_rebalancer.core.orders import OrderIntent
 from ibkr_rebalancer.core.plan import Plan, Side
 from ibkr_rebalancer.core.policy import Policy

@@ -10,8 +10,9 @@ from tests.support.venue_desk import CLIENT_ID, VenueGateway, lost
 from tests.support.witness import Sender, WatchedVenue, Witness
 
 from ibkr_rebalancer.core.errors import StorageFailed
+from ibkr_rebalancer.core.evidence import StatusTold
 from ibkr_rebalancer.core.order_book import Heard
-from ibkr_rebalancer.core.order_state import ENDED, StatusTold
+from ibkr_rebalancer.core.order_state import ENDED
 from ibkr_rebalancer.ports import Clock, GatewaySession
 from ibkr_rebalancer.sandbox.venue.orders import Event
 

@@ -14,15 +14,9 @@ from typing import TypeVar
 from tests.support.venue_market import VenueMarket
 
 from ibkr_rebalancer.core.errors import GatewayUnavailable, RebalancerError, Refused
+from ibkr_rebalancer.core.evidence import Commissioned, Completed, ErrorTold, Executed, StatusTold
 from ibkr_rebalancer.core.instruments import ConId, Contract, ContractQuery
 from ibkr_rebalancer.core.order_book import Heard, OrderBook
-from ibkr_rebalancer.core.order_state import (
-    Commissioned,
-    Completed,
-    ErrorTold,
-    Executed,
-    StatusTold,
-)
 from ibkr_rebalancer.core.orders import OpenOrder, OrderIntent, is_ours
 from ibkr_rebalancer.core.plan import Side
 from ibkr_rebalancer.core.portfolio import AccountId, Portfolio, Position

@@ -13,9 +13,10 @@ from enum import Enum
 from typing import Any, Generic, TypeVar
 
 from ibkr_rebalancer.core.errors import Refused
+from ibkr_rebalancer.core.evidence import prints
 from ibkr_rebalancer.core.instruments import ConId
 from ibkr_rebalancer.core.money import CENT, ZERO
-from ibkr_rebalancer.core.order_state import OrderState, OrderStatus, TrackedOrder, prints
+from ibkr_rebalancer.core.order_state import OrderState, OrderStatus, TrackedOrder
 from ibkr_rebalancer.core.plan import Plan, Side, Trade
 from ibkr_rebalancer.core.policy import Limits, Policy
 from ibkr_rebalancer.core.portfolio import Snapshot

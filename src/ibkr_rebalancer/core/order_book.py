@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
+from ibkr_rebalancer.core.evidence import Completed, Evidence, Listed, Missing
 from ibkr_rebalancer.core.instruments import ConId
 from ibkr_rebalancer.core.money import ZERO
-from ibkr_rebalancer.core.order_state import Completed, Evidence, Listed, Missing, TrackedOrder, order_state
+from ibkr_rebalancer.core.order_state import TrackedOrder, order_state
 from ibkr_rebalancer.core.orders import OpenOrder, is_ours
 from ibkr_rebalancer.core.plan import Side
 from ibkr_rebalancer.core.portfolio import AccountId, Position

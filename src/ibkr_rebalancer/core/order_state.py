@@ -5,13 +5,28 @@ message is no proof that an order is dead, a status may be repeated, skipped or 
 corrected; so a state is asked for anew from all the evidence each time.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from decimal import Decimal
 from enum import Enum
 from itertools import takewhile
 
+from ibkr_rebalancer.core.evidence import (
+    CancelAsked,
+    Commissioned,
+    Completed,
+    ErrorTold,
+    Evidence,
+    Executed,
+    Listed,
+    Missing,
+    Resolved,
+    Sent,
+    StatusTold,
+    Withheld,
+    executions,
+    prints,
+)
 from ibkr_rebalancer.core.money import ZERO
 from ibkr_rebalancer.core.orders import OrderIntent
 from ibkr_rebalancer.core.plan import Side
@@ -66,132 +81,6 @@ TERMINAL = frozenset(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sent:
-    """All of the order's message has left for the gateway."""
-
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Withheld:
-    """The process that meant to send it knows that it did not even begin to."""
-
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CancelAsked:
-    """Our wish to have it cancelled has left for the gateway. It proves nothing by itself."""
-
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StatusTold:
-    """An `orderStatus` or `openOrder` message about the order, or its place in a list of open orders."""
-
-    at: datetime
-    status: str
-    """The broker's word: PendingSubmit, PreSubmitted, Submitted, Filled, PendingCancel, Cancelled, Inactive …"""
-    filled: Decimal | None
-    """None in messages that do not say."""
-    perm_id: int
-    """0 while the broker has given none."""
-    why_held: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Executed:
-    """One print of the order; a later one with the same id before its last dot corrects it."""
-
-    at: datetime
-    """When it traded, aware UTC, by the broker."""
-    exec_id: str
-    shares: Decimal
-    price: Decimal
-    perm_id: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Commissioned:
-    """What the broker charged for one print."""
-
-    exec_id: str
-    commission: Decimal
-    currency: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ErrorTold:
-    """An error message about the order. It proves nothing by itself."""
-
-    at: datetime
-    code: int
-    text: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Completed:
-    """The order's entry in the broker's list of today's completed orders."""
-
-    at: datetime
-    status: str
-    """Filled, Cancelled, Inactive …"""
-    filled: Decimal
-    perm_id: int
-    completed_status: str
-    """The broker's sentence, such as `Cancelled by Trader`."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Missing:
-    """A whole look at open orders, executions and completed orders found the order in none of them."""
-
-    at: datetime
-    """The gateway's time of the look."""
-    position: Decimal
-    """Shares held of the contract at that look."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listed:
-    """A whole look found the order open, although all that had been heard of it before spoke for its end.
-
-    The list is believed: whoever said that the order had ended, the broker or a person, was wrong then.
-    """
-
-    at: datetime
-    """The gateway's time of the look."""
-    status: str
-    """The broker's word in the list."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resolved:
-    """A person has looked, and says what became of it."""
-
-    at: datetime
-    filled: int
-    """Shares."""
-    note: str
-
-
-Evidence = (
-    Sent
-    | Withheld
-    | CancelAsked
-    | StatusTold
-    | Executed
-    | Commissioned
-    | ErrorTold
-    | Completed
-    | Missing
-    | Listed
-    | Resolved
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class OrderState:
     """What is true of an order now."""
 
@@ -215,16 +104,6 @@ class TrackedOrder:
     intent: OrderIntent
     evidence: tuple[Evidence, ...]
     """In the order it reached us."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Print:
-    """One execution as it counts: its last correction, and what was charged for it."""
-
-    shares: Decimal
-    price: Decimal
-    commission: Decimal | None
-    """None while it has not been told."""
 
 
 def order_state(tracked: TrackedOrder, *, absence_s: float = ABSENCE_S) -> OrderState:
@@ -252,18 +131,6 @@ def order_state(tracked: TrackedOrder, *, absence_s: float = ABSENCE_S) -> Order
         commission=sum((each.commission or ZERO for each in counted), ZERO),
         reason=reason,
         perm_ids=_perm_ids(told),
-    )
-
-
-def prints(evidence: Iterable[Evidence]) -> tuple[Print, ...]:
-    """The executions that count, in order of their ids: of each one the last correction, with its last charge."""
-    heard = tuple(evidence)
-    told = sorted((e for e in heard if isinstance(e, Commissioned)), key=lambda e: (_revision(e.exec_id), e.commission))
-    charges = {_root(charge.exec_id): charge.commission for charge in told}
-    counted = {root: max(versions, key=_version) for root, versions in _executions(heard).items()}
-    return tuple(
-        Print(shares=counted[root].shares, price=counted[root].price, commission=charges.get(root))
-        for root in sorted(counted)
     )
 
 
@@ -311,37 +178,13 @@ def alarm(tracked: TrackedOrder, state: OrderState) -> str | None:
     return None
 
 
-def _root(exec_id: str) -> str:
-    """An execution's id up to its last dot; what follows counts its corrections."""
-    return exec_id.rpartition(".")[0] or exec_id
-
-
-def _revision(exec_id: str) -> tuple[int, str]:
-    last = exec_id.rpartition(".")[2]
-    return int(last) if last.isdecimal() else -1, last
-
-
-def _version(execution: Executed) -> tuple[tuple[int, str], datetime, Decimal, Decimal]:
-    """Sorts the versions of an execution; the last one counts."""
-    return _revision(execution.exec_id), execution.at, execution.shares, execution.price
-
-
-def _executions(told: Iterable[Evidence]) -> Mapping[str, Sequence[Executed]]:
-    """All versions of each execution."""
-    versions: dict[str, list[Executed]] = {}
-    for execution in told:
-        if isinstance(execution, Executed):
-            versions.setdefault(_root(execution.exec_id), []).append(execution)
-    return versions
-
-
 def _told_beyond_executions(told: Sequence[Evidence]) -> Decimal:
     """Shares that a status counts as filled and no execution has reached us for.
 
     A status may be older than a correction: what it counts is compared with the most that was ever executed.
     """
     stated = [e.filled for e in told if isinstance(e, StatusTold | Completed) and e.filled is not None]
-    seen = sum((max(e.shares for e in versions) for versions in _executions(told).values()), ZERO)
+    seen = sum((max(e.shares for e in versions) for versions in executions(told).values()), ZERO)
     return max(ZERO, max(stated, default=ZERO) - seen)
 
 

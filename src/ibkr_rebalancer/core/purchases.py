@@ -13,10 +13,11 @@ from decimal import Decimal
 from ibkr_rebalancer.core.checks import tradable_prices
 from ibkr_rebalancer.core.commissions import commission
 from ibkr_rebalancer.core.errors import Refused
+from ibkr_rebalancer.core.evidence import prints
 from ibkr_rebalancer.core.instruments import ConId
 from ibkr_rebalancer.core.managed import Managed
 from ibkr_rebalancer.core.money import ZERO, amount_text, share_of
-from ibkr_rebalancer.core.order_state import OrderState, OrderStatus, TrackedOrder, prints
+from ibkr_rebalancer.core.order_state import OrderState, OrderStatus, TrackedOrder
 from ibkr_rebalancer.core.orders import OrderIntent, limit_price, order_ref
 from ibkr_rebalancer.core.plan import Plan, Side, Trade, order_of_sending
 from ibkr_rebalancer.core.policy import SLIPPAGE_OF_SALES, OrderType, Policy

@@ -9,9 +9,10 @@ from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 
 from ibkr_rebalancer.core.errors import GatewayRefused, GatewayUnavailable, Halted, UnknownOutcome
+from ibkr_rebalancer.core.evidence import CancelAsked, Sent, Withheld
 from ibkr_rebalancer.core.notices import Notice, Severity
 from ibkr_rebalancer.core.order_book import Heard, OrderBook, evidence_of
-from ibkr_rebalancer.core.order_state import CancelAsked, Sent, TrackedOrder, Withheld, alarm, order_state
+from ibkr_rebalancer.core.order_state import TrackedOrder, alarm, order_state
 from ibkr_rebalancer.core.orders import OrderIntent
 from ibkr_rebalancer.core.portfolio import AccountId
 from ibkr_rebalancer.flows.docket import Docket

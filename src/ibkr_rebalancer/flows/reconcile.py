@@ -16,19 +16,10 @@ from ibkr_rebalancer.core.errors import (
     UnknownOutcome,
     UsageError,
 )
+from ibkr_rebalancer.core.evidence import Commissioned, Executed, Resolved
 from ibkr_rebalancer.core.notices import Notice, Severity
 from ibkr_rebalancer.core.order_book import Heard, OrderBook
-from ibkr_rebalancer.core.order_state import (
-    ABSENCE_S,
-    Commissioned,
-    Executed,
-    OrderState,
-    OrderStatus,
-    Resolved,
-    TrackedOrder,
-    needs_a_look,
-    order_state,
-)
+from ibkr_rebalancer.core.order_state import ABSENCE_S, OrderState, OrderStatus, TrackedOrder, needs_a_look, order_state
 from ibkr_rebalancer.core.orders import OpenOrder
 from ibkr_rebalancer.core.portfolio import AccountId
 from ibkr_rebalancer.flows.docket import Docket

@@ -24,8 +24,8 @@ from tests.support.reading import DU1, SOON_S, read_everything, until
 from tests.support.sandbox import StartSandbox, fault, order_messages, received, sent
 
 from ibkr_rebalancer.core.errors import Busy, GatewayRefused, GatewayUnavailable, RebalancerError, Refused
+from ibkr_rebalancer.core.evidence import Commissioned, Completed, ErrorTold, Executed
 from ibkr_rebalancer.core.instruments import ConId
-from ibkr_rebalancer.core.order_state import Commissioned, Completed, ErrorTold, Executed
 from ibkr_rebalancer.core.plan import Side
 from ibkr_rebalancer.edges.ibkr.connection import TradingGateway
 from ibkr_rebalancer.sandbox.log import Record

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.reading import NOW
 
-from ibkr_rebalancer.core.order_state import Commissioned, Executed, StatusTold
+from ibkr_rebalancer.core.evidence import Commissioned, Executed, StatusTold
 from ibkr_rebalancer.edges.ibkr.news import EARLY, OrderNews, References
 from ibkr_rebalancer.edges.ibkr.order_messages import (
     LIVE,

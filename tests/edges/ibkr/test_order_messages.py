@@ -11,8 +11,8 @@ from tests.support.desk import intent, resting
 from tests.support.reading import NOW
 
 from ibkr_rebalancer.core.errors import GatewayUnavailable
+from ibkr_rebalancer.core.evidence import Commissioned, Completed, ErrorTold, Evidence, Executed, StatusTold
 from ibkr_rebalancer.core.instruments import ConId
-from ibkr_rebalancer.core.order_state import Commissioned, Completed, ErrorTold, Evidence, Executed, StatusTold
 from ibkr_rebalancer.core.plan import Side
 from ibkr_rebalancer.edges.ibkr.order_messages import (
     Charged,

@@ -28,8 +28,8 @@ from tests.support.reading import DU1, SOON_S, until
 from tests.support.sandbox import LOOPBACK, StartSandbox, fault, received
 
 from ibkr_rebalancer.core.errors import GatewayRefused, GatewayUnavailable
+from ibkr_rebalancer.core.evidence import Completed, ErrorTold, Evidence, Executed
 from ibkr_rebalancer.core.order_book import Heard, OrderBook
-from ibkr_rebalancer.core.order_state import Completed, ErrorTold, Evidence, Executed
 
 ALIVE = [399, 404, 2109, 2137, 2161, 10349]
 """Errors that name an order which lives on."""

@@ -28,9 +28,10 @@ from tests.support.notation import NOW, con_id
 from tests.support.venue_market import WoundClock
 
 from ibkr_rebalancer.core.errors import StorageFailed
+from ibkr_rebalancer.core.evidence import Executed, Listed, Sent
 from ibkr_rebalancer.core.instruments import ContractQuery
 from ibkr_rebalancer.core.order_book import Heard
-from ibkr_rebalancer.core.order_state import Executed, Listed, OrderStatus, Sent, TrackedOrder
+from ibkr_rebalancer.core.order_state import OrderStatus, TrackedOrder
 from ibkr_rebalancer.core.plan import Side
 from ibkr_rebalancer.core.portfolio import AccountId
 from ibkr_rebalancer.edges.journal.journal import Journal

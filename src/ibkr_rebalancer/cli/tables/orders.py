@@ -12,8 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ibkr_rebalancer.cli.tables.layout import SIDE_STYLE, shown_count, shown_price
-from ibkr_rebalancer.core.money import ZERO
-from ibkr_rebalancer.core.order_state import (
+from ibkr_rebalancer.core.evidence import (
     CancelAsked,
     Commissioned,
     Completed,
@@ -21,15 +20,13 @@ from ibkr_rebalancer.core.order_state import (
     Evidence,
     Executed,
     Missing,
-    OrderState,
     Resolved,
     Sent,
     StatusTold,
-    TrackedOrder,
     Withheld,
-    order_state,
-    unfilled_s,
 )
+from ibkr_rebalancer.core.money import ZERO
+from ibkr_rebalancer.core.order_state import OrderState, TrackedOrder, order_state, unfilled_s
 from ibkr_rebalancer.core.orders import OrderIntent
 
 STATUSES = {

@@ -12,9 +12,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import ib_async
 
 from ibkr_rebalancer.core.errors import GatewayUnavailable
+from ibkr_rebalancer.core.evidence import Commissioned, Completed, ErrorTold, Evidence, Executed, StatusTold
 from ibkr_rebalancer.core.instruments import ConId
 from ibkr_rebalancer.core.money import decimal_of
-from ibkr_rebalancer.core.order_state import Commissioned, Completed, ErrorTold, Evidence, Executed, StatusTold
 from ibkr_rebalancer.core.orders import OpenOrder, OrderIntent, OrderType
 from ibkr_rebalancer.core.plan import Side
 from ibkr_rebalancer.core.portfolio import AccountId

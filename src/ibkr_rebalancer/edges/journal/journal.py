@@ -28,9 +28,10 @@ from sqlalchemy.exc import DBAPIError
 
 from ibkr_rebalancer.core.documents import encode, encode_variant
 from ibkr_rebalancer.core.errors import NOT_HALTED, StorageFailed
+from ibkr_rebalancer.core.evidence import Evidence, Listed
 from ibkr_rebalancer.core.instruments import ConId, ContractQuery
 from ibkr_rebalancer.core.order_book import Heard
-from ibkr_rebalancer.core.order_state import Evidence, Listed, OrderState, TrackedOrder
+from ibkr_rebalancer.core.order_state import OrderState, TrackedOrder
 from ibkr_rebalancer.core.orders import OrderIntent
 from ibkr_rebalancer.core.plan import Plan, Side
 from ibkr_rebalancer.core.portfolio import AccountId, Snapshot
