@@ -112,3 +112,7 @@ def test_the_digest_of_an_account_tells_any_other_decision() -> None:
 
     assert config_digest(account("DU1")) == config_digest(first)
     assert len({config_digest(decided) for decided in (first, *others)}) == 5
+
+
+def test_the_owners_words_for_order_types() -> None:
+    assert {kind.word: kind.value for kind in OrderType} == {"market": "MKT", "limit": "LMT"}
