@@ -117,8 +117,8 @@ def test_a_gateway_that_stays_away_leaves_orders_to_look_for() -> None:
     came = report(orders(FILLED, (sent(1), told(1, "Submitted"))), trouble=trouble_of(GatewayUnavailable))
     assert (came.outcome, came.exit_code) == ("unknown", 13)
     assert came.hint == (
-        "Orders may be open at Interactive Brokers, or filled. Do this. Run the command again: before it does anything "
-        "else, it finds out what became of them. Or look for them in TWS or Client Portal."
+        "Orders may be open at Interactive Brokers, or filled. Do this. The next run finds out what became of them "
+        "before it does anything else; or look for them in TWS or Client Portal."
     )
     assert report(orders(FILLED), trouble=trouble_of(GatewayUnavailable)).hint == "Do this."
     assert report(orders((sent(1),)), trouble=trouble_of(UnknownOutcome)).hint == "Do this."

@@ -15,7 +15,7 @@ from typing import Any, Self, TypeVar
 from ibkr_rebalancer.core.errors import UnknownOutcome
 from ibkr_rebalancer.core.notices import Notice, Severity
 from ibkr_rebalancer.core.portfolio import AccountId
-from ibkr_rebalancer.core.report import ASK_AGAIN, MAY_BE_OPEN
+from ibkr_rebalancer.core.report import MAY_BE_OPEN
 from ibkr_rebalancer.ports import Observer
 
 T = TypeVar("T")
@@ -24,6 +24,8 @@ BEFORE_ORDERS = frozenset({"orders.send", "orders.reconcile"})
 """The notices without which no order of ours is open at the broker."""
 ALL_KNOWN = "orders.known"
 """The one after which none of an account is, until more are sent."""
+
+ASK_AGAIN = "Run the command again: before it does anything else, it finds out what became of them."
 
 
 class AtStake:

@@ -24,7 +24,6 @@ from ibkr_rebalancer.core.purchases import Adjustment
 from ibkr_rebalancer.core.runs import RunStart
 
 MAY_BE_OPEN = "Orders may be open at Interactive Brokers, or filled."
-ASK_AGAIN = "Run the command again: before it does anything else, it finds out what became of them."
 
 
 class RunMode(Enum):
@@ -188,7 +187,10 @@ def _hint(trouble: RebalancerError, outcome: str) -> str:
     """What to do about the trouble, and about the orders that it leaves in doubt."""
     if outcome != "unknown" or isinstance(trouble, UnknownOutcome):
         return trouble.hint
-    return f"{MAY_BE_OPEN} {trouble.hint} {ASK_AGAIN} Or look for them in TWS or Client Portal."
+    return (
+        f"{MAY_BE_OPEN} {trouble.hint} The next run finds out what became of them before it does anything else; or "
+        "look for them in TWS or Client Portal."
+    )
 
 
 def _order_report(order: TrackedOrder, state: OrderState) -> OrderReport:
