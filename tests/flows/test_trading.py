@@ -332,8 +332,8 @@ def during_the_preview(scene: TradingScene, patch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("policy", "bought", "lack"),
     [
-        (None, 397, "19975.00 can be spent, and all purchases would cost 19993.53"),
-        (LIMIT, 396, "20000.00 can be spent, and all purchases would cost 20053.23 at their limits"),
+        (None, 397, "19,975.00 can be spent, and all purchases would cost 19,993.53"),
+        (LIMIT, 396, "20,000.00 can be spent, and all purchases would cost 20,053.23 at their limits"),
     ],
     ids=["market", "limit"],
 )
@@ -381,7 +381,7 @@ def test_money_that_leaves_until_the_confirmation_is_not_spent(tmp_path: Path) -
         report = reported(await scene.rebalance(SWITCH, confirm=confirm))
         assert scene.cash() >= Decimal(25)
         assert [cut.reason for cut in report.adjustments] == [
-            "19957.00 can be spent, and all purchases would cost 19961.69"
+            "19,957.00 can be spent, and all purchases would cost 19,961.69"
         ]
 
     play(story())
