@@ -345,9 +345,13 @@ def judged(case: Case, *, exactly: bool, planner: Callable[[Case], Plan] = plann
 
 
 def gap_bp(plan: Plan, problem: Problem) -> float | None:
+    """How much further from the ideal than need be.
+
+    The optimum leaves what purchases have to leave, also where it makes none: a plan without any may come nearer.
+    """
     reached = plan_drift_bp(plan, problem)
     best = optimum_bp(problem, reached_bp=reached)
-    return None if best is None else reached - best
+    return None if best is None else max(0.0, reached - best)
 
 
 def summary(verdicts: Iterable[Verdict]) -> str:
