@@ -1591,6 +1591,22 @@ CATALOGUE = (
                 sent=(SELL, "BUY 389 BBB"),
                 says="",
             ),
+            Traded(
+                how="as little as their limits let them, and purchases as dear as theirs",
+                venue={"fills": {"slippage_bp": 30}},
+                policy=Policy(order_type=OrderType.LIMIT),
+                ends=DONE,
+                sent=(SELL, BUY),
+            ),
+            Traded(
+                how="there are none, and what is bought has risen while a person thinks",
+                venue={"accounts": {"DU1": {"cash": "20000", "positions": {"AAA": None}}}},
+                person=meanwhile(change(market={"BBB": {"bid": "50.21", "ask": "50.23", "last": "50.22"}})),
+                shown=(("BUY 398 BBB",),),
+                ends="12 partial",
+                sent=("BUY 397 BBB",),
+                says="19,975.00 can be spent, and all purchases would cost 19,993.53",
+            ),
         ),
     ),
     Row(
