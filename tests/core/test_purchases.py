@@ -74,7 +74,7 @@ def test_sales_may_use_up_half_the_reserve_before_anything_is_cut() -> None:
             con_id=con_id("BBB"),
             planned=297,
             sent=296,
-            reason="9973.48 can be spent, and all purchases would cost 9973.49",
+            reason="9,973.48 can be spent, and all purchases would cost 9,973.49",
         ),
     )
 
@@ -153,7 +153,7 @@ def test_what_is_held_counts_towards_the_common_level() -> None:
 def test_dearer_quotes_cut_and_cheaper_ones_change_nothing() -> None:
     dearer = purchases("10_000", fresh=quoting(DEPLOY.replace("AAA @100", "AAA @101")))
     assert bought(dearer) == {"AAA": 50, "BBB": 293, "CCC": 1}
-    assert [a.reason for a in dearer.adjustments] == ["9987.50 can be spent, and all purchases would cost 10023.49"]
+    assert [a.reason for a in dearer.adjustments] == ["9,987.50 can be spent, and all purchases would cost 10,023.49"]
     cheaper = purchases("10_000", fresh=quoting(DEPLOY.replace("AAA @100", "AAA @90")))
     assert bought(cheaper) == {"AAA": 50, "BBB": 297, "CCC": 1}
     assert [(t.symbol, t.price, t.notional) for t in cheaper.trades] == [
@@ -184,7 +184,7 @@ def test_limit_orders_are_paid_at_their_limit_at_worst() -> None:
     assert bought(found) == {"AAA": 50, "BBB": 296, "CCC": 1}
     assert [trade.price for trade in found.trades] == [100, 10, 2_000]
     assert [cut.reason for cut in found.adjustments] == [
-        "10073.18 can be spent, and all purchases would cost 10073.19 at their limits"
+        "10,073.18 can be spent, and all purchases would cost 10,073.19 at their limits"
     ]
 
 

@@ -116,7 +116,7 @@ def test_prices_that_rise_a_little_until_a_late_turn_make_its_purchases_smaller(
         assert scene.orders[-1] == "BUY 397 BBB"
         assert scene.cash("DU2") >= Decimal(25)
         assert [cut.reason for cut in late.adjustments] == [
-            "19975.00 can be spent, and all purchases would cost 19993.53"
+            "19,975.00 can be spent, and all purchases would cost 19,993.53"
         ]
 
     play(story())

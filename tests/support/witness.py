@@ -218,7 +218,10 @@ class Witness:
             yield f"I6 filled {filled} of {planned} planned: {ticket}"
 
     def _unfounded(self, intent: OrderIntent, scenario: Scenario) -> Iterator[str]:
-        """Whether the journal has all that the plan was made from, and the same plan would be made from it again."""
+        """Whether the journal has all that the plan was made from, and the same plan would be made from it again.
+
+        With a plan that somebody was asked about, the snapshot is kept that it was checked against after the answer.
+        """
         statement = (
             "SELECT runs.body, plans.document, plans.snapshot, plans.body FROM plans JOIN runs ON runs.id = of_run "
             "WHERE run_id = ? AND plan_id = ?"
@@ -233,7 +236,7 @@ class Witness:
         except AllocationRejected:
             yield "I5 not the targets it comes from"
             return
-        if written(encode(again)) != row[3]:
+        if again.plan_id == intent.plan_id and written(encode(again)) != row[3]:
             yield "I18 another plan comes of the same facts"
         positions = [holding.position for holding in snapshot.portfolio.holdings]
         if {p.con_id: p.quantity for p in positions} != {c: q for c, q in held(scenario, self.account).items() if q}:
