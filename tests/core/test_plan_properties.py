@@ -13,7 +13,7 @@ from random import Random
 from typing import TypeVar
 
 import pytest
-from hypothesis import assume, example, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from tests.support.accounts import KINDS, Case, random_account
 from tests.support.judge import (
@@ -123,6 +123,7 @@ def test_whoever_trades_ends_with_the_reserve_if_sales_can_fill_it(case: Case) -
 
 @given(st.one_of(accounts, drawn_accounts()))
 @example(random_account(106, kind="raise", names=9))
+@settings(suppress_health_check=[HealthCheck.filter_too_much])
 def test_no_loan_is_left_standing_while_there_is_something_to_sell(case: Case) -> None:
     """Whatever the gate says."""
     problem = problem_of(case)
