@@ -167,7 +167,11 @@ class Ledger(Protocol):
     def start_run(self, start: RunStart) -> None: ...
 
     def keep_plan(self, run_id: str, *, document: bytes, snapshot: Snapshot, plan: Plan) -> None:
-        """What the run decided, and all it decided it from."""
+        """What the run is to send, and the targets and facts that it was checked against last.
+
+        It was made from them, unless somebody was asked or it was printed before: then it was made from others, as near
+        to them as `require_same` demands.
+        """
         ...
 
     def intend(self, *intents: OrderIntent) -> None:

@@ -20,8 +20,8 @@ from tests.support.trading_scene import account
 from tests.support.venue_desk import CLIENT_ID
 
 from ibkr_rebalancer.core.allocation import parse_allocation
-from ibkr_rebalancer.core.documents import encode
-from ibkr_rebalancer.core.errors import AllocationRejected
+from ibkr_rebalancer.core.checks import require_same
+from ibkr_rebalancer.core.errors import AllocationRejected, Refused
 from ibkr_rebalancer.core.instruments import STOCK
 from ibkr_rebalancer.core.orders import OrderIntent, is_ours
 from ibkr_rebalancer.core.plan import Plan
@@ -29,7 +29,7 @@ from ibkr_rebalancer.core.planner import plan_rebalance
 from ibkr_rebalancer.core.policy import Policy, config_digest
 from ibkr_rebalancer.core.portfolio import AccountId, Snapshot
 from ibkr_rebalancer.core.runs import RunStart
-from ibkr_rebalancer.edges.journal.tables import read, written
+from ibkr_rebalancer.edges.journal.tables import read
 from ibkr_rebalancer.sandbox.venue.hours import is_open
 from ibkr_rebalancer.sandbox.venue.orders import Event, Execution, Order, Printed, Ticket
 from ibkr_rebalancer.sandbox.venue.scenario import Scenario
@@ -220,7 +220,7 @@ class Witness:
     def _unfounded(self, intent: OrderIntent, scenario: Scenario) -> Iterator[str]:
         """Whether the journal has all that the plan was made from, and the same plan would be made from it again.
 
-        With a plan that somebody was asked about, the snapshot is kept that it was checked against after the answer.
+        Of a plan that somebody was asked about it has the facts of after the answer: they must be near enough.
         """
         statement = (
             "SELECT runs.body, plans.document, plans.snapshot, plans.body FROM plans JOIN runs ON runs.id = of_run "
@@ -231,12 +231,14 @@ class Witness:
             yield "I5 no plan, or not the owner's rules it was made by"
             return
         snapshot = read(Snapshot, row[2])
+        plan = read(Plan, row[3])
         try:
+            require_same(plan, snapshot)
             again = plan_rebalance(parse_allocation(row[1]), snapshot=snapshot, policy=self.policy)
-        except AllocationRejected:
-            yield "I5 not the targets it comes from"
+        except (AllocationRejected, Refused):
+            yield "I5 not the facts it comes from"
             return
-        if again.plan_id == intent.plan_id and written(encode(again)) != row[3]:
+        if again.plan_id == plan.plan_id and again != plan:
             yield "I18 another plan comes of the same facts"
         positions = [holding.position for holding in snapshot.portfolio.holdings]
         if {p.con_id: p.quantity for p in positions} != {c: q for c, q in held(scenario, self.account).items() if q}:

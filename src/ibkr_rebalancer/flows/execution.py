@@ -185,7 +185,7 @@ class Execution:
         )
 
     async def _seen_before_buying(self, purchases: Sequence[Trade]) -> tuple[Snapshot, Decimal]:
-        """The same as below; a connection that broke meanwhile is found again, once, and all orders looked at."""
+        """As `_money_and_prices`; a connection that broke meanwhile is found again, once, and all orders looked at."""
         try:
             await self._gate.listen(self._docket, within_s=0)
             return await self._money_and_prices(purchases)

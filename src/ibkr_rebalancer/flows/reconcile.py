@@ -38,7 +38,7 @@ class Patience:
     link_s: float = 120.0
     """For a lost gateway to be back in the middle of a run."""
     stop_s: float = 20.0
-    """The same once the run has been told to stop: whoever stops a service does not wait long."""
+    """As `link_s`, once the run has been told to stop: whoever stops a service does not wait long."""
     absence_s: float = ABSENCE_S + 1
     """Between two looks that prove an order absent, by the gateway's clock, which tells whole seconds."""
     funds_s: float = 10.0

@@ -224,7 +224,7 @@ class TradingRun:
         return planned
 
     async def _looked_at_again(self, run: _Begun) -> _Begun:
-        """The same after a while, in which others may have placed orders, or another state folder ours."""
+        """The run with the orders of this moment: others may have placed some since, or another state folder ours."""
         await run.gate.resume()
         return replace(run, book=await self._reconciled(run.account, run.gate))
 
@@ -365,7 +365,7 @@ def _with_trades(planned: Mapping[AccountId, Planned | RebalancerError]) -> Mapp
 
 
 def _as_shown(shown: Planned, fresh: Planned | RebalancerError) -> Planned | RebalancerError:
-    """The same for a plan whose targets are known; if they have changed, it is out of date too."""
+    """The plan that was shown, on the fresh snapshot, if neither what it was made from nor its targets have changed."""
     if isinstance(fresh, Planned) and fresh.allocation.weights != shown.allocation.weights:
         return Refused(
             STALE,

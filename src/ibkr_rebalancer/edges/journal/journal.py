@@ -81,7 +81,7 @@ class Journal:
             _add(connection, runs, run_id=start.run_id, account=start.account, body=written(encode(start)))
 
     def keep_plan(self, run_id: str, *, document: bytes, snapshot: Snapshot, plan: Plan) -> None:
-        """What the run decided, and all it decided it from; a run may plan more than once."""
+        """What the run is to send, and what it was checked against last; a run may keep more than one plan."""
         with self._writing(f"Plan {plan.plan_id} is not kept, and none of its orders was sent.") as connection:
             _add(
                 connection,
