@@ -174,10 +174,14 @@ class World:
             await self.pass_time(max(60.0, (opens - self.clock.now()).total_seconds() + 60))
 
     async def stranger_trades(self, side: str, symbol: str, quantity: int, limit: str | None = None) -> None:
-        """Somebody else's order in the account."""
+        """Somebody else's order in the account; at market it is over, one way or another, before we trade again."""
         order = {"contract": symbol, "side": side, "quantity": str(quantity)}
         self.venue.place_stated(order | ({"limit_price": limit} if limit else {}), self.clock.now())
         await self.pass_time(1)
+        if limit is None:
+            await self.pass_time(200)
+            await self.strangers_leave()
+            await self.pass_time(60)
 
     def can_afford(self, side: str, symbol: str, quantity: int) -> bool:
         """Whether it neither takes the account short nor into debt."""

@@ -110,12 +110,12 @@ class OrderGate:
         alarms = [said for order in docket.orders if (said := alarm(order, order_state(order))) is not None]
         if not alarms:
             return
-        reason, halt = " ".join(alarms), self._controls.halted()
-        if halt is None or halt.reason != reason.removesuffix("."):
-            self._controls.halt(Halt(at=self._clock.now(), reason=reason.removesuffix(".")))
+        reason, halt = " ".join(alarms).removesuffix("."), self._controls.halted()
+        if halt is None or halt.reason != reason:
+            self._controls.halt(Halt(at=self._clock.now(), reason=reason))
         raise UnknownOutcome(
             "ORDER_ALARM",
-            f"{reason} Trading is halted.",
+            f"{reason}. Trading is halted.",
             hint="Look for these orders in TWS or Client Portal, cancel what is still open, correct the positions, "
             "and only then run: rebalancer resume",
         )
@@ -133,15 +133,14 @@ class OrderGate:
         self._asked.append(Heard(order_ref=order.intent.order_ref, evidence=asked))
         return True
 
-    async def listen(self, docket: Docket, *, within_s: float) -> bool:
-        """Take in what has arrived about our orders, waiting for the first piece; whether there was any.
+    async def listen(self, docket: Docket, *, within_s: float) -> None:
+        """Take in what has arrived about our orders, waiting for the first piece.
 
         Raises:
             GatewayUnavailable: the connection failed.
         """
         heard = await self._session.desk.heard(within_s=within_s)
         docket.observe([*self._just_asked(), *heard])
-        return bool(heard)
 
     async def look(self, docket: Docket) -> OrderBook:
         """Look at all orders and positions at the broker, and take in what that says about ours.
