@@ -8,6 +8,8 @@ from decimal import Decimal
 from typing import Protocol
 
 from ibkr_rebalancer.core.errors import RebalancerError
+from ibkr_rebalancer.core.events import Delivery, Event
+from ibkr_rebalancer.core.inbox import Entry, Step
 from ibkr_rebalancer.core.instruments import ConId, Contract, ContractQuery
 from ibkr_rebalancer.core.notices import Notice
 from ibkr_rebalancer.core.order_book import Heard, OrderBook
@@ -254,6 +256,71 @@ class Controls(Protocol):
     def halt(self, halt: Halt) -> None: ...
 
     def resume(self, *, at: datetime, reason: str) -> None: ...
+
+
+class EventSink(Protocol):
+    """Where messages of channels end up: kept before anybody acts on them.
+
+    All methods raise StorageFailed when nothing can be kept.
+    """
+
+    def take(self, delivery: Delivery) -> None:
+        """Keep a message; one that is there already is not kept twice. Durable when it returns."""
+        ...
+
+    def cursor(self, channel: str) -> datetime | None:
+        """Everything that was published there until then has been taken; None for a channel that is new."""
+        ...
+
+    def advance(self, channel: str, until: datetime) -> None:
+        """Everything that was published there until then has been taken."""
+        ...
+
+
+class EventSource(Protocol):
+    """Where events come from."""
+
+    async def listen(self, channels: Collection[str], sink: EventSink) -> None:
+        """Hand every message of the channels to the sink, until cancelled: also those that nobody was there to hear,
+        as far back as they are kept, from the sink's cursor on.
+
+        What goes wrong is told and mended, for ever.
+
+        Raises:
+            StorageFailed: as the sink does.
+        """
+        ...
+
+
+class Inbox(Protocol):
+    """The journal as the work queue of events. Every write is durable when the method returns.
+
+    All methods raise StorageFailed when that cannot be had.
+    """
+
+    def keep(self, event: Event, accounts: Collection[AccountId]) -> Event | None:
+        """Keep a new event, to be carried out for these accounts; the one that is there already if it is the same."""
+        ...
+
+    def pending(self) -> tuple[Entry, ...]:
+        """All that have not ended, oldest first."""
+        ...
+
+    def take_step(self, entry: Entry, step: Step) -> None: ...
+
+    def carried_out(self, account: AccountId) -> datetime | None:
+        """When the newest event was published for which a rebalance of the account has ended with a report."""
+        ...
+
+    def newest_run(self, entry: Entry) -> RunRecord | None:
+        """The newest run that was made for the entry."""
+        ...
+
+    def cursor(self, channel: str) -> datetime | None:
+        """Everything that was published there until then has been kept; None for a channel that is new."""
+        ...
+
+    def advance(self, channel: str, until: datetime) -> None: ...
 
 
 class AllocationSource(Protocol):

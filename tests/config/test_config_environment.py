@@ -35,6 +35,7 @@ def test_nothing_set_gives_the_defaults() -> None:
         "IBKR_CLIENT_ID": 51,
         "TRADING_MODE": TradingMode.PAPER,
         "REALTIME_API_KEY": None,
+        "REALTIME_ENDPOINT": None,
         "ALLOCATIONS_API_KEY": None,
         "LOG_LEVEL": "INFO",
         "REBALANCER_CONFIG": None,
@@ -49,6 +50,7 @@ def test_everything_set() -> None:
         IBKR_CLIENT_ID="7",
         TRADING_MODE="live",
         REALTIME_API_KEY="app.key:secret",
+        REALTIME_ENDPOINT="http://127.0.0.1:8080/",
         ALLOCATIONS_API_KEY="k",
         LOG_LEVEL="debug",
         REBALANCER_CONFIG="a.yaml",
@@ -59,6 +61,7 @@ def test_everything_set() -> None:
         "IBKR_CLIENT_ID": 7,
         "TRADING_MODE": TradingMode.LIVE,
         "REALTIME_API_KEY": "app.key:secret",
+        "REALTIME_ENDPOINT": "http://127.0.0.1:8080",
         "ALLOCATIONS_API_KEY": "k",
         "LOG_LEVEL": "DEBUG",
         "REBALANCER_CONFIG": Path("a.yaml"),
@@ -314,7 +317,7 @@ def test_a_name_like_one_of_ours_is_told(tmp_path: Path, name: str, meant: str) 
 
 
 def test_the_names_of_other_programs_are_not_ours_to_judge(tmp_path: Path) -> None:
-    others = ["IBKR_USERNAME", "IBKR_PASSWORD", "REALTIME_ENDPOINT", "TWS_USERID", "READ_ONLY_API"]
+    others = ["IBKR_USERNAME", "IBKR_PASSWORD", "TWS_USERID", "READ_ONLY_API"]
 
     assert dotenv(tmp_path, "".join(f"{name}=x\n" for name in others)).warnings == ()
 

@@ -42,6 +42,16 @@ class Gateway:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Realtime:
+    """Where events come from."""
+
+    api_key: str | None = field(repr=False)
+    """Ably's, as `name:secret`; None if there is none, and then nothing can be watched."""
+    endpoint: str | None
+    """`https://host[:port]`, or plain http on this machine; None: Ably itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """All that the owner decided, checked."""
 
@@ -50,6 +60,7 @@ class Settings:
     mode: TradingMode
     gateway: Gateway
     allocations_api_key: str | None = field(repr=False)
+    realtime: Realtime
     log_level: str
     """One of `LOG_LEVELS`."""
     config_path: Path
@@ -75,6 +86,15 @@ def _url(text: str) -> str:
     if not leads_somewhere or "@" in parts.netloc or not re.fullmatch(r"[!-~]+", text):
         raise ValueError(text)
     return text
+
+
+def _endpoint(text: str) -> str:
+    """A server without anything that Ably's client would not take along."""
+    _url(text)
+    parts = urlsplit(text)
+    if parts.path.strip("/") or parts.query or parts.fragment or (parts.scheme == "http" and not is_loopback(text)):
+        raise ValueError(text)
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def _host(text: str) -> str:
@@ -160,6 +180,16 @@ POLICY = Section(
             {"true": True, "false": False},
             meaning="whether real money trades on live prices only; if false, limit orders may use delayed ones",
         ),
+        "open_delay_min": decimal(
+            0,
+            240,
+            meaning="the minutes after the open of the market at which an event that waited for it is carried out",
+        ),
+        "event_max_age_h": decimal(
+            0,
+            8760,
+            meaning="the hours from an event's publication to its receipt, beyond which it is told and not carried out",
+        ),
         "contracts": BySymbol(entry=CONTRACT),
         "limits": Section(keys={limit.name: _bound(limit) for limit in LIMITS}),
     }
@@ -229,6 +259,11 @@ ENVIRONMENT: Mapping[str, Key] = {
     ),
     "REALTIME_API_KEY": matching(
         r"[!-~]+", must="printable ASCII without spaces", meaning="the API key for Ably", secret=True
+    ),
+    "REALTIME_ENDPOINT": Key(
+        meaning="where Ably's protocol is spoken, if not at Ably itself",
+        must="an https:// address without a path, or http:// on this machine",
+        read=_endpoint,
     ),
     "ALLOCATIONS_API_KEY": matching(
         r"[!-~]+", must="printable ASCII without spaces", meaning="the bearer key sent to allocations.url", secret=True

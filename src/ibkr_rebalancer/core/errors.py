@@ -16,6 +16,7 @@ RebalancerError
 """
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import ClassVar
 
 EXIT_DONE = 0
@@ -64,6 +65,15 @@ class Deferred(RebalancerError):
     """Not now: the market is closed, or somebody has said stop before anything was sent for the account."""
 
     exit_code = 10
+
+    def __init__(
+        self, code: str, message: str, *, hint: str, until: datetime | None = None, closed_at: datetime | None = None
+    ) -> None:
+        super().__init__(code, message, hint=hint)
+        self.until = until
+        """When the market opens next, aware UTC, if that is what it waits for and the gateway told."""
+        self.closed_at = closed_at
+        """When the last session ended, if the gateway told."""
 
 
 class Refused(RebalancerError):

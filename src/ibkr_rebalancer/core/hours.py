@@ -47,6 +47,11 @@ def next_open(sessions: Sequence[Session], *, after: datetime) -> datetime | Non
     return min((session.opens for session in sessions if session.opens > after), default=None)
 
 
+def last_close(sessions: Sequence[Session], *, before: datetime) -> datetime | None:
+    """When the last session ended that was over by then, if the gateway told us of one."""
+    return max((session.closes for session in sessions if session.closes <= before), default=None)
+
+
 def _session(span: str, zone: ZoneInfo) -> Session:
     first, last = span.split("-")
     day = first.partition(":")[0]

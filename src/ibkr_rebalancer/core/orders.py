@@ -12,7 +12,7 @@ from datetime import datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from ibkr_rebalancer.core.errors import Deferred, Refused
-from ibkr_rebalancer.core.hours import Session, next_open, session_at
+from ibkr_rebalancer.core.hours import Session, last_close, next_open, session_at
 from ibkr_rebalancer.core.instruments import ConId
 from ibkr_rebalancer.core.money import BASIS_POINT
 from ibkr_rebalancer.core.plan import Plan, Side, Trade, order_of_sending
@@ -133,7 +133,8 @@ def require_open(trades: Sequence[Trade], snapshot: Snapshot) -> Mapping[ConId, 
         Deferred: a market is closed (`MARKET_CLOSED`); it says when all are open next, if the gateway told.
         Refused: a contract's hours are not known (`HOURS_UNKNOWN`).
     """
-    at, current, closed, unknown = snapshot.taken_at, {}, {}, []
+    at, current, unknown = snapshot.taken_at, {}, []
+    closed: dict[str, Sequence[Session]] = {}
     for trade in trades:
         announced = snapshot.contracts[trade.con_id].sessions
         if announced is None:
@@ -141,7 +142,7 @@ def require_open(trades: Sequence[Trade], snapshot: Snapshot) -> Mapping[ConId, 
         elif session := session_at(announced, at=at):
             current[trade.con_id] = session
         else:
-            closed[trade.symbol] = next_open(announced, after=at)
+            closed[trade.symbol] = announced
     if unknown:
         raise _hours_unknown(unknown, len(trades))
     if closed:
@@ -188,12 +189,17 @@ def _hours_unknown(symbols: Sequence[str], count: int) -> Refused:
     )
 
 
-def _market_closed(closed: Mapping[str, datetime | None], at: datetime, count: int) -> Deferred:
-    opens = [moment for moment in closed.values() if moment]
-    when = f"; next open {max(opens):%Y-%m-%d %H:%M} UTC" if len(opens) == len(closed) else ""
+def _market_closed(closed: Mapping[str, Sequence[Session]], at: datetime, count: int) -> Deferred:
+    opens = [moment for sessions in closed.values() if (moment := next_open(sessions, after=at))]
+    until = max(opens) if len(opens) == len(closed) else None
+    when = f"; next open {until:%Y-%m-%d %H:%M} UTC" if until else ""
     return Deferred(
         "MARKET_CLOSED",
         f"Market closed at {at:%Y-%m-%d %H:%M} UTC for {', '.join(sorted(closed))}{when}. "
         f"None of the {count} orders was sent.",
         hint="Run the command again when the market is open.",
+        until=until,
+        closed_at=max(
+            (ended for sessions in closed.values() if (ended := last_close(sessions, before=at))), default=None
+        ),
     )

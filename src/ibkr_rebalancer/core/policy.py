@@ -61,6 +61,10 @@ class Policy:
     """Basis points that a limit order may fill beyond the ask, or below the bid."""
     require_live_data: bool = True
     """Whether real money trades on live prices only; if not, delayed ones do for limit orders."""
+    open_delay_min: Decimal = Decimal(5)
+    """Minutes after the open of the market at which an event that waited for it is carried out."""
+    event_max_age_h: Decimal = Decimal(24)
+    """Hours from an event's publication to its receipt, beyond which it is told and not carried out."""
     contracts: Mapping[str, ContractQuery] = field(default_factory=dict)
     """By symbol: which contract is meant where SMART/USD is not."""
     limits: Limits = field(default_factory=Limits)

@@ -1,0 +1,152 @@
+"""Events: messages of an Ably channel that say "look now", and whether to trade. Pure.
+
+An event never chooses the account, the size, the symbols or the limits: of its payload only `execution` counts, and an
+`event_id`, by which a publisher may say that two messages are one event.
+"""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from ibkr_rebalancer.core.documents import digest, encode
+from ibkr_rebalancer.core.report import RunMode
+
+TRADES = "rebalance"
+"""The one value of `execution` that trades."""
+
+LARGEST_PAYLOAD = 65_536
+"""Characters or bytes of a payload that is read at all; Ably publishes no larger messages."""
+
+SHOWN = 60
+"""Characters of a stranger's text that a sentence shows."""
+
+KEPT = 500
+"""Characters of a payload that are kept to be looked at."""
+
+LONGEST_STATED_ID = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """A message as it came over a channel, live or out of its history."""
+
+    channel: str
+    serial: str
+    """Ably's name for the message in its channel; empty if it gave none."""
+    message_id: str
+    """The publisher's or Ably's id of it; empty if it has none."""
+    data: object
+    """The payload: JSON that was decoded, text, bytes, or None."""
+    undecoded: str
+    """What of the payload's encoding nobody here can undo, such as a cipher; empty for a payload that can be read."""
+    published: datetime
+    """By Ably's clock, aware UTC."""
+    received: datetime
+    """By ours, aware UTC."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """A delivery, read: what it asks for."""
+
+    event_id: str
+    """Ours: the same for every delivery of one message."""
+    channel: str
+    serial: str
+    message_id: str
+    stated_id: str
+    """`event_id` of the payload; empty if it has none."""
+    published: datetime
+    received: datetime
+    mode: RunMode
+    note: str
+    """Why it is a dry run; empty for one that trades."""
+    payload: str
+    """Its beginning, to be looked at."""
+
+
+def event_of(delivery: Delivery) -> Event:
+    """What the delivery asks for; every delivery is an event."""
+    mode, note = mode_of(delivery.data)
+    if delivery.undecoded:
+        mode, note = RunMode.DRY_RUN, f"its payload is encoded as {_shown(delivery.undecoded)}, which is not read here"
+    return Event(
+        event_id=digest([delivery.channel, delivery.serial or delivery.message_id or encode(delivery.published)]),
+        channel=delivery.channel,
+        serial=delivery.serial,
+        message_id=delivery.message_id,
+        stated_id=_stated_id(delivery.data),
+        published=delivery.published,
+        received=delivery.received,
+        mode=mode,
+        note=note,
+        payload=_text(delivery.data)[:KEPT],
+    )
+
+
+def mode_of(data: object) -> tuple[RunMode, str]:
+    """Whether a payload trades, and why not: a total function.
+
+    An object whose `execution` is exactly the text `rebalance` does, also as text or UTF-8 that holds the JSON of one.
+    Everything else is a dry run.
+    """
+    if data is None:
+        return RunMode.DRY_RUN, "it has no payload"
+    content = _read(data)
+    if not isinstance(content, dict):
+        return RunMode.DRY_RUN, "its payload is no JSON object"
+    if "execution" not in content:
+        return RunMode.DRY_RUN, "its payload has no execution"
+    execution = content["execution"]
+    if isinstance(execution, str) and execution == TRADES:
+        return RunMode.REBALANCE, ""
+    return RunMode.DRY_RUN, f"its execution is {_shown(execution)}, not {TRADES!r}"
+
+
+def identities(event: Event) -> tuple[str, ...]:
+    """What the event is known by in its channel; two events that share one of them are the same."""
+    named = {"serial": event.serial, "message": event.message_id, "stated": event.stated_id}
+    return tuple(f"{kind} {name}" for kind, name in named.items() if name) or (f"event {event.event_id}",)
+
+
+def _stated_id(data: object) -> str:
+    content = _read(data)
+    stated = content.get("event_id") if isinstance(content, dict) else None
+    if isinstance(stated, str) or (isinstance(stated, int) and not isinstance(stated, bool)):
+        return text if len(text := str(stated)) <= LONGEST_STATED_ID else ""
+    return ""
+
+
+def _read(data: object) -> object:
+    """The JSON in text or bytes; anything else as it is. None if it cannot be read, or says two things at once."""
+    if not isinstance(data, str | bytes):
+        return data
+    if len(data) > LARGEST_PAYLOAD:
+        return None
+    try:
+        text = data.decode() if isinstance(data, bytes) else data
+        return json.loads(text, object_pairs_hook=_unambiguous)
+    except (ValueError, RecursionError):  # what nests too deeply was made to do harm
+        return None
+
+
+def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        raise ValueError("a key is there twice")
+    return content
+
+
+def _text(data: object) -> str:
+    """The payload as one line of printable text; nothing of what nests too deeply."""
+    try:
+        text = data if isinstance(data, str) else "" if data is None else repr(data)
+    except (ValueError, RecursionError):
+        return ""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text[:KEPT])
+
+
+def _shown(value: object) -> str:
+    text = _text([value])[1:-1]
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"

@@ -1,0 +1,203 @@
+"""What is still to be done about events: per account one run at a time, and which one next. Pure.
+
+An entry is one event for one account. Its state follows from the steps that were taken for it: without any it is due
+at once; one that was put off is due again; one that has ended is history. Opening hours and retries only move `due`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from ibkr_rebalancer.core.errors import EXIT_DONE, EXIT_PARTIAL, Deferred, RebalancerError
+from ibkr_rebalancer.core.events import Event
+from ibkr_rebalancer.core.portfolio import AccountId
+from ibkr_rebalancer.core.remedies import Remedy, remedy
+from ibkr_rebalancer.core.report import Report, RunMode
+
+SHORTEST: Mapping[Remedy, timedelta] = {
+    Remedy.TIME: timedelta(seconds=30),
+    Remedy.RETURN: timedelta(seconds=5),
+    Remedy.PLAN: timedelta(minutes=1),
+}
+LONGEST: Mapping[Remedy, timedelta] = {
+    Remedy.TIME: timedelta(minutes=15),
+    Remedy.RETURN: timedelta(minutes=1),
+    Remedy.PLAN: timedelta(minutes=1),
+}
+"""Between two tries: doubling from the shortest to the longest."""
+
+LONGEST_SESSION = timedelta(hours=12)
+"""For how long a reason is given time that keeps it from being known whether the session has ended."""
+
+OPEN_UNKNOWN = timedelta(hours=1)
+"""Until a closed market is looked at again, of which the gateway does not say when it opens."""
+
+MOST_NEW_PLANS = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PutOff:
+    """The event is carried out again later: nothing was sent, or all that was is proven to have ended."""
+
+    at: datetime
+    due: datetime
+    remedy: Remedy
+    code: str
+    """The reason code of why."""
+    text: str
+    run_id: str
+    """The run that was made; empty if none had begun."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """Nothing more is done about the event for this account."""
+
+    at: datetime
+    code: str
+    """The reason code; empty if all went well."""
+    text: str
+    exit_code: int
+    run_id: str
+    """The run that carried it out; empty if none had begun."""
+
+
+Step = PutOff | Ended
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One event for one account, and what has been done about it."""
+
+    event: Event
+    account: AccountId
+    steps: tuple[Step, ...]
+    """Oldest first."""
+
+    @property
+    def due(self) -> datetime | None:
+        """When it is to be carried out; None if it has ended."""
+        match self.steps:
+            case ():
+                return self.event.received
+            case (*_, PutOff(due=due)):
+                return due
+            case _:
+                return None
+
+    def put_off(self, helps: Remedy) -> tuple[PutOff, ...]:
+        """The steps that waited for this, oldest first."""
+        return tuple(step for step in self.steps if isinstance(step, PutOff) and step.remedy is helps)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agenda:
+    """What to do for one account."""
+
+    next: Entry | None
+    """To be carried out now."""
+    dropped: Sequence[tuple[Entry, Ended]]
+    """Not to be carried out at all, and why."""
+    wake: datetime | None
+    """When the first of those is due that wait."""
+
+
+def agenda(pending: Sequence[Entry], *, carried_out: datetime | None, max_age: timedelta, now: datetime) -> Agenda:
+    """What to do for an account with these pending entries.
+
+    The newest event wins: whatever the older ones announced is in the targets that are fetched for it. A pending
+    rebalance is never displaced by a dry run; a dry run that is due together with one would show nothing more.
+
+    `carried_out` is when the newest event was published for which the account was rebalanced.
+    """
+    dropped: list[tuple[Entry, Ended]] = []
+    kept: dict[RunMode, Entry] = {}
+
+    def drop(entry: Entry, code: str, text: str) -> None:
+        dropped.append((entry, Ended(at=now, code=code, text=text, exit_code=EXIT_DONE, run_id="")))
+
+    for entry in sorted(pending, key=_published, reverse=True):
+        event = entry.event
+        age = event.received - event.published
+        if age > max_age and not entry.steps:
+            hours = age.total_seconds() / 3600
+            drop(entry, "EVENT_TOO_OLD", f"It was published {hours:.1f} hours before it was received.")
+        elif event.mode in kept or (carried_out is not None and event.published < carried_out):
+            drop(entry, "EVENT_SUPERSEDED", "A newer event of the account stands for it.")
+        else:
+            kept[event.mode] = entry
+    due = {mode: entry for mode, entry in kept.items() if entry.due is not None and entry.due <= now}
+    if len(due) > 1:
+        drop(due.pop(RunMode.DRY_RUN), "EVENT_SUPERSEDED", "A rebalance of the account is due at the same time.")
+    waiting = [entry.due for mode, entry in kept.items() if mode not in due and entry.due is not None]
+    return Agenda(
+        next=next(iter(due.values()), None),
+        dropped=dropped,
+        wake=min((moment for moment in waiting if moment > now), default=None),
+    )
+
+
+def step_after(
+    entry: Entry,
+    outcome: Report | RebalancerError,
+    *,
+    open_delay: timedelta,
+    now: datetime,
+) -> Step:
+    """What becomes of an entry whose run came to this."""
+    if isinstance(outcome, Report):
+        return _after_report(entry, outcome, now)
+    helps = remedy(outcome)
+    if not _can_help(entry, helps, outcome, now):
+        return Ended(at=now, code=outcome.code, text=outcome.message, exit_code=outcome.exit_code, run_id="")
+    match outcome:
+        case Deferred(until=datetime() as until) if helps is Remedy.OPEN:
+            due = until + open_delay
+        case _ if helps is Remedy.OPEN:
+            due = now + OPEN_UNKNOWN
+        case _:
+            due = now + _pause(entry, helps)
+    return PutOff(at=now, due=due, remedy=helps, code=outcome.code, text=outcome.message, run_id="")
+
+
+def _after_report(entry: Entry, report: Report, now: datetime) -> Step:
+    """A run of which all orders are proven to have ended may be followed by one for the rest."""
+    helps = Remedy.PERSON
+    if report.exit_code == EXIT_PARTIAL:
+        helps = Remedy.RESTART if report.outcome == "interrupted" else Remedy.PLAN
+    text = report.trouble or (report.outcome if report.exit_code != EXIT_DONE else "")
+    if helps is Remedy.PERSON or (helps is Remedy.PLAN and len(entry.put_off(helps)) >= MOST_NEW_PLANS):
+        return Ended(at=now, code=report.code, text=text, exit_code=report.exit_code, run_id=report.run_id)
+    due = now + _pause(entry, helps)
+    return PutOff(at=now, due=due, remedy=helps, code=report.code, text=text, run_id=report.run_id)
+
+
+def _can_help(entry: Entry, helps: Remedy, error: RebalancerError, now: datetime) -> bool:
+    match helps:
+        case Remedy.PERSON:
+            return False
+        case Remedy.TIME:
+            tried = entry.put_off(helps)
+            return not tried or now - tried[0].at < LONGEST_SESSION
+        case Remedy.OPEN if isinstance(error, Deferred):
+            return not _was_tried_before(entry, error.closed_at)
+        case _:
+            return True
+
+
+def _was_tried_before(entry: Entry, closed_at: datetime | None) -> bool:
+    """Whether the session that has ended by now was the one in which a passing reason was to pass."""
+    tried = [*entry.put_off(Remedy.TIME), *entry.put_off(Remedy.PLAN)]
+    return closed_at is not None and any(step.at < closed_at for step in tried)
+
+
+def _pause(entry: Entry, helps: Remedy) -> timedelta:
+    """Before the next try; none after a restart."""
+    if helps not in SHORTEST:
+        return timedelta(0)
+    doubled: timedelta = SHORTEST[helps] * 2 ** min(len(entry.put_off(helps)), 16)
+    return min(doubled, LONGEST[helps])
+
+
+def _published(entry: Entry) -> tuple[datetime, str]:
+    return entry.event.published, entry.event.serial
