@@ -23,6 +23,7 @@ from ibkr_rebalancer.core.plan import Plan
 from ibkr_rebalancer.core.policy import Account, select_accounts
 from ibkr_rebalancer.core.portfolio import AccountId, Portfolio, belongs_to
 from ibkr_rebalancer.core.report import Report, dry_run_report
+from ibkr_rebalancer.core.runs import COMMAND
 from ibkr_rebalancer.edges.allocations import HttpAllocations
 from ibkr_rebalancer.edges.host import SystemClock
 from ibkr_rebalancer.flows.rebalance import Planned, plan_accounts
@@ -127,7 +128,7 @@ class Rebalancer:
         """
         if dry_run:
             now = self._clock.now()
-            return dry_run_report(plan, started=now, ended=now)
+            return dry_run_report(plan, trigger=COMMAND, started=now, ended=now)
         (account,) = self.select(plan.account)
         (outcome,) = (await (await self._trading_run()).rebalance([account], printed=plan, adopt=adopt)).values()
         if isinstance(outcome, RebalancerError):
@@ -157,7 +158,9 @@ class Rebalancer:
         plans = await self.plans(*accounts)
         ended = self._clock.now()
         return {
-            account: dry_run_report(plan, started=started, ended=ended) if isinstance(plan, Plan) else plan
+            account: dry_run_report(plan, trigger=COMMAND, started=started, ended=ended)
+            if isinstance(plan, Plan)
+            else plan
             for account, plan in plans.items()
         }
 
@@ -184,7 +187,7 @@ class Rebalancer:
                 )
             )
         return TradingRun(
-            Occasion(mode=self.settings.mode, trigger="command", code_version=__version__),
+            Occasion(mode=self.settings.mode, code_version=__version__),
             Ports(
                 gateway=self._line,
                 source=self._source,

@@ -306,7 +306,9 @@ class Inbox(Protocol):
         """All that have not ended, oldest first."""
         ...
 
-    def take_step(self, entry: Entry, step: Step) -> None: ...
+    def take_steps(self, steps: Mapping[Entry, Step]) -> None:
+        """Keep the next step of each of these entries, all in one."""
+        ...
 
     def carried_out(self, account: AccountId) -> datetime | None:
         """When the newest event was published for which a rebalance of the account has ended with a report."""

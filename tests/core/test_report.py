@@ -176,7 +176,7 @@ def test_a_journal_that_fails_at_the_end_fails_what_went_well_and_hides_nothing_
 
 
 def test_a_dry_run_lists_what_it_would_have_sent() -> None:
-    dry = dry_run_report(PLAN, started=NOW, ended=ENDED)
+    dry = dry_run_report(PLAN, trigger="command", started=NOW, ended=ENDED)
     assert (dry.outcome, dry.exit_code, dry.mode) == ("not-sent", 0, RunMode.DRY_RUN)
     assert dry.run_id == f"20261123T153000Z-{PLAN.plan_id}"
     assert [(o.order_ref, o.symbol, o.quantity, o.filled, o.status) for o in dry.orders] == [
@@ -184,7 +184,9 @@ def test_a_dry_run_lists_what_it_would_have_sent() -> None:
         (None, "AAA", 49, 0, "not-sent"),
     ]
     assert [o.reason for o in dry.orders] == [f"dry run: {t.reason}" for t in PLAN.trades]
-    assert dry_run_report(replace(PLAN, trades=()), started=NOW, ended=ENDED).outcome == "nothing-to-do"
+    assert (
+        dry_run_report(replace(PLAN, trades=()), trigger="command", started=NOW, ended=ENDED).outcome == "nothing-to-do"
+    )
 
 
 @pytest.mark.parametrize(
@@ -196,7 +198,7 @@ def test_a_dry_run_lists_what_it_would_have_sent() -> None:
         execution_report(PLAN, START, ALL, adjustments=[CUT], trouble=None, interrupted=False, ended=ENDED),
         unsent_report(START, outcome="declined", ended=ENDED),
         unsent_report(START, outcome="nothing-to-do", ended=ENDED, plan=PLAN),
-        dry_run_report(PLAN, started=NOW, ended=ENDED),
+        dry_run_report(PLAN, trigger="command", started=NOW, ended=ENDED),
     ],
     ids=lambda each: each.outcome,
 )

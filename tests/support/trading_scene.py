@@ -89,7 +89,7 @@ class TradingScene:
         patience: Patience = PATIENCE,
     ) -> Mapping[AccountId, Report | RebalancerError]:
         with self.ports(documents) as ports:
-            run = TradingRun(Occasion(mode=self.mode, trigger="command", code_version="test"), ports, patience=patience)
+            run = TradingRun(Occasion(mode=self.mode, code_version="test"), ports, patience=patience)
             accounts = [account(name, policy) for name in documents]
             return await run.rebalance(accounts, confirm=confirm, printed=printed, adopt=adopt)
 

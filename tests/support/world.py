@@ -306,7 +306,7 @@ class World:
                 self.witness.breaches.append(f"I15 nothing to do, and {con_id} is off by {off}")
 
     async def _rebalance(self, ports: Ports, trouble: Trouble) -> Outcome:
-        run = TradingRun(Occasion(mode=PAPER, trigger="command", code_version="test"), ports)
+        run = TradingRun(Occasion(mode=PAPER, code_version="test"), ports)
         confirm = None if trouble.answer is None else answers(trouble.answer)
         rebalancing = asyncio.ensure_future(run.rebalance([account("DU1", self.witness.policy)], confirm=confirm))
         if trouble.interrupted_after_s is not None:

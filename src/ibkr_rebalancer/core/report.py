@@ -61,7 +61,7 @@ class Report:
     """None when it was declined before it was kept."""
     mode: RunMode
     trigger: str
-    """What asked for the run: `command`."""
+    """What asked for the run: `command`, or the id of an event."""
     outcome: str
     """`done`, `nothing-to-do`, `declined`, `partial`, `interrupted`, `unknown`, `halted` or `failed` (the journal);
     `not-sent` in a dry run."""
@@ -79,14 +79,14 @@ class Report:
     """What to do about it."""
 
 
-def dry_run_report(plan: Plan, *, started: datetime, ended: datetime) -> Report:
+def dry_run_report(plan: Plan, *, trigger: str, started: datetime, ended: datetime) -> Report:
     """The report of a run that sent nothing: the orders it would have sent, each marked so. Times are ours, UTC."""
     return Report(
         run_id=f"{started:%Y%m%dT%H%M%SZ}-{plan.plan_id}",
         account=plan.account,
         plan=plan,
         mode=RunMode.DRY_RUN,
-        trigger="command",
+        trigger=trigger,
         outcome="not-sent" if plan.trades else "nothing-to-do",
         exit_code=EXIT_DONE,
         started=started,

@@ -8,6 +8,9 @@ from ibkr_rebalancer.core.errors import RebalancerError
 from ibkr_rebalancer.core.policy import Account, config_digest
 from ibkr_rebalancer.core.portfolio import AccountId
 
+COMMAND = "command"
+"""The trigger of a run that a person or a timer asked for."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStart:

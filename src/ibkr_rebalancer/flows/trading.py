@@ -6,7 +6,7 @@ Several accounts share one connection and one batch of quotes; the trouble of on
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TypeGuard, TypeVar
 
@@ -33,7 +33,7 @@ from ibkr_rebalancer.core.plan import Plan, Side
 from ibkr_rebalancer.core.policy import Account
 from ibkr_rebalancer.core.portfolio import AccountId, TradingMode
 from ibkr_rebalancer.core.report import Report, unkept, unsent_report
-from ibkr_rebalancer.core.runs import RunStart, run_failure, run_start
+from ibkr_rebalancer.core.runs import COMMAND, RunStart, run_failure, run_start
 from ibkr_rebalancer.flows.execution import Execution
 from ibkr_rebalancer.flows.order_gate import OrderGate
 from ibkr_rebalancer.flows.rebalance import Planned, plan_accounts
@@ -74,9 +74,9 @@ class Occasion:
     """Why a run takes place, and under which rules."""
 
     mode: TradingMode
-    trigger: str
-    """What asked for it: `command`, or the id of an event."""
     code_version: str
+    triggers: Mapping[AccountId, str] = field(default_factory=dict)
+    """By account, the id of the event that asked for it; the others were asked for by a command."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,7 +189,7 @@ class TradingRun:
         book = await self._reconciled(account, gate)
         start = run_start(
             account,
-            trigger=self._occasion.trigger,
+            trigger=self._occasion.triggers.get(account.account_id, COMMAND),
             started=started,
             code_version=self._occasion.code_version,
         )

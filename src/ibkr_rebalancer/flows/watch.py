@@ -1,0 +1,350 @@
+"""Carry out events as they come, for ever: each of them for every account of its channel.
+
+Two halves, joined by the inbox: what listens only keeps events, and never waits for anything; what works reads the
+inbox alone, so that it makes no difference whether an event came just now, or while nobody was there.
+"""
+
+import asyncio
+import traceback
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from ibkr_rebalancer.core.errors import (
+    EXIT_BUG,
+    EXIT_DONE,
+    Busy,
+    Deferred,
+    GatewayRefused,
+    GatewayUnavailable,
+    RebalancerError,
+    StorageFailed,
+)
+from ibkr_rebalancer.core.events import Delivery, event_of
+from ibkr_rebalancer.core.inbox import Ended, Entry, PutOff, Step, agenda, step_after
+from ibkr_rebalancer.core.notices import Notice, Severity
+from ibkr_rebalancer.core.policy import Account
+from ibkr_rebalancer.core.portfolio import AccountId
+from ibkr_rebalancer.core.remedies import INTERRUPTED
+from ibkr_rebalancer.core.report import Report, RunMode, dry_run_report
+from ibkr_rebalancer.flows.rebalance import Planned, plan_accounts
+from ibkr_rebalancer.flows.reconcile import PATIENCE, Patience, take_back_cancellation
+from ibkr_rebalancer.flows.trading import Occasion, Ports, TradingRun
+from ibkr_rebalancer.ports import EventSource, Inbox
+
+Outcomes = Mapping[AccountId, Report | RebalancerError]
+Tell = Callable[[Outcomes], None]
+"""Shows what came of events; never fails, never waits."""
+
+LOOK_S = 5.0
+"""How often the inbox and the clock are looked at when nothing happens, and the halt besides."""
+
+GATEWAY_S = 30.0
+"""How often a gateway that is there is asked for the time."""
+SHORTEST_PAUSE_S = 1.0
+LONGEST_PAUSE_S = 60.0
+"""Between two tries to find a gateway that is not there, doubling from the one to the other."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Duty:
+    """What is carried out together: the accounts in it share one batch of quotes."""
+
+    mode: RunMode
+    entries: Mapping[AccountId, Entry]
+
+
+class Watch:
+    """What `rebalancer watch` does, from its start until it is told to stop."""
+
+    def __init__(
+        self,
+        accounts: Sequence[Account],
+        occasion: Occasion,
+        ports: Ports,
+        *,
+        events: EventSource,
+        inbox: Inbox,
+        tell: Tell,
+        beat: Callable[[], None],
+        dry_run: bool,
+        patience: Patience = PATIENCE,
+    ) -> None:
+        self._accounts = {account.account_id: account for account in accounts}
+        self._occasion = occasion
+        self._ports = ports
+        self._events = events
+        self._inbox = inbox
+        self._tell = tell
+        self._beat = beat
+        self._dry_run = dry_run
+        self._patience = patience
+        self._news = asyncio.Event()
+        """Set when there may be something new to do."""
+        self._gateway = _GatewayWatch(ports)
+        self._duties: dict[asyncio.Task[None], _Duty] = {}
+
+    async def run(self) -> None:
+        """Watch until cancelled; then nothing more is begun, and what is under way is brought to a known end.
+
+        Raises:
+            StorageFailed: the journal cannot be trusted or written any more.
+        """
+        channels = dict.fromkeys(account.channel for account in self._accounts.values())
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._events.listen(tuple(channels), self))
+                group.create_task(self._gateway.keep(on_change=self._news.set))
+                group.create_task(self._work())
+        except* StorageFailed as failures:
+            raise failures.exceptions[0] from None
+
+    # The half that listens: an EventSink
+
+    def take(self, delivery: Delivery) -> None:
+        """Keep what has come, for the accounts of its channel."""
+        event = event_of(delivery)
+        accounts = [name for name, account in self._accounts.items() if account.channel == event.channel]
+        known = self._inbox.keep(event, accounts)
+        if known is None:
+            wish = "a rebalance" if event.mode is RunMode.REBALANCE else f"a dry run: {event.note}"
+            self._say("event.received", f"Event {event.event_id} on {event.channel} asks for {wish}")
+            self._news.set()
+        elif known.serial != event.serial:
+            text = f"A message on {event.channel} repeats event {known.event_id}; it is not carried out again"
+            self._say("event.repeated", text, severity=Severity.WARNING)
+
+    def cursor(self, channel: str) -> datetime | None:
+        return self._inbox.cursor(channel)
+
+    def advance(self, channel: str, until: datetime) -> None:
+        self._inbox.advance(channel, until)
+
+    # The half that works
+
+    async def _work(self) -> None:
+        try:
+            while True:
+                self._beat()
+                self._news.clear()
+                wake = self._begin_what_is_due()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._news.wait(), self._nap_s(wake))
+                self._raise_failures()
+        finally:
+            await self._stop()
+
+    def _begin_what_is_due(self) -> datetime | None:
+        """Begin everything whose time has come, and drop what is overtaken; when to look again."""
+        now = self._ports.clock.now()
+        due: defaultdict[RunMode, dict[AccountId, Entry]] = defaultdict(dict)
+        wakes = []
+        for name, pending in self._waiting().items():
+            plan = agenda(
+                pending,
+                carried_out=self._inbox.carried_out(name),
+                max_age=timedelta(hours=float(self._accounts[name].policy.event_max_age_h)),
+                now=now,
+            )
+            self._take_steps(dict(plan.dropped))
+            if plan.next is not None and not self._was_reported(plan.next):
+                due[RunMode.DRY_RUN if self._dry_run else plan.next.event.mode][name] = plan.next
+            if plan.wake is not None:
+                wakes.append(plan.wake)
+        if self._gateway.is_ready:
+            for mode, entries in due.items():
+                self._begin(_Duty(mode=mode, entries=entries))
+        return min(wakes, default=None)
+
+    def _waiting(self) -> Mapping[AccountId, Sequence[Entry]]:
+        """What is pending, for the accounts that nothing is being done for; what is for no account of ours is ended."""
+        busy = {name for duty in self._duties.values() for name in duty.entries}
+        waiting: defaultdict[AccountId, list[Entry]] = defaultdict(list)
+        strange = []
+        for entry in self._inbox.pending():
+            if entry.account not in self._accounts:
+                strange.append(entry)
+            elif entry.account not in busy:
+                waiting[entry.account].append(entry)
+        text = "It is not, or no longer, an enabled account of accounts.yaml."
+        end = Ended(at=self._ports.clock.now(), code="ACCOUNT_NOT_WATCHED", text=text, exit_code=EXIT_DONE, run_id="")
+        self._take_steps(dict.fromkeys(strange, end))
+        return waiting
+
+    def _was_reported(self, entry: Entry) -> bool:
+        """Whether a process that then died has carried it out, and could not say so any more; now it is said."""
+        record = self._inbox.newest_run(entry)
+        if record is None or record.report is None or record.start.run_id in {step.run_id for step in entry.steps}:
+            return False
+        self._take_steps({entry: self._step_after(entry, record.report)})
+        self._news.set()
+        return True
+
+    def _begin(self, duty: _Duty) -> None:
+        doing = "Rebalancing" if duty.mode is RunMode.REBALANCE else "A dry run of"
+        self._say("event.begin", f"{doing} {', '.join(duty.entries)}")
+        task = asyncio.create_task(self._carry_out(duty))
+        self._duties[task] = duty
+        task.add_done_callback(lambda _: self._news.set())
+
+    async def _carry_out(self, duty: _Duty) -> None:
+        """Do it; what came of it is in the inbox before anybody is told."""
+        try:
+            outcomes = await self._outcomes(duty)
+        except asyncio.CancelledError:
+            outcomes = dict.fromkeys(duty.entries, _interruption())
+        except StorageFailed:
+            raise
+        except RebalancerError as error:
+            outcomes = dict.fromkeys(duty.entries, error)
+        except Exception as bug:  # noqa: BLE001  # one account's bug must not stop the others
+            self._end_in_a_bug(duty, bug)
+            return
+        self._take_steps({entry: self._step_after(entry, outcomes[name]) for name, entry in duty.entries.items()})
+        if any(isinstance(outcome, GatewayUnavailable | Busy) for outcome in outcomes.values()):
+            self._gateway.doubt()
+        self._tell(outcomes)
+
+    async def _outcomes(self, duty: _Duty) -> Outcomes:
+        accounts = [self._accounts[name] for name in duty.entries]
+        triggers = {name: entry.event.event_id for name, entry in duty.entries.items()}
+        if duty.mode is RunMode.DRY_RUN:
+            return await self._dry_runs(accounts, triggers)
+        occasion = replace(self._occasion, triggers=triggers)
+        return await TradingRun(occasion, self._ports, patience=self._patience).rebalance(accounts)
+
+    async def _dry_runs(self, accounts: Sequence[Account], triggers: Mapping[AccountId, str]) -> Outcomes:
+        ports = self._ports
+        started = ports.clock.now()
+        session = await ports.gateway.session(within_s=0)
+        planned = await plan_accounts(
+            accounts,
+            mode=self._occasion.mode,
+            market=session.market,
+            source=ports.source,
+            clock=ports.clock,
+            observer=ports.observer,
+        )
+        ended = ports.clock.now()
+        return {
+            name: dry_run_report(each.plan, trigger=triggers[name], started=started, ended=ended)
+            if isinstance(each, Planned)
+            else each
+            for name, each in planned.items()
+        }
+
+    def _step_after(self, entry: Entry, outcome: Report | RebalancerError) -> Step:
+        delay = timedelta(minutes=float(self._accounts[entry.account].policy.open_delay_min))
+        return step_after(entry, outcome, open_delay=delay, now=self._ports.clock.now())
+
+    def _end_in_a_bug(self, duty: _Duty, bug: Exception) -> None:
+        """A mistake of ours ends what was being done, and nothing else."""
+        trace = "".join(traceback.format_exception(bug))
+        self._say("event.bug", f"This is a bug of rebalancer; please report it:\n{trace}", severity=Severity.WARNING)
+        text = f"A bug of rebalancer ended it: {bug!r}. The next run finds out what was sent."
+        end = Ended(at=self._ports.clock.now(), code="BUG", text=text, exit_code=EXIT_BUG, run_id="")
+        self._take_steps(dict.fromkeys(duty.entries.values(), end))
+
+    def _take_steps(self, steps: Mapping[Entry, Step]) -> None:
+        self._inbox.take_steps(steps)
+        for entry, step in steps.items():
+            self._say("event.step", told(entry, step), account=entry.account, severity=_severity(step))
+
+    def _raise_failures(self) -> None:
+        """End what has ended; a journal that failed ends everything."""
+        for task in [task for task in self._duties if task.done()]:
+            del self._duties[task]
+            task.result()
+
+    async def _stop(self) -> None:
+        """Bring everything that is under way to a known end."""
+        for task in self._duties:
+            task.cancel()
+        while running := [task for task in self._duties if not task.done()]:
+            try:
+                await asyncio.wait(running)
+            except asyncio.CancelledError:
+                take_back_cancellation()
+        self._raise_failures()
+
+    def _nap_s(self, wake: datetime | None) -> float:
+        until_due = LOOK_S if wake is None else (wake - self._ports.clock.now()).total_seconds()
+        return min(max(until_due, 0.0), LOOK_S)
+
+    def _say(
+        self, event: str, text: str, *, account: AccountId | None = None, severity: Severity = Severity.STEP
+    ) -> None:
+        self._ports.observer.notify(Notice(event=event, text=text, account=account, severity=severity))
+
+
+class _GatewayWatch:
+    """Keeps the connection to the gateway, for ever; every change is told once."""
+
+    def __init__(self, ports: Ports) -> None:
+        self.is_ready: bool | None = None
+        """Whether it is there, knows who we are and answers; None before the first try."""
+        self._ports = ports
+        self._doubted = asyncio.Event()
+
+    def doubt(self) -> None:
+        """Somebody has met trouble: look at once."""
+        self._doubted.set()
+
+    async def keep(self, *, on_change: Callable[[], None]) -> None:
+        """Look after it until cancelled."""
+        pause_s = SHORTEST_PAUSE_S
+        while True:
+            self._doubted.clear()
+            trouble = await self._trouble()
+            if self.is_ready != (trouble is None):
+                self._tell(trouble)
+                self.is_ready = trouble is None
+                on_change()
+            pause_s = SHORTEST_PAUSE_S if trouble is None else min(2 * pause_s, LONGEST_PAUSE_S)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._doubted.wait(), GATEWAY_S if trouble is None else pause_s)
+
+    async def _trouble(self) -> RebalancerError | None:
+        try:
+            session = await self._ports.gateway.session(within_s=0)
+            await session.market.server_time()
+        except (Busy, GatewayRefused, GatewayUnavailable) as trouble:
+            return trouble
+        return None
+
+    def _tell(self, trouble: RebalancerError | None) -> None:
+        if trouble is not None:
+            notice = Notice(
+                event="gateway.down",
+                text=f"Events wait for the gateway. {trouble.message} {trouble.hint}",
+                severity=Severity.WARNING,
+            )
+        else:
+            severity = Severity.STEP if self.is_ready is None else Severity.WARNING
+            notice = Notice(event="gateway.up", text="The gateway is there", severity=severity)
+        self._ports.observer.notify(notice)
+
+
+def told(entry: Entry, step: Step) -> str:
+    """A sentence about a step."""
+    what = f"event {entry.event.event_id} for {entry.account}"
+    match step:
+        case PutOff(due=due, text=text):
+            return f"Put off until {due:%Y-%m-%d %H:%M:%S} UTC: {what}. {text}"
+        case Ended(exit_code=code, text="") if code == EXIT_DONE:
+            return f"Done: {what}"
+        case Ended(exit_code=code, text=text) if code == EXIT_DONE:
+            return f"Not carried out: {what}. {text}"
+        case Ended(text=text):
+            return f"Failed: {what}. {text}"
+
+
+def _severity(step: Step) -> Severity:
+    is_done = isinstance(step, Ended) and step.exit_code == EXIT_DONE and not step.code
+    return Severity.STEP if is_done else Severity.WARNING
+
+
+def _interruption() -> Deferred:
+    return Deferred(INTERRUPTED, "Told to stop before anything was sent.", hint="The next start goes on with it.")
