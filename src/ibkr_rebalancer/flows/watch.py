@@ -199,7 +199,7 @@ class Watch:
             raise
         except RebalancerError as error:
             outcomes = dict.fromkeys(duty.entries, error)
-        except Exception as bug:  # noqa: BLE001  # one account's bug must not stop the others
+        except Exception as bug:  # noqa: BLE001 (a bug in the work for one account must not end it for the others)
             self._end_in_a_bug(duty, bug)
             return
         self._take_steps({entry: self._step_after(entry, outcomes[name]) for name, entry in duty.entries.items()})
