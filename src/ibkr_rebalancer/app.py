@@ -9,14 +9,14 @@ It opens the edges that the settings name and hands them to the flows as ports. 
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from ibkr_rebalancer.config.loading import find_state, load_settings
 from ibkr_rebalancer.config.schema import Settings
-from ibkr_rebalancer.core.errors import RebalancerError, UsageError
+from ibkr_rebalancer.core.errors import ConfigError, RebalancerError, UsageError
 from ibkr_rebalancer.core.notices import Notice, Severity
 from ibkr_rebalancer.core.order_state import OrderState, TrackedOrder
 from ibkr_rebalancer.core.plan import Plan
@@ -30,7 +30,8 @@ from ibkr_rebalancer.flows.rebalance import Planned, plan_accounts
 from ibkr_rebalancer.flows.reconcile import resolve_order
 from ibkr_rebalancer.flows.snapshot import read_portfolios
 from ibkr_rebalancer.flows.trading import Confirm, Occasion, Ports, TradingRun
-from ibkr_rebalancer.ports import Clock, Halt, Observer, RunRecord
+from ibkr_rebalancer.flows.watch import Tell, Watch
+from ibkr_rebalancer.ports import EXECUTE, Clock, EventSource, Halt, Observer, RunRecord
 from ibkr_rebalancer.version import __version__
 
 if TYPE_CHECKING:  # what these stand on is heavy, and not every command needs it
@@ -175,27 +176,67 @@ class Rebalancer:
                 self._market = await self._connect()
         return self._market
 
-    async def _trading_run(self) -> TradingRun:
+    async def watch(self, *, dry_run: bool, tell: Tell, beat: Callable[[], None]) -> None:
+        """Carry out the events of all enabled accounts until cancelled; with `dry_run`, none of them trades.
+
+        `tell` is given what came of events, and `beat` is called every few seconds as long as all is well.
+
+        Raises:
+            ConfigError: there is no key for the event channels (`CONFIG_MISSING_KEY`).
+            Busy: another process watches on this state folder (`WATCH_BUSY`).
+            StorageFailed: the journal cannot be trusted or written.
+        """
+        accounts = self.select()
+        events = self._events()
         journal = self._journal()
+        self._edges.enter_context(journal.hold_watch())
+        watch = Watch(
+            accounts,
+            Occasion(mode=self.settings.mode, code_version=__version__),
+            await self._ports(journal, client_id=self.settings.gateway.client_id),
+            events=events,
+            inbox=journal.inbox,
+            tell=tell,
+            beat=beat,
+            dry_run=dry_run,
+        )
+        await watch.run()
+
+    def _events(self) -> EventSource:
+        from ibkr_rebalancer.edges.ably.receiver import AblyEvents
+
+        realtime = self.settings.realtime
+        if realtime.api_key is None:
+            raise ConfigError(
+                "CONFIG_MISSING_KEY",
+                "REALTIME_API_KEY is not set, and without it no event can be received.",
+                hint="Set it in the environment or in .env: the key of an Ably app that may subscribe and read history.",
+            )
+        return AblyEvents(
+            api_key=realtime.api_key, endpoint=realtime.endpoint, clock=self._clock, observer=self._observer
+        )
+
+    async def _trading_run(self) -> TradingRun:
+        return TradingRun(
+            Occasion(mode=self.settings.mode, code_version=__version__),
+            await self._ports(self._journal(), client_id=self.settings.gateway.client_id + EXECUTE),
+        )
+
+    async def _ports(self, journal: "Journal", *, client_id: int) -> Ports:
         if self._line is None:
             from ibkr_rebalancer.edges.ibkr.line import open_line
 
             at = self.settings.gateway
             self._line = await self._edges.enter_async_context(
-                open_line(
-                    host=at.host, port=at.port, client_id=at.client_id, clock=self._clock, observer=self._observer
-                )
+                open_line(host=at.host, port=at.port, client_id=client_id, clock=self._clock, observer=self._observer)
             )
-        return TradingRun(
-            Occasion(mode=self.settings.mode, code_version=__version__),
-            Ports(
-                gateway=self._line,
-                source=self._source,
-                ledger=journal,
-                controls=journal,
-                clock=self._clock,
-                observer=self._observer,
-            ),
+        return Ports(
+            gateway=self._line,
+            source=self._source,
+            ledger=journal,
+            controls=journal,
+            clock=self._clock,
+            observer=self._observer,
         )
 
     def _journal(self) -> "Journal":

@@ -10,6 +10,7 @@ from ibkr_rebalancer.cli.progress import Progress
 from ibkr_rebalancer.config.schema import Settings
 from ibkr_rebalancer.core.notices import Notice, Severity
 from ibkr_rebalancer.edges.logs import configure_logging
+from ibkr_rebalancer.ports import Observer
 
 T = TypeVar("T")
 
@@ -55,9 +56,9 @@ def read_settings(config: Path | None, *, state: Path | None = None, verbose: bo
     return settings
 
 
-def tell_settings(settings: Settings, progress: Progress) -> None:
+def tell_settings(settings: Settings, observer: Observer) -> None:
     """Where the settings come from, and what in them is hardly meant."""
     for warning in settings.warnings:
-        progress.notify(Notice(event="settings.doubt", text=warning, severity=Severity.WARNING))
-    progress.notify(Notice(event="state.find", text=f"State in {settings.state_path}"))
-    progress.notify(Notice(event="settings.read", text=f"Settings from {settings.config_path}"))
+        observer.notify(Notice(event="settings.doubt", text=warning, severity=Severity.WARNING))
+    observer.notify(Notice(event="state.find", text=f"State in {settings.state_path}"))
+    observer.notify(Notice(event="settings.read", text=f"Settings from {settings.config_path}"))

@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from ibkr_rebalancer.core.errors import Busy, GatewayUnavailable
 from ibkr_rebalancer.core.notices import Notice
 from ibkr_rebalancer.edges.ibkr.connection import TradingGateway, open_desk
-from ibkr_rebalancer.ports import EXECUTE, Clock, GatewaySession, Observer
+from ibkr_rebalancer.ports import Clock, GatewaySession, Observer
 
 SHORTEST_PAUSE_S = 0.25
 LONGEST_PAUSE_S = 10.0
@@ -21,11 +21,14 @@ Opener = Callable[[], AbstractAsyncContextManager[TradingGateway]]
 async def open_line(
     *, host: str, port: int, client_id: int, clock: Clock, observer: Observer
 ) -> AsyncIterator["GatewayLine"]:
-    """A line to the gateway at `host:port` that connects when it is first asked to, and ends with the block."""
+    """A line to the gateway at `host:port` that connects when it is first asked to, and ends with the block.
+
+    It has this client id and no other: who else has it is waited for.
+    """
 
     def opener() -> AbstractAsyncContextManager[TradingGateway]:
         observer.notify(Notice(event="gateway.connect", text=f"Connecting to {host}:{port}"))
-        return open_desk(host=host, port=port, client_id=client_id + EXECUTE, clock=clock, observer=observer)
+        return open_desk(host=host, port=port, client_id=client_id, clock=clock, observer=observer)
 
     line = GatewayLine(opener)
     try:

@@ -1,0 +1,64 @@
+"""How `watch` speaks and ends: results on standard output, a log on standard error, an end in good order."""
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+
+from ibkr_rebalancer.app import Rebalancer
+from ibkr_rebalancer.cli.output import outcomes_document, show_document, show_outcomes
+from ibkr_rebalancer.cli.session import read_settings, tell_settings
+from ibkr_rebalancer.cli.stopping import AtStake, stoppable
+from ibkr_rebalancer.cli.tables import runs_view
+from ibkr_rebalancer.config.schema import Settings
+from ibkr_rebalancer.core.errors import EXIT_DONE, RebalancerError, gravest
+from ibkr_rebalancer.core.portfolio import AccountId
+from ibkr_rebalancer.core.report import Report
+from ibkr_rebalancer.edges.logs import LogObserver
+
+Outcomes = Mapping[AccountId, Report | RebalancerError]
+
+
+def watch_until_told(*, dry_run: bool, config: Path | None, state: Path | None, as_json: bool, verbose: bool) -> int:
+    """Watch until a signal; the exit code is that of the runs which it cut short, if any has one.
+
+    Raises:
+        RebalancerError: it could not begin, or could not go on.
+    """
+    settings = read_settings(config, state=state, verbose=verbose)
+    with AtStake(LogObserver()) as observer:
+        return asyncio.run(_watch(settings, observer, dry_run=dry_run, as_json=as_json))
+
+
+async def _watch(settings: Settings, observer: AtStake, *, dry_run: bool, as_json: bool) -> int:
+    results = _Results(as_json=as_json)
+
+    def stop() -> None:
+        results.is_stopping = True
+        observer.tell_stop()
+
+    tell_settings(settings, observer)
+    async with Rebalancer.open(settings, observer=observer) as session:
+        work = session.watch(dry_run=dry_run, tell=results.show, beat=lambda: None)
+        try:
+            await stoppable(work, on_stop=stop)
+        except asyncio.CancelledError:
+            return gravest(results.cut_short)
+    return EXIT_DONE
+
+
+class _Results:
+    """Shows what came of events."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self.is_stopping = False
+        self.cut_short: list[int] = []
+        """Exit codes of the runs that ended after the signal."""
+        self._as_json = as_json
+
+    def show(self, outcomes: Outcomes) -> None:
+        if self.is_stopping:
+            self.cut_short += [outcome.exit_code for outcome in outcomes.values() if isinstance(outcome, Report)]
+        if self._as_json:
+            show_document(outcomes_document("run", "runs", outcomes), in_one_line=True)
+        else:
+            show_outcomes("run", "runs", outcomes, view=runs_view, as_json=False)
