@@ -95,6 +95,7 @@ def test_the_same_alarm_halts_trading_once(tmp_path: Path) -> None:
         assert (await scene.rebalance(EVEN)).code == "ORDER_ALARM"
         with scene.ports({}) as ports:
             halted, gate = ports.controls.halted(), await gate_of(ports)
+            await asyncio.sleep(60)
             docket = Docket(ports.ledger.orders(DU1, since=START), ledger=ports.ledger)
             with pytest.raises(UnknownOutcome, match="more than"):
                 gate.require_no_alarm(docket)
