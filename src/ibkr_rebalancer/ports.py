@@ -257,6 +257,24 @@ class Controls(Protocol):
 
     def resume(self, *, at: datetime, reason: str) -> None: ...
 
+    def acknowledge(self, halt: Halt) -> None:
+        """Keep that the watch has seen this halt: no order of its runs leaves any more."""
+        ...
+
+    def is_acknowledged(self, halt: Halt) -> bool: ...
+
+    def watch(self) -> AbstractContextManager[None]:
+        """Be the only process that watches, until the block is left.
+
+        Raises:
+            Busy: another one does (`WATCH_BUSY`), with its pid.
+        """
+        ...
+
+    def watcher(self) -> str | None:
+        """The process that watches, with its pid; None if there is none."""
+        ...
+
 
 class EventSink(Protocol):
     """Where messages of channels end up: kept before anybody acts on them.
@@ -311,7 +329,8 @@ class Inbox(Protocol):
         ...
 
     def carried_out(self, account: AccountId) -> datetime | None:
-        """When the newest event was published for which a rebalance of the account has ended with a report."""
+        """When the newest event was published for which a run of the account has ended with a report, also one that
+        left something undone."""
         ...
 
     def newest_run(self, entry: Entry) -> RunRecord | None:

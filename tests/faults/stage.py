@@ -278,7 +278,7 @@ def fill_the_disk(commit: int = 1) -> Deed:
                 error.sqlite_errorcode = sqlite3.SQLITE_FULL
                 raise OperationalError("COMMIT", None, error)
 
-        event.listen(stage.scene.journal._engine, "commit", full)
+        event.listen(stage.scene.journal._store.engine, "commit", full)
 
     return deed
 

@@ -10,7 +10,9 @@ from inspect import iscoroutinefunction
 from typing import Any, TypeVar, cast
 
 WRITES = frozenset({"start_run", "keep_plan", "intend", "observe", "settle", "end_run", "fail_run", "adopt", "pin"})
-"""Of the journal, one transaction each."""
+"""Of the journal as the ledger, one transaction each."""
+INBOX_WRITES = frozenset({"keep", "take_step", "advance"})
+"""Of the journal as the inbox, one transaction each."""
 SENDS = frozenset({"place", "cancel"})
 """Of the desk."""
 QUESTIONS = frozenset({"server_time", "managed_accounts", "positions", "portfolio", "contracts", "quotes"})

@@ -14,7 +14,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from sqlalchemy import event
+from sqlalchemy import event as database_event
+from tests.support.events import CHANNEL, ended, event, put_off
 from tests.support.notation import NOW, allocation, allocation_body, con_id, snapshot
 
 from ibkr_rebalancer.core.errors import EXIT_DONE, Refused
@@ -36,6 +37,7 @@ from ibkr_rebalancer.edges.journal.opening import open_journal
 from ibkr_rebalancer.ports import Clock, Halt, Observer
 
 ACCOUNT = AccountId("DU1")
+OTHER = AccountId("DU2")
 RUN = "20261123T153000Z-a"
 HALT = Halt(at=NOW, reason="the owner is on holiday")
 
@@ -76,11 +78,11 @@ def opened(
         yield journal
 
 
-def start(run_id: str = RUN, *, account: AccountId = ACCOUNT) -> RunStart:
+def start(run_id: str = RUN, *, account: AccountId = ACCOUNT, trigger: str = "command") -> RunStart:
     return RunStart(
         run_id=run_id,
         account=account,
-        trigger="command",
+        trigger=trigger,
         started=NOW,
         config_digest="0123456789ab",
         code_version="0.1.0",
@@ -124,7 +126,7 @@ def told(number: int = 1, *, status: str = "Submitted", second: int = 0) -> Hear
     return Heard(order_ref=intent(number).order_ref, evidence=evidence)
 
 
-def report(run_id: str = RUN) -> Report:
+def report(run_id: str = RUN, *, account: AccountId = ACCOUNT) -> Report:
     order = OrderReport(
         order_ref=intent().order_ref,
         symbol="AAA",
@@ -139,7 +141,7 @@ def report(run_id: str = RUN) -> Report:
     )
     return Report(
         run_id=run_id,
-        account=ACCOUNT,
+        account=account,
         plan=PLAN,
         mode=RunMode.REBALANCE,
         trigger="command",
@@ -166,11 +168,15 @@ def everything(journal: Journal) -> object:
         journal.adopted(ACCOUNT),
         journal.pinned(),
         journal.halted(),
+        journal.is_acknowledged(HALT),
+        journal.inbox.pending(),
+        journal.inbox.carried_out(ACCOUNT),
+        journal.inbox.cursor(CHANNEL),
     )
 
 
 def fill(journal: Journal) -> None:
-    """Something of every kind: a run that ended, one that did not, orders with and without an outcome."""
+    """Something of every kind: a run that ended, one that did not, orders with and without an outcome, events."""
     begin(journal)
     for number in (1, 2, 3):
         journal.intend(intent(number, side=Side.BUY if number == 2 else Side.SELL))
@@ -185,6 +191,23 @@ def fill(journal: Journal) -> None:
     journal.adopt(ACCOUNT, [con_id("AAA"), con_id("BBB")])
     journal.pin({ContractQuery(symbol=symbol): con_id(symbol) for symbol in ("AAA", "BBB")})
     journal.halt(HALT)
+    journal.acknowledge(HALT)
+    _fill_inbox(journal)
+
+
+def _fill_inbox(journal: Journal) -> None:
+    """An event that was carried out for one account and waits for another, one that is new, a repetition."""
+    inbox = journal.inbox
+    inbox.keep(event(1), [ACCOUNT, OTHER])
+    inbox.keep(event(2), [ACCOUNT])
+    inbox.keep(event(3, message_id="message-1"), [ACCOUNT])
+    first, second, _ = inbox.pending()
+    journal.start_run(run := start("20261123T180000Z-d", trigger=event(1).event_id))
+    journal.end_run(report(run.run_id))
+    inbox.take_step(second, put_off())
+    inbox.take_step(first, ended(run_id=run.run_id))
+    for minutes in (1, 2):
+        inbox.advance(CHANNEL, NOW + timedelta(minutes=minutes))
 
 
 def statements(journal: Journal, ask: Callable[[], object]) -> list[tuple[str, list[str]]]:
@@ -196,10 +219,10 @@ def statements(journal: Journal, ask: Callable[[], object]) -> list[tuple[str, l
         if statement.startswith("SELECT"):
             asked.append((statement, parameters))
 
-    event.listen(journal._engine, "before_cursor_execute", note)
+    database_event.listen(journal._store.engine, "before_cursor_execute", note)
     ask()
-    event.remove(journal._engine, "before_cursor_execute", note)
-    with journal._engine.connect() as connection:
+    database_event.remove(journal._store.engine, "before_cursor_execute", note)
+    with journal._store.engine.connect() as connection:
         return [
             (
                 statement,

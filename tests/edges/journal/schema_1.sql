@@ -1,6 +1,15 @@
 PRAGMA application_id = 1919052849;
 PRAGMA user_version = 1;
 BEGIN TRANSACTION;
+CREATE TABLE acknowledgements (
+	id INTEGER NOT NULL, 
+	seal TEXT NOT NULL, 
+	of_halt INTEGER NOT NULL, 
+	PRIMARY KEY (id), 
+	UNIQUE (of_halt), 
+	FOREIGN KEY(of_halt) REFERENCES halts (id)
+);
+INSERT INTO "acknowledgements" VALUES(1,'259bd82b7c03',1);
 CREATE TABLE adoptions (
 	id INTEGER NOT NULL, 
 	seal TEXT NOT NULL, 
@@ -11,6 +20,40 @@ CREATE TABLE adoptions (
 );
 INSERT INTO "adoptions" VALUES(1,'ac721cdd526a','DU1',13330);
 INSERT INTO "adoptions" VALUES(2,'73b00206dfe6','DU1',14663);
+CREATE TABLE cursors (
+	channel TEXT NOT NULL, 
+	seal TEXT NOT NULL, 
+	until TEXT NOT NULL, 
+	PRIMARY KEY (channel)
+);
+INSERT INTO "cursors" VALUES('rebalance-primary','6bd6ce09784e','2026-11-23T15:32:00.000000+00:00');
+CREATE TABLE entries (
+	id INTEGER NOT NULL, 
+	seal TEXT NOT NULL, 
+	of_event INTEGER NOT NULL, 
+	account TEXT NOT NULL, 
+	mode TEXT NOT NULL, 
+	published TEXT NOT NULL, 
+	PRIMARY KEY (id), 
+	UNIQUE (of_event, account), 
+	FOREIGN KEY(of_event) REFERENCES events (id)
+);
+INSERT INTO "entries" VALUES(1,'713426ec2b23',1,'DU1','rebalance','2026-11-23T15:31:00.000000+00:00');
+INSERT INTO "entries" VALUES(2,'a8e0035d000e',1,'DU2','rebalance','2026-11-23T15:31:00.000000+00:00');
+INSERT INTO "entries" VALUES(3,'a3eb92b148dc',2,'DU1','rebalance','2026-11-23T15:32:00.000000+00:00');
+CREATE TABLE events (
+	id INTEGER NOT NULL, 
+	seal TEXT NOT NULL, 
+	event_id TEXT NOT NULL, 
+	channel TEXT NOT NULL, 
+	published TEXT NOT NULL, 
+	received TEXT NOT NULL, 
+	body TEXT NOT NULL, 
+	PRIMARY KEY (id), 
+	UNIQUE (event_id)
+);
+INSERT INTO "events" VALUES(1,'783a5753df94','406845d7a985','rebalance-primary','2026-11-23T15:31:00.000000+00:00','2026-11-23T15:31:01.000000+00:00','{"event_id":"406845d7a985","channel":"rebalance-primary","serial":"serial-001","message_id":"message-1","stated_id":"","published":"2026-11-23T15:31:00Z","received":"2026-11-23T15:31:01Z","mode":"rebalance","note":"","payload":"{''execution'': ''rebalance''}"}');
+INSERT INTO "events" VALUES(2,'bd15230ea671','b9d70a2fbf32','rebalance-primary','2026-11-23T15:32:00.000000+00:00','2026-11-23T15:32:01.000000+00:00','{"event_id":"b9d70a2fbf32","channel":"rebalance-primary","serial":"serial-002","message_id":"message-2","stated_id":"","published":"2026-11-23T15:32:00Z","received":"2026-11-23T15:32:01Z","mode":"rebalance","note":"","payload":"{''execution'': ''rebalance''}"}');
 CREATE TABLE evidence (
 	id INTEGER NOT NULL, 
 	seal TEXT NOT NULL, 
@@ -62,6 +105,21 @@ CREATE TABLE intents (
 INSERT INTO "intents" VALUES(1,'a631cd7acab4',1,'rb1-0000000000000001-1','DU1',13330,'SELL','2026-11-23T15:30:00.000000+00:00','{"order_ref":"rb1-0000000000000001-1","run_id":"20261123T153000Z-a","plan_id":"7da80529cdf6","account":"DU1","con_id":13330,"symbol":"AAA","side":"SELL","quantity":10,"order_type":"LMT","limit_price":"99.9","position_before":"900","client_id":52,"expires_at":"2026-11-23T20:30:00Z"}');
 INSERT INTO "intents" VALUES(2,'f6d845beb0ca',1,'rb1-0000000000000002-1','DU1',13330,'BUY','2026-11-23T15:30:00.000000+00:00','{"order_ref":"rb1-0000000000000002-1","run_id":"20261123T153000Z-a","plan_id":"7da80529cdf6","account":"DU1","con_id":13330,"symbol":"AAA","side":"BUY","quantity":10,"order_type":"LMT","limit_price":"99.9","position_before":"900","client_id":52,"expires_at":"2026-11-23T20:30:00Z"}');
 INSERT INTO "intents" VALUES(3,'335692a8656c',1,'rb1-0000000000000003-1','DU1',13330,'SELL','2026-11-23T15:30:00.000000+00:00','{"order_ref":"rb1-0000000000000003-1","run_id":"20261123T153000Z-a","plan_id":"7da80529cdf6","account":"DU1","con_id":13330,"symbol":"AAA","side":"SELL","quantity":10,"order_type":"LMT","limit_price":"99.9","position_before":"900","client_id":52,"expires_at":"2026-11-23T20:30:00Z"}');
+CREATE TABLE marks (
+	id INTEGER NOT NULL, 
+	seal TEXT NOT NULL, 
+	of_event INTEGER NOT NULL, 
+	channel TEXT NOT NULL, 
+	mark TEXT NOT NULL, 
+	PRIMARY KEY (id), 
+	UNIQUE (channel, mark), 
+	FOREIGN KEY(of_event) REFERENCES events (id)
+);
+INSERT INTO "marks" VALUES(1,'5449f8718fc7',1,'rebalance-primary','"serial serial-001"');
+INSERT INTO "marks" VALUES(2,'a9908375d62c',1,'rebalance-primary','"message message-1"');
+INSERT INTO "marks" VALUES(3,'7e75b49537a3',2,'rebalance-primary','"serial serial-002"');
+INSERT INTO "marks" VALUES(4,'fbf77bc0299b',2,'rebalance-primary','"message message-2"');
+INSERT INTO "marks" VALUES(5,'31d4ddf94362',1,'rebalance-primary','"serial serial-003"');
 CREATE TABLE outcomes (
 	id INTEGER NOT NULL, 
 	seal TEXT NOT NULL, 
@@ -104,6 +162,7 @@ CREATE TABLE reports (
 	FOREIGN KEY(of_run) REFERENCES runs (id)
 );
 INSERT INTO "reports" VALUES(1,'9b0c131fe247',1,'{"run_id":"20261123T153000Z-a","account":"DU1","plan":{"account":"DU1","plan_id":"7da80529cdf6","as_of":"2026-11-23T15:30:00Z","strategy":{"name":"demo","strategy_long_name":null,"last_rebalance_on":null,"as_of":null},"currency":"USD","net_liquidation":"101000","cash":"1000","cash_after":"296","cash_reserve":"252.49","turnover":"0.791089","commission":"4","drift_before":"0.39974","drift_after":"0.00071","trades":[{"symbol":"AAA","con_id":13330,"primary_exchange":"ARCA","side":"SELL","quantity":396,"price":"100","notional":"39600","commission":"1.98","held":"900","target_quantity":"504","weight_before":"0.891089","weight_target":"0.49873","weight_after":"0.49901","reason":"overweight by 39.24%"},{"symbol":"BBB","con_id":14663,"primary_exchange":"ARCA","side":"BUY","quantity":403,"price":"100","notional":"40300","commission":"2.02","held":"100","target_quantity":"503","weight_before":"0.09901","weight_target":"0.49873","weight_after":"0.49802","reason":"underweight by 39.97%"}],"skips":[],"untouched":[],"remarks":[]},"mode":"rebalance","trigger":"command","outcome":"done","exit_code":0,"started":"2026-11-23T15:30:00Z","ended":"2026-11-23T15:30:02Z","orders":[{"order_ref":"rb1-0000000000000001-1","symbol":"AAA","con_id":13330,"side":"SELL","quantity":10,"filled":10,"average_price":"99.95","commission":"1","status":"filled","reason":""}],"adjustments":[{"symbol":"BBB","con_id":14663,"planned":3,"sent":2,"reason":"not enough cash"}],"code":"","trouble":"","hint":""}');
+INSERT INTO "reports" VALUES(2,'1252a421b00d',4,'{"run_id":"20261123T180000Z-d","account":"DU1","plan":{"account":"DU1","plan_id":"7da80529cdf6","as_of":"2026-11-23T15:30:00Z","strategy":{"name":"demo","strategy_long_name":null,"last_rebalance_on":null,"as_of":null},"currency":"USD","net_liquidation":"101000","cash":"1000","cash_after":"296","cash_reserve":"252.49","turnover":"0.791089","commission":"4","drift_before":"0.39974","drift_after":"0.00071","trades":[{"symbol":"AAA","con_id":13330,"primary_exchange":"ARCA","side":"SELL","quantity":396,"price":"100","notional":"39600","commission":"1.98","held":"900","target_quantity":"504","weight_before":"0.891089","weight_target":"0.49873","weight_after":"0.49901","reason":"overweight by 39.24%"},{"symbol":"BBB","con_id":14663,"primary_exchange":"ARCA","side":"BUY","quantity":403,"price":"100","notional":"40300","commission":"2.02","held":"100","target_quantity":"503","weight_before":"0.09901","weight_target":"0.49873","weight_after":"0.49802","reason":"underweight by 39.97%"}],"skips":[],"untouched":[],"remarks":[]},"mode":"rebalance","trigger":"command","outcome":"done","exit_code":0,"started":"2026-11-23T15:30:00Z","ended":"2026-11-23T15:30:02Z","orders":[{"order_ref":"rb1-0000000000000001-1","symbol":"AAA","con_id":13330,"side":"SELL","quantity":10,"filled":10,"average_price":"99.95","commission":"1","status":"filled","reason":""}],"adjustments":[{"symbol":"BBB","con_id":14663,"planned":3,"sent":2,"reason":"not enough cash"}],"code":"","trouble":"","hint":""}');
 CREATE TABLE retractions (
 	id INTEGER NOT NULL, 
 	seal TEXT NOT NULL, 
@@ -118,13 +177,27 @@ CREATE TABLE runs (
 	seal TEXT NOT NULL, 
 	run_id TEXT NOT NULL, 
 	account TEXT NOT NULL, 
+	"trigger" TEXT NOT NULL, 
 	body TEXT NOT NULL, 
 	PRIMARY KEY (id), 
 	UNIQUE (run_id)
 );
-INSERT INTO "runs" VALUES(1,'1ed6c1f2d0c1','20261123T153000Z-a','DU1','{"run_id":"20261123T153000Z-a","account":"DU1","trigger":"command","started":"2026-11-23T15:30:00Z","config_digest":"0123456789ab","code_version":"0.1.0"}');
-INSERT INTO "runs" VALUES(2,'f373f812c9d9','20261123T160000Z-b','DU1','{"run_id":"20261123T160000Z-b","account":"DU1","trigger":"command","started":"2026-11-23T15:30:00Z","config_digest":"0123456789ab","code_version":"0.1.0"}');
-INSERT INTO "runs" VALUES(3,'b0bc9bc78ab3','20261123T170000Z-c','DU1','{"run_id":"20261123T170000Z-c","account":"DU1","trigger":"command","started":"2026-11-23T15:30:00Z","config_digest":"0123456789ab","code_version":"0.1.0"}');
+INSERT INTO "runs" VALUES(1,'0ca289ecee1a','20261123T153000Z-a','DU1','command','{"run_id":"20261123T153000Z-a","account":"DU1","trigger":"command","started":"2026-11-23T15:30:00Z","config_digest":"0123456789ab","code_version":"0.1.0"}');
+INSERT INTO "runs" VALUES(2,'d73204a53130','20261123T160000Z-b','DU1','command','{"run_id":"20261123T160000Z-b","account":"DU1","trigger":"command","started":"2026-11-23T15:30:00Z","config_digest":"0123456789ab","code_version":"0.1.0"}');
+INSERT INTO "runs" VALUES(3,'7a4148cfad1e','20261123T170000Z-c','DU1','command','{"run_id":"20261123T170000Z-c","account":"DU1","trigger":"command","started":"2026-11-23T15:30:00Z","config_digest":"0123456789ab","code_version":"0.1.0"}');
+INSERT INTO "runs" VALUES(4,'8aabe06868de','20261123T180000Z-d','DU1','406845d7a985','{"run_id":"20261123T180000Z-d","account":"DU1","trigger":"406845d7a985","started":"2026-11-23T15:30:00Z","config_digest":"0123456789ab","code_version":"0.1.0"}');
+CREATE TABLE steps (
+	id INTEGER NOT NULL, 
+	seal TEXT NOT NULL, 
+	of_entry INTEGER NOT NULL, 
+	ends BOOLEAN NOT NULL, 
+	body TEXT NOT NULL, 
+	PRIMARY KEY (id), 
+	FOREIGN KEY(of_entry) REFERENCES entries (id)
+);
+INSERT INTO "steps" VALUES(1,'1ce91a081cad',2,0,'{"kind":"PutOff","at":"2026-11-23T15:30:00Z","due":"2026-11-23T15:30:00Z","remedy":"time","code":"PRICE_STALE","text":"The prices are old.","run_id":""}');
+INSERT INTO "steps" VALUES(2,'6116715746ca',1,1,'{"kind":"Ended","at":"2026-11-23T15:30:00Z","code":"","text":"","exit_code":0,"run_id":"20261123T180000Z-d"}');
+CREATE INDEX runs_by_trigger ON runs ("trigger", account);
 CREATE TRIGGER runs_no_update BEFORE UPDATE ON runs BEGIN SELECT RAISE(ABORT, 'runs is history: nothing in it is changed or removed'); END;
 CREATE TRIGGER runs_no_delete BEFORE DELETE ON runs BEGIN SELECT RAISE(ABORT, 'runs is history: nothing in it is changed or removed'); END;
 CREATE TRIGGER halts_no_update BEFORE UPDATE ON halts BEGIN SELECT RAISE(ABORT, 'halts is history: nothing in it is changed or removed'); END;
@@ -133,17 +206,29 @@ CREATE TRIGGER adoptions_no_update BEFORE UPDATE ON adoptions BEGIN SELECT RAISE
 CREATE TRIGGER adoptions_no_delete BEFORE DELETE ON adoptions BEGIN SELECT RAISE(ABORT, 'adoptions is history: nothing in it is changed or removed'); END;
 CREATE TRIGGER pins_no_update BEFORE UPDATE ON pins BEGIN SELECT RAISE(ABORT, 'pins is history: nothing in it is changed or removed'); END;
 CREATE TRIGGER pins_no_delete BEFORE DELETE ON pins BEGIN SELECT RAISE(ABORT, 'pins is history: nothing in it is changed or removed'); END;
+CREATE TRIGGER events_no_update BEFORE UPDATE ON events BEGIN SELECT RAISE(ABORT, 'events is history: nothing in it is changed or removed'); END;
+CREATE TRIGGER events_no_delete BEFORE DELETE ON events BEGIN SELECT RAISE(ABORT, 'events is history: nothing in it is changed or removed'); END;
 CREATE TRIGGER plans_no_update BEFORE UPDATE ON plans BEGIN SELECT RAISE(ABORT, 'plans is history: nothing in it is changed or removed'); END;
 CREATE TRIGGER plans_no_delete BEFORE DELETE ON plans BEGIN SELECT RAISE(ABORT, 'plans is history: nothing in it is changed or removed'); END;
 CREATE TRIGGER reports_no_update BEFORE UPDATE ON reports BEGIN SELECT RAISE(ABORT, 'reports is history: nothing in it is changed or removed'); END;
 CREATE TRIGGER reports_no_delete BEFORE DELETE ON reports BEGIN SELECT RAISE(ABORT, 'reports is history: nothing in it is changed or removed'); END;
 CREATE TRIGGER failures_no_update BEFORE UPDATE ON failures BEGIN SELECT RAISE(ABORT, 'failures is history: nothing in it is changed or removed'); END;
 CREATE TRIGGER failures_no_delete BEFORE DELETE ON failures BEGIN SELECT RAISE(ABORT, 'failures is history: nothing in it is changed or removed'); END;
-CREATE INDEX ix_intents_of_plan ON intents (of_plan);
+CREATE TRIGGER acknowledgements_no_update BEFORE UPDATE ON acknowledgements BEGIN SELECT RAISE(ABORT, 'acknowledgements is history: nothing in it is changed or removed'); END;
+CREATE TRIGGER acknowledgements_no_delete BEFORE DELETE ON acknowledgements BEGIN SELECT RAISE(ABORT, 'acknowledgements is history: nothing in it is changed or removed'); END;
+CREATE TRIGGER marks_no_update BEFORE UPDATE ON marks BEGIN SELECT RAISE(ABORT, 'marks is history: nothing in it is changed or removed'); END;
+CREATE TRIGGER marks_no_delete BEFORE DELETE ON marks BEGIN SELECT RAISE(ABORT, 'marks is history: nothing in it is changed or removed'); END;
+CREATE INDEX entries_by_account ON entries (account, mode, published);
+CREATE TRIGGER entries_no_update BEFORE UPDATE ON entries BEGIN SELECT RAISE(ABORT, 'entries is history: nothing in it is changed or removed'); END;
+CREATE TRIGGER entries_no_delete BEFORE DELETE ON entries BEGIN SELECT RAISE(ABORT, 'entries is history: nothing in it is changed or removed'); END;
 CREATE INDEX intents_by_contract ON intents (account, con_id, side);
 CREATE INDEX intents_in_time ON intents (account, kept_at);
+CREATE INDEX ix_intents_of_plan ON intents (of_plan);
 CREATE TRIGGER intents_no_update BEFORE UPDATE ON intents BEGIN SELECT RAISE(ABORT, 'intents is history: nothing in it is changed or removed'); END;
 CREATE TRIGGER intents_no_delete BEFORE DELETE ON intents BEGIN SELECT RAISE(ABORT, 'intents is history: nothing in it is changed or removed'); END;
+CREATE INDEX steps_by_entry ON steps (of_entry, ends);
+CREATE TRIGGER steps_no_update BEFORE UPDATE ON steps BEGIN SELECT RAISE(ABORT, 'steps is history: nothing in it is changed or removed'); END;
+CREATE TRIGGER steps_no_delete BEFORE DELETE ON steps BEGIN SELECT RAISE(ABORT, 'steps is history: nothing in it is changed or removed'); END;
 CREATE TRIGGER evidence_no_update BEFORE UPDATE ON evidence BEGIN SELECT RAISE(ABORT, 'evidence is history: nothing in it is changed or removed'); END;
 CREATE TRIGGER evidence_no_delete BEFORE DELETE ON evidence BEGIN SELECT RAISE(ABORT, 'evidence is history: nothing in it is changed or removed'); END;
 CREATE INDEX ix_outcomes_of_intent ON outcomes (of_intent);

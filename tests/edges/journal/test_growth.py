@@ -24,7 +24,7 @@ def grown(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("grown")
     with opened(folder) as journal:
         begin(journal)
-        with journal._writing("") as connection:
+        with journal._store.writing("") as connection:
             _add_orders(connection)
     return folder
 

@@ -12,6 +12,7 @@ from tests.support.journal import (
     ACCOUNT,
     DOCUMENT,
     FILLED,
+    OTHER,
     PLAN,
     RUN,
     SNAPSHOT,
@@ -33,24 +34,21 @@ from ibkr_rebalancer.core.instruments import ContractQuery
 from ibkr_rebalancer.core.order_book import Heard
 from ibkr_rebalancer.core.order_state import OrderStatus, TrackedOrder
 from ibkr_rebalancer.core.plan import Side
-from ibkr_rebalancer.core.portfolio import AccountId
 from ibkr_rebalancer.edges.journal.journal import Journal
-from ibkr_rebalancer.edges.journal.tables import SCHEMA
-from ibkr_rebalancer.ports import Controls, Ledger, RunRecord
-
-OTHER = AccountId("DU2")
+from ibkr_rebalancer.edges.journal.tables import HISTORY
+from ibkr_rebalancer.ports import Controls, Inbox, Ledger, RunRecord
 
 
-def test_a_journal_is_ledger_and_controls(tmp_path: Path) -> None:
+def test_a_journal_is_ledger_controls_and_inbox(tmp_path: Path) -> None:
     with opened(tmp_path / "state") as journal:
-        faces: tuple[Ledger, Controls] = (journal, journal)
-        assert len(faces) == 2
+        faces: tuple[Ledger, Controls, Inbox] = (journal, journal, journal.inbox)
+        assert len(faces) == 3
 
 
 def test_a_new_journal_knows_nothing(tmp_path: Path) -> None:
     with opened(tmp_path / "state") as journal:
         assert journal.is_new
-        assert everything(journal) == ((), None, (), (), frozenset(), frozenset(), {}, None)
+        assert everything(journal) == ((), None, (), (), frozenset(), frozenset(), {}, None, False, (), None, None)
 
 
 def test_a_run_from_its_start_to_its_report(tmp_path: Path) -> None:
@@ -264,14 +262,14 @@ def test_the_contract_pinned_last_counts(tmp_path: Path) -> None:
         assert ContractQuery(symbol="BBB") not in journal.pinned()
 
 
-@pytest.mark.parametrize("table", SCHEMA.tables)
+@pytest.mark.parametrize("table", [table.name for table in HISTORY])
 @pytest.mark.parametrize("deed", ["UPDATE {} SET seal = ''", "DELETE FROM {}"])
 def test_history_cannot_be_changed(tmp_path: Path, table: str, deed: str) -> None:
     with opened(tmp_path / "state") as journal:
         fill(journal)
         kept = everything(journal)
         with (
-            journal._engine.connect() as connection,
+            journal._store.engine.connect() as connection,
             pytest.raises(IntegrityError, match=f"{table} is history: nothing in it is changed or removed"),
         ):
             connection.exec_driver_sql(deed.format(table))

@@ -80,7 +80,7 @@ def test_processes_that_open_a_new_journal_together_make_one(tmp_path: Path) -> 
 
 def test_a_reader_sees_one_moment(tmp_path: Path) -> None:
     """Intents and evidence are read by two statements; between them nothing may come in."""
-    with opened(tmp_path) as journal, journal._reading() as connection:
+    with opened(tmp_path) as journal, journal._store.reading() as connection:
         before = connection.exec_driver_sql("SELECT count(*) FROM halts").scalar()
         with opened(tmp_path) as other:
             other.halt(HALT)

@@ -95,7 +95,7 @@ def until_it_fails(journal: Journal, write: Write) -> StorageFailed:
 
 
 def rows_of(journal: Journal) -> int:
-    with journal._engine.connect() as connection:
+    with journal._store.engine.connect() as connection:
         rows: int = connection.execute(ROWS_KEPT).scalar_one()
     return rows
 
@@ -105,7 +105,7 @@ def test_a_full_disk_stops_at_every_write(tmp_path: Path, name: str) -> None:
     write, consequence = WRITES[name]
     prepared(tmp_path, name)
     with opened(tmp_path) as journal:
-        with journal._engine.connect() as connection:
+        with journal._store.engine.connect() as connection:
             pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
             connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
         failure = until_it_fails(journal, write)
@@ -128,11 +128,11 @@ def test_after_a_failure_nothing_is_written_any_more(tmp_path: Path, name: str) 
     """Also when there is space again: this process cannot know what else it has missed."""
     prepared(tmp_path, name)
     with opened(tmp_path) as journal:
-        with journal._engine.connect() as connection:
+        with journal._store.engine.connect() as connection:
             connection.exec_driver_sql("PRAGMA max_page_count = 1")
         failure = until_it_fails(journal, WRITES["intend"][0])
         kept = everything(journal)
-        with journal._engine.connect() as connection:
+        with journal._store.engine.connect() as connection:
             connection.exec_driver_sql("PRAGMA max_page_count = 1000000")
 
         with pytest.raises(StorageFailed, match=WRITES[name][1]) as caught:
@@ -147,7 +147,7 @@ def test_after_a_failure_nothing_is_written_any_more(tmp_path: Path, name: str) 
 def test_a_failure_that_is_met_again_is_told_once(tmp_path: Path) -> None:
     prepared(tmp_path, "observe")
     with opened(tmp_path) as journal:
-        with journal._engine.connect() as connection:
+        with journal._store.engine.connect() as connection:
             connection.exec_driver_sql("PRAGMA max_page_count = 1")
         failure = until_it_fails(journal, _observe)
         with pytest.raises(StorageFailed) as caught:
@@ -264,7 +264,7 @@ def test_a_journal_that_another_keeps_locked(tmp_path: Path, monkeypatch: pytest
 def test_damage_that_is_met_while_reading_stops_the_writing(tmp_path: Path) -> None:
     with opened(tmp_path) as journal:
         begin(journal)
-        with journal._engine.connect() as connection:
+        with journal._store.engine.connect() as connection:
             connection.exec_driver_sql("DROP TABLE outcomes")
         with pytest.raises(StorageFailed) as caught:
             journal.unsettled(ACCOUNT)

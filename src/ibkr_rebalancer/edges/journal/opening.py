@@ -16,6 +16,7 @@ from ibkr_rebalancer.core.portfolio import TradingMode
 from ibkr_rebalancer.edges.journal.folder import make_file, make_folder, require_private
 from ibkr_rebalancer.edges.journal.journal import Journal
 from ibkr_rebalancer.edges.journal.marker import Marker
+from ibkr_rebalancer.edges.journal.store import Store
 from ibkr_rebalancer.edges.journal.tables import APPLICATION_ID, ROWS_KEPT, SCHEMA, SCHEMA_VERSION
 from ibkr_rebalancer.edges.journal.troubles import (
     CORRUPT,
@@ -58,7 +59,7 @@ def open_journal(folder: Path, *, mode: TradingMode | None, clock: Clock, observ
             require_private(folder, mode=mode, observer=observer)
             is_new = marker.rows() is None and _made(path, engine, marker)
             _require_whole(path, engine, rows=marker.rows() or 0)
-        yield Journal(path, engine, marker, clock, is_new=is_new)
+        yield Journal(Store(path, engine, marker), clock, is_new=is_new)
     finally:
         engine.dispose()
         marker.close()

@@ -1,8 +1,9 @@
 """The journal's tables: history that only grows, each row sealed with a digest of all it says.
 
-A run leads to the plans it made, a plan to intents, an intent to the evidence heard of it and to its outcome. Values
-stand in `body` as JSON; the other columns are what rows are found by. SQLite keeps no checksum of a page: a row
-that was damaged without breaking the file is known by its seal.
+A run leads to the plans it made, a plan to intents, an intent to the evidence heard of it and to its outcome; an event
+leads to an entry for each account, and an entry to the steps that were taken for it. Values stand in `body` as JSON;
+the other columns are what rows are found by. SQLite keeps no checksum of a page: a row that was damaged without
+breaking the file is known by its seal.
 """
 
 import hashlib
@@ -40,6 +41,9 @@ SCHEMA_VERSION = 1
 
 SCHEMA = MetaData()
 
+HISTORY: list[Table] = []
+"""The tables whose rows are never changed or removed: all but `cursors`."""
+
 
 def _history(name: str, *columns: Column[Any] | UniqueConstraint | Index) -> Table:
     """A table whose rows are never changed or removed."""
@@ -48,6 +52,7 @@ def _history(name: str, *columns: Column[Any] | UniqueConstraint | Index) -> Tab
         refusal = f"SELECT RAISE(ABORT, '{name} is history: nothing in it is changed or removed')"
         trigger = f"CREATE TRIGGER {name}_no_{deed.lower()} BEFORE {deed} ON {name} BEGIN {refusal}; END"
         event.listen(table, "after_create", DDL(trigger))  # type: ignore[no-untyped-call]
+    HISTORY.append(table)
     return table
 
 
@@ -56,10 +61,18 @@ def _text(name: str, **options: Any) -> Column[str]:
 
 
 def _parent(table: Table, **options: Any) -> Column[int]:
-    return Column(f"of_{table.name.removesuffix('s')}", Integer, ForeignKey(table.c.id), nullable=False, **options)
+    singular = table.name.replace("ies", "y").removesuffix("s")
+    return Column(f"of_{singular}", Integer, ForeignKey(table.c.id), nullable=False, **options)
 
 
-runs = _history("runs", _text("run_id", unique=True), _text("account"), _text("body"))
+runs = _history(
+    "runs",
+    _text("run_id", unique=True),
+    _text("account"),
+    _text("trigger"),
+    _text("body"),
+    Index("runs_by_trigger", "trigger", "account"),
+)
 
 plans = _history(
     "plans",
@@ -99,6 +112,9 @@ failures = _history("failures", _parent(runs, unique=True), _text("body"))
 halts = _history("halts", Column("halted", Boolean, nullable=False), _text("body"))
 """Every halt and every resume; the newest row counts."""
 
+acknowledgements = _history("acknowledgements", _parent(halts, unique=True))
+"""The watch has seen this halt."""
+
 adoptions = _history(
     "adoptions", _text("account"), Column("con_id", Integer, nullable=False), UniqueConstraint("account", "con_id")
 )
@@ -106,7 +122,44 @@ adoptions = _history(
 pins = _history("pins", _text("query"), Column("con_id", Integer, nullable=False))
 """The newest row of a query counts."""
 
-_COUNTS = [func.coalesce(select(func.max(table.c.id)).scalar_subquery(), 0) for table in SCHEMA.sorted_tables]
+events = _history(
+    "events",
+    _text("event_id", unique=True),
+    _text("channel"),
+    _text("published"),
+    _text("received"),
+    _text("body"),
+)
+
+marks = _history("marks", _parent(events), _text("channel"), _text("mark"), UniqueConstraint("channel", "mark"))
+"""The names of an event in its channel, as JSON; an event that has one of them is the same."""
+
+entries = _history(
+    "entries",
+    _parent(events),
+    _text("account"),
+    _text("mode"),
+    _text("published"),
+    UniqueConstraint("of_event", "account"),
+    Index("entries_by_account", "account", "mode", "published"),
+)
+"""An event is to be carried out for an account."""
+
+steps = _history(
+    "steps",
+    _parent(entries),
+    Column("ends", Boolean, nullable=False),
+    _text("body"),
+    Index("steps_by_entry", "of_entry", "ends"),
+)
+
+cursors = Table(
+    "cursors", SCHEMA, Column("channel", Text, primary_key=True, nullable=False), _text("seal"), _text("until")
+)
+"""How far the messages of a channel have been read. It moves for ever and needs no history: from an older one on,
+messages are read again and known again."""
+
+_COUNTS = [func.coalesce(select(func.max(table.c.id)).scalar_subquery(), 0) for table in HISTORY]
 
 ROWS_KEPT = select(reduce(operator.add, _COUNTS))
 """How many rows of history there are: without gaps or removals, a table's largest id is their number."""
