@@ -189,7 +189,7 @@ class Rebalancer:
         accounts = self.select()
         events = self._events()
         journal = self._journal()
-        self._edges.enter_context(journal.hold_watch())
+        self._edges.enter_context(journal.watch())
         watch = Watch(
             accounts,
             Occasion(mode=self.settings.mode, code_version=__version__),
@@ -210,7 +210,7 @@ class Rebalancer:
             raise ConfigError(
                 "CONFIG_MISSING_KEY",
                 "REALTIME_API_KEY is not set, and without it no event can be received.",
-                hint="Set it in the environment or in .env: the key of an Ably app that may subscribe and read history.",
+                hint="Set it in the environment or in .env: an Ably key that may subscribe and read history.",
             )
         return AblyEvents(
             api_key=realtime.api_key, endpoint=realtime.endpoint, clock=self._clock, observer=self._observer

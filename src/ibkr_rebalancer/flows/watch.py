@@ -32,7 +32,7 @@ from ibkr_rebalancer.core.report import Report, RunMode, dry_run_report
 from ibkr_rebalancer.flows.rebalance import Planned, plan_accounts
 from ibkr_rebalancer.flows.reconcile import PATIENCE, Patience, take_back_cancellation
 from ibkr_rebalancer.flows.trading import Occasion, Ports, TradingRun
-from ibkr_rebalancer.ports import EventSource, Inbox
+from ibkr_rebalancer.ports import EventSource, Halt, Inbox
 
 Outcomes = Mapping[AccountId, Report | RebalancerError]
 Tell = Callable[[Outcomes], None]
@@ -85,6 +85,8 @@ class Watch:
         """Set when there may be something new to do."""
         self._gateway = _GatewayWatch(ports)
         self._duties: dict[asyncio.Task[None], _Duty] = {}
+        self._heard: Halt | None = None
+        """The halt that was acknowledged."""
 
     async def run(self) -> None:
         """Watch until cancelled; then nothing more is begun, and what is under way is brought to a known end.
@@ -128,6 +130,7 @@ class Watch:
         try:
             while True:
                 self._beat()
+                self._acknowledge_halt()
                 self._news.clear()
                 wake = self._begin_what_is_due()
                 with suppress(TimeoutError):
@@ -135,6 +138,16 @@ class Watch:
                 self._raise_failures()
         finally:
             await self._stop()
+
+    def _acknowledge_halt(self) -> None:
+        """Let whoever has halted trading know that it was heard; every order asks for itself besides."""
+        halt = self._ports.controls.halted()
+        if halt is not None and halt != self._heard:
+            self._ports.controls.acknowledge(halt)
+            self._say("watch.halt", f"Trading is halted: {halt.reason}", severity=Severity.WARNING)
+        elif halt is None and self._heard is not None:
+            self._say("watch.resume", "Trading is resumed", severity=Severity.WARNING)
+        self._heard = halt
 
     def _begin_what_is_due(self) -> datetime | None:
         """Begin everything whose time has come, and drop what is overtaken; when to look again."""

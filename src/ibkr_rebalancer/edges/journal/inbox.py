@@ -4,7 +4,7 @@ Nothing in it is a state that changes: an entry has ended once a step says so.
 """
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, and_, exists, func, select
@@ -80,15 +80,16 @@ class JournalInbox:
         self._first_pending = first_new
         return found
 
-    def take_step(self, entry: Entry, step: Step) -> None:
-        """Keep what was done about an entry, which must not have ended."""
-        what = f"What came of event {entry.event.event_id} for {entry.account} is not kept."
-        with self._store.writing(what) as connection:
-            of_entry = connection.execute(
-                select(entries.c.id).join(events).where(_is_of(entry), ~HAS_ENDED)
-            ).scalar_one_or_none()
-            body = written(encode_variant(step))
-            add(connection, steps, of_entry=of_entry, ends=isinstance(step, Ended), body=body)
+    def take_steps(self, taken: Mapping[Entry, Step]) -> None:
+        """Keep what was done about entries, which must not have ended; all in one."""
+        what = ", ".join(f"event {entry.event.event_id} for {entry.account}" for entry in taken)
+        with self._store.writing(f"What came of {what} is not kept.") as connection:
+            for entry, step in taken.items():
+                of_entry = connection.execute(
+                    select(entries.c.id).join(events).where(_is_of(entry), ~HAS_ENDED)
+                ).scalar_one_or_none()
+                body = written(encode_variant(step))
+                add(connection, steps, of_entry=of_entry, ends=isinstance(step, Ended), body=body)
 
     def carried_out(self, account: AccountId) -> datetime | None:
         """When the newest event was published for which the account was rebalanced, as far as it went.

@@ -1,0 +1,341 @@
+"""Watch, from a message to its end, in virtual time: the venue without sockets, a real journal, events by hand."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from tests.support.notation import allocation_body
+from tests.support.trading_scene import DU1, TradingScene, account
+from tests.support.virtual_time import VirtualTimeLoop
+
+from ibkr_rebalancer.core.errors import RebalancerError
+from ibkr_rebalancer.core.events import Delivery
+from ibkr_rebalancer.core.policy import Account
+from ibkr_rebalancer.core.portfolio import AccountId, TradingMode
+from ibkr_rebalancer.core.report import Report, RunMode
+from ibkr_rebalancer.flows.trading import Occasion
+from ibkr_rebalancer.flows.watch import Watch
+from ibkr_rebalancer.ports import EventSink, Halt
+
+EVEN = allocation_body({"AAA": Decimal("0.5"), "BBB": Decimal("0.5")})
+DU2 = AccountId("DU2")
+TRADES = {"execution": "rebalance"}
+
+Outcome = Report | RebalancerError
+
+
+class Channel:
+    """An event source that says what the test says."""
+
+    def __init__(self) -> None:
+        self.sink: EventSink | None = None
+        self.channels: Sequence[str] = ()
+        self.published = 0
+
+    async def listen(self, channels: Collection[str], sink: EventSink) -> None:
+        self.channels, self.sink = tuple(channels), sink
+        await asyncio.Event().wait()
+
+    def say(
+        self, data: object, *, at: datetime, channel: str = "rebalance-DU1", number: int | None = None, age_h: float = 0
+    ) -> None:
+        """A message that was published so long ago comes now; the same number is the same message."""
+        assert self.sink is not None
+        self.published += 1
+        name = f"{number or self.published:09}"
+        self.sink.take(
+            Delivery(
+                channel=channel,
+                serial=f"serial-{name}",
+                message_id=f"message-{name}",
+                data=data,
+                undecoded="",
+                published=at - timedelta(hours=age_h),
+                received=at,
+            )
+        )
+
+
+class Stage:
+    """One venue and one state folder, watched by one process after the other."""
+
+    def __init__(self, folder: Path, **overlay: Any) -> None:
+        self.scene = TradingScene(folder, **overlay)
+        self.channel = Channel()
+        self.outcomes: list[tuple[AccountId, Outcome]] = []
+        self.beats = 0
+
+    @asynccontextmanager
+    async def watching(
+        self, *accounts: Account, dry_run: bool = False, documents: Mapping[str, bytes] | None = None
+    ) -> AsyncIterator["asyncio.Task[None]"]:
+        """A process that watches until the block is left, and is then told to stop."""
+        watched = accounts or (account(),)
+        targets = documents or {each.account_id: EVEN for each in watched}
+        with self.scene.ports(targets) as ports:
+            assert self.scene.journal is not None
+            watch = Watch(
+                watched,
+                Occasion(mode=TradingMode.PAPER, code_version="test"),
+                ports,
+                events=self.channel,
+                inbox=self.scene.journal.inbox,
+                tell=lambda outcomes: self.outcomes.extend(outcomes.items()),
+                beat=self._beat,
+                dry_run=dry_run,
+            )
+            task = asyncio.create_task(watch.run())
+            await asyncio.sleep(0.1)
+            try:
+                yield task
+            finally:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+
+    async def let_pass(self, hours: float) -> None:
+        """The clocks go on by so much; what wakes up then gets a minute to act."""
+        for clock in (self.scene.clock, self.scene.ours):
+            clock.set_on(timedelta(hours=hours, minutes=-1))
+        await asyncio.sleep(60)
+
+    def say(self, data: object, **how: Any) -> None:
+        self.channel.say(data, at=self.scene.ours.now(), **how)
+
+    @property
+    def told(self) -> list[str]:
+        return [notice.event for notice in self.scene.notices.heard]
+
+    def ends(self, account_id: AccountId = DU1) -> list[str]:
+        """What came of each event for an account, in words."""
+        return [
+            each.outcome if isinstance(each, Report) else each.code
+            for name, each in self.outcomes
+            if name == account_id
+        ]
+
+    def _beat(self) -> None:
+        self.beats += 1
+
+
+def play(story: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        runner.run(story())
+
+
+def test_an_event_that_says_rebalance_trades(tmp_path: Path) -> None:
+    async def story() -> None:
+        stage = Stage(tmp_path)
+        async with stage.watching():
+            stage.say(TRADES)
+            await asyncio.sleep(10)
+        assert stage.ends() == ["done"]
+        assert stage.scene.orders == ["SELL 1 AAA", "BUY 200 BBB"]
+        (_, report) = stage.outcomes[0]
+        assert isinstance(report, Report)
+        assert report.mode is RunMode.REBALANCE
+        assert len(report.trigger) == 12
+
+    play(story)
+
+
+def test_any_other_event_is_a_dry_run(tmp_path: Path) -> None:
+    async def story() -> None:
+        stage = Stage(tmp_path)
+        async with stage.watching():
+            for data in ({}, None, {"execution": "REBALANCE"}, ["rebalance"], "rebalance", b"\xff", {"execution": 1}):
+                stage.say(data)
+                await asyncio.sleep(10)
+        assert stage.ends() == ["not-sent"] * 7
+        assert stage.scene.orders == []
+
+    play(story)
+
+
+def test_the_dry_run_of_a_whole_watch_trades_on_no_event(tmp_path: Path) -> None:
+    async def story() -> None:
+        stage = Stage(tmp_path)
+        async with stage.watching(dry_run=True):
+            stage.say(TRADES)
+            await asyncio.sleep(10)
+        assert stage.ends() == ["not-sent"]
+        assert stage.scene.orders == []
+
+    play(story)
+
+
+def test_the_same_payload_a_day_later_is_another_event(tmp_path: Path) -> None:
+    async def story() -> None:
+        stage = Stage(tmp_path)
+        async with stage.watching():
+            stage.say(TRADES)
+            await stage.let_pass(24)
+            stage.say(json.dumps(TRADES))
+            await asyncio.sleep(10)
+        assert stage.ends() == ["done", "nothing-to-do"]
+        assert len({report.trigger for _, report in stage.outcomes if isinstance(report, Report)}) == 2
+
+    play(story)
+
+
+def test_a_message_that_comes_again_is_carried_out_once_also_by_the_next_process(tmp_path: Path) -> None:
+    async def story() -> None:
+        stage = Stage(tmp_path)
+        async with stage.watching():
+            for _ in range(3):
+                stage.say(TRADES, number=1)
+                await asyncio.sleep(10)
+        async with stage.watching():
+            stage.say(TRADES, number=1)
+            await asyncio.sleep(10)
+        assert stage.ends() == ["done"]
+
+    play(story)
+
+
+def test_of_a_burst_only_the_newest_is_carried_out(tmp_path: Path) -> None:
+    async def story() -> None:
+        stage = Stage(tmp_path)
+        async with stage.watching():
+            for _ in range(20):
+                stage.say(TRADES)
+                stage.say({})
+            await asyncio.sleep(60)
+            assert stage.scene.journal is not None
+            assert stage.scene.journal.inbox.pending() == ()
+        assert stage.ends() == ["done"]
+
+    play(story)
+
+
+def test_an_event_that_came_while_nobody_was_there_is_too_old_after_a_day(tmp_path: Path) -> None:
+    async def story() -> None:
+        stage = Stage(tmp_path)
+        async with stage.watching():
+            stage.say(TRADES, age_h=24.1)
+            await asyncio.sleep(10)
+            assert stage.ends() == []
+            assert any("published 24.1 hours before" in text for text in stage.scene.notices.texts)
+            stage.say(TRADES, age_h=23.9)
+            await asyncio.sleep(10)
+        assert stage.ends() == ["done"]
+
+    play(story)
+
+
+def test_a_closed_market_is_waited_for_also_by_the_next_process(tmp_path: Path) -> None:
+    """From Monday evening to Tuesday's open and five minutes; with the targets of that moment."""
+
+    async def story() -> None:
+        stage = Stage(tmp_path)
+        await stage.let_pass(6)  # 21:30 UTC: New York has closed
+        async with stage.watching():
+            stage.say(TRADES)
+            await stage.let_pass(1)
+            assert stage.ends() == ["MARKET_CLOSED"]
+        later = allocation_body({"AAA": Decimal(1)})
+        async with stage.watching(documents={"DU1": later}):
+            await stage.let_pass(15.9)
+            assert stage.ends()[1:] == []
+            await stage.let_pass(0.2)
+        assert stage.ends()[1:] == ["done"]
+        assert all(order.endswith("AAA") for order in stage.scene.orders)
+
+    play(story)
+
+
+def test_events_wait_for_a_gateway_that_is_away_and_it_is_told_once(tmp_path: Path) -> None:
+    async def story() -> None:
+        stage = Stage(tmp_path)
+        async with stage.watching():
+            stage.scene.gateway.line.cut()
+            stage.scene.gateway.back_after_s = None
+            await asyncio.sleep(120)
+            stage.say(TRADES)
+            await stage.let_pass(50)
+            assert stage.ends() == []
+            assert stage.told.count("gateway.down") == 1
+            stage.scene.gateway.back_after_s = 0
+            await stage.let_pass(22)
+        assert stage.ends()[-1] == "done"
+        assert [event for event in stage.told if event in {"gateway.up", "gateway.down"}] == [
+            "gateway.up",
+            "gateway.down",
+            "gateway.up",
+        ]
+
+    play(story)
+
+
+def test_a_halt_is_acknowledged_and_ends_the_event(tmp_path: Path) -> None:
+    async def story() -> None:
+        stage = Stage(tmp_path)
+        async with stage.watching():
+            assert stage.scene.journal is not None
+            halt = Halt(at=stage.scene.ours.now(), reason="a test")
+            stage.scene.journal.halt(halt)
+            await asyncio.sleep(6)
+            assert stage.scene.journal.is_acknowledged(halt)
+            stage.say(TRADES)
+            await asyncio.sleep(60)
+        assert stage.ends() == ["HALTED"]
+        assert stage.scene.orders == []
+
+    play(story)
+
+
+def test_told_to_stop_it_cancels_what_is_open_and_the_next_process_goes_on(tmp_path: Path) -> None:
+    async def story() -> None:
+        stage = Stage(
+            tmp_path, faults=[{"when": {"order": {}, "count": 1}, "what": {"hold": {"status": "PreSubmitted"}}}]
+        )
+        async with stage.watching():
+            stage.say(TRADES)
+            await asyncio.sleep(5)
+        assert stage.ends() == ["interrupted"]
+        assert len(stage.scene.gateway.cancelled) == 1
+        async with stage.watching():
+            await asyncio.sleep(60)
+        assert stage.ends() == ["interrupted", "done"]
+
+    play(story)
+
+
+def test_a_run_that_left_orders_unfilled_is_followed_by_two_new_plans_at_most(tmp_path: Path) -> None:
+    async def story() -> None:
+        stage = Stage(tmp_path, faults=[{"when": {"order": {}}, "what": {"partial": {"shares": 1}}}])
+        async with stage.watching():
+            stage.say(TRADES)
+            await asyncio.sleep(1800)
+        assert stage.ends() == ["partial"] * 3
+
+    play(story)
+
+
+def test_accounts_of_one_channel_are_carried_out_together(tmp_path: Path) -> None:
+    async def story() -> None:
+        stage = Stage(tmp_path, accounts={"DU2": {"cash": "10000"}})
+        one = account()
+        both = (one, Account(account_id=DU2, channel=one.channel, allocations_url="https://targets.example/DU2"))
+        async with stage.watching(*both):
+            assert stage.channel.channels == (one.channel,)
+            stage.say(TRADES)
+            await asyncio.sleep(60)
+        assert (stage.ends(), stage.ends(DU2)) == (["done"], ["done"])
+
+    play(story)
+
+
+def test_it_beats_as_long_as_it_works(tmp_path: Path) -> None:
+    async def story() -> None:
+        stage = Stage(tmp_path)
+        async with stage.watching():
+            await asyncio.sleep(60)
+            assert 12 <= stage.beats <= 20
+
+    play(story)
