@@ -19,12 +19,15 @@ async def test_the_announcement_is_what_a_user_must_know(start_sandbox: StartSan
     assert announced == {
         "schema": "rebalancer.sandbox/1",
         "gateway_port": sandbox.gateway_port,
+        "ably_port": sandbox.ably_port,
         "allocations_port": sandbox.allocations_port,
         "control_url": f"http://127.0.0.1:{sandbox.allocations_port}/control",
         "env": {
             "IBKR_HOST": "127.0.0.1",
             "IBKR_PORT": str(sandbox.gateway_port),
             "TRADING_MODE": "paper",
+            "REALTIME_API_KEY": "sandbox.watcher:watcher-secret",
+            "REALTIME_ENDPOINT": f"http://127.0.0.1:{sandbox.ably_port}",
             "ALLOCATIONS_API_KEY": "sandbox-key",
         },
     }
@@ -37,7 +40,7 @@ async def test_an_account_that_is_no_paper_account_is_traded_live(start_sandbox:
 
 async def test_it_listens_on_loopback_only(start_sandbox: StartSandbox) -> None:
     sandbox = await start_sandbox()
-    for port in (sandbox.gateway_port, sandbox.allocations_port):
+    for port in (sandbox.gateway_port, sandbox.ably_port, sandbox.allocations_port):
         _, writer = await asyncio.open_connection(LOOPBACK, port)
         writer.close()
         with pytest.raises(OSError, match="Connect call failed"):

@@ -139,7 +139,7 @@ def test_the_default_scenario_is_the_seed_from_other_holdings() -> None:
 @pytest.mark.parametrize(
     ("overlay", "problem"),
     [
-        ({"acounts": {}}, "scenario: unknown key 'acounts'; known are accounts, allocations, clock"),
+        ({"acounts": {}}, "scenario: unknown key 'acounts'; known are accounts, allocations, channels, clock"),
         ({"fills": {"speed": 1}}, "fills: unknown key 'speed'"),
         ({"accounts": {"DU1": None}}, "accounts: a scenario needs at least one account"),
         ({"accounts": ["DU1"]}, r"accounts: expected a mapping, was \['DU1'\]"),

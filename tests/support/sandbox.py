@@ -38,6 +38,7 @@ BASE: Document = {
         "BBB": {"con_id": 102, "bid": "49.99", "ask": "50.01", "last": "50", "close": "50.50", "name": "BETA"},
         "CCC": {"con_id": 103, "bid": "19.99", "ask": "20.01", "last": "20", "close": "20", "name": "GAMMA"},
     },
+    "channels": ["rebalance-primary"],
     "allocations": {
         "primary": {
             "status": "success",

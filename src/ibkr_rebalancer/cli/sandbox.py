@@ -26,6 +26,9 @@ def sandbox(
     gateway_port: Annotated[
         int, typer.Option("--gateway-port", metavar="PORT", min=0, max=65535, help="0 takes any free one.")
     ] = 0,
+    ably_port: Annotated[
+        int, typer.Option("--ably-port", metavar="PORT", min=0, max=65535, help="0 takes any free one.")
+    ] = 0,
     allocations_port: Annotated[
         int, typer.Option("--allocations-port", metavar="PORT", min=0, max=65535, help="0 takes any free one.")
     ] = 0,
@@ -56,7 +59,7 @@ def sandbox(
     from ibkr_rebalancer.sandbox.venue.document import ScenarioError
 
     try:
-        asyncio.run(_serve(load_scenario(scenario), gateway_port, allocations_port, log))
+        asyncio.run(_serve(load_scenario(scenario), gateway_port, ably_port, allocations_port, log))
     except ScenarioError as error:
         raise UsageError("SCENARIO_INVALID", f"{error}.", hint="Correct the scenario file.") from error
     except BrokenPipeError:
@@ -69,7 +72,9 @@ def sandbox(
     return EXIT_DONE
 
 
-async def _serve(scenario: "Scenario", gateway_port: int, allocations_port: int, log: Path | None) -> None:
+async def _serve(
+    scenario: "Scenario", gateway_port: int, ably_port: int, allocations_port: int, log: Path | None
+) -> None:
     import asyncio
 
     from ibkr_rebalancer.sandbox.run import run_sandbox
@@ -78,6 +83,8 @@ async def _serve(scenario: "Scenario", gateway_port: int, allocations_port: int,
     loop = asyncio.get_running_loop()
     for signal in (SIGINT, SIGTERM):
         loop.add_signal_handler(signal, stop.set)
-    async with run_sandbox(scenario, gateway_port=gateway_port, allocations_port=allocations_port, log=log) as running:
+    async with run_sandbox(
+        scenario, gateway_port=gateway_port, ably_port=ably_port, allocations_port=allocations_port, log=log
+    ) as running:
         print(json.dumps(running.announcement()), flush=True)
         await stop.wait()

@@ -4,17 +4,19 @@
 - `PATCH /control` lays part of a scenario over it (RFC 7396); all of it takes effect, or none; followers are told
 - `POST /control/order` places an order of somebody else, at market unless it states a limit
 - `POST /control/correct` corrects the price of an execution, by its `exec_id`
+- `POST /control/publish` publishes a message on a channel
 - `POST /control/kick` cuts one client's connection, or without a client all of them
 - `POST /control/notice` sends every client a system message, in the usual words unless told others
 """
 
 import json
+from collections.abc import Awaitable, Callable
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Protocol
 
 from aiohttp import web
 
-from ibkr_rebalancer.sandbox.venue.document import Document, ScenarioError, number
+from ibkr_rebalancer.sandbox.venue.document import Document, ScenarioError, number, text
 
 
 class Controlled(Protocol):
@@ -24,67 +26,67 @@ class Controlled(Protocol):
     def notice(self, code: int, text: str = "") -> None: ...
     def order(self, body: Document) -> None: ...
     def correct(self, exec_id: str, price: Decimal) -> None: ...
+    def publish(self, channel: str, data: object = None, **more: object) -> object: ...
 
 
 def add_control(app: web.Application, sandbox: Controlled) -> None:
     async def show(_: web.Request) -> web.Response:
         return web.json_response(sandbox.state())
 
-    async def change(request: web.Request) -> web.Response:
-        try:
-            sandbox.change(await _body(request))
-        except ScenarioError as exc:
-            raise _bad_request(str(exc)) from exc
-        return web.json_response(sandbox.state())
-
-    async def kick(request: web.Request) -> web.Response:
-        body = await _body(request, "client")
+    def kick(body: Document) -> None:
+        _check(body, "client")
         sandbox.kick(_number(body, "client") if "client" in body else None)
-        return web.json_response(sandbox.state())
 
-    async def notice(request: web.Request) -> web.Response:
-        body = await _body(request, "code", "text")
+    def notice(body: Document) -> None:
+        _check(body, "code", "text")
         sandbox.notice(_number(body, "code"), str(body.get("text", "")))
-        return web.json_response(sandbox.state())
 
-    async def order(request: web.Request) -> web.Response:
-        try:
-            sandbox.order(await _body(request))
-        except ScenarioError as exc:
-            raise _bad_request(str(exc)) from exc
-        return web.json_response(sandbox.state())
+    def correct(body: Document) -> None:
+        _check(body, "exec_id", "price")
+        sandbox.correct(str(body.get("exec_id")), number("price", body.get("price")))
 
-    async def correct(request: web.Request) -> web.Response:
-        body = await _body(request, "exec_id", "price")
-        try:
-            sandbox.correct(str(body.get("exec_id")), number("price", body.get("price")))
-        except ScenarioError as exc:
-            raise _bad_request(str(exc)) from exc
-        return web.json_response(sandbox.state())
+    def publish(body: Document) -> None:
+        _check(body, "channel", "data", "name", "id", "clientId", "extras", "action", "serial")
+        sandbox.publish(text("channel", body.pop("channel", None)), **body)
 
     app.router.add_get("/control", show)
-    app.router.add_patch("/control", change)
-    app.router.add_post("/control/kick", kick)
-    app.router.add_post("/control/notice", notice)
-    app.router.add_post("/control/order", order)
-    app.router.add_post("/control/correct", correct)
+    app.router.add_patch("/control", _doing(sandbox.change, sandbox))
+    posts = {"order": sandbox.order, "correct": correct, "kick": kick, "notice": notice, "publish": publish}
+    for name, act in posts.items():
+        app.router.add_post(f"/control/{name}", _doing(act, sandbox))
 
 
-async def _body(request: web.Request, *known: str) -> dict[str, Any]:
-    """The JSON object in the request; without names of known keys all are."""
+def _doing(act: Callable[[Document], object], sandbox: Controlled) -> Callable[[web.Request], Awaitable[web.Response]]:
+    """Act on what the body says and answer the new state."""
+
+    async def answer(request: web.Request) -> web.Response:
+        try:
+            act(await _body(request))
+        except ScenarioError as exc:
+            raise _bad_request(str(exc)) from exc
+        return web.json_response(sandbox.state())
+
+    return answer
+
+
+async def _body(request: web.Request) -> Document:
+    """The JSON object in the request."""
     try:
         body = json.loads(await request.text() or "{}")
     except ValueError as exc:
         raise _bad_request(f"no JSON: {exc}") from exc
     if not isinstance(body, dict):
         raise _bad_request("expected an object")
-    unknown = set(body) - set(known) if known else set()
-    if unknown:
-        raise _bad_request(f"unknown key {min(unknown)!r}; known are {', '.join(known)}")
     return body
 
 
-def _number(body: dict[str, Any], key: str) -> int:
+def _check(body: Document, *known: str) -> None:
+    unknown = set(body) - set(known)
+    if unknown:
+        raise _bad_request(f"unknown key {min(unknown)!r}; known are {', '.join(known)}")
+
+
+def _number(body: Document, key: str) -> int:
     value = body.get(key)
     if isinstance(value, bool) or not isinstance(value, int):
         raise _bad_request(f"{key} must be a whole number, was {value!r}")

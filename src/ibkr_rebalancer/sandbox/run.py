@@ -1,4 +1,4 @@
-"""Start the sandbox: one venue, its gateway socket and its HTTP port, all on loopback, until the block is left."""
+"""Start the sandbox: a venue's gateway, HTTP port and channels, all on loopback, until the block is left."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -10,13 +10,17 @@ from typing import Any
 
 from aiohttp import web
 
+from ibkr_rebalancer.sandbox.ably.app import App
+from ibkr_rebalancer.sandbox.ably.channels import Batch
+from ibkr_rebalancer.sandbox.ably.protocol import Refused
+from ibkr_rebalancer.sandbox.ably.server import Server
 from ibkr_rebalancer.sandbox.allocations import add_allocations
 from ibkr_rebalancer.sandbox.control import add_control
 from ibkr_rebalancer.sandbox.log import Log, Record
 from ibkr_rebalancer.sandbox.scenario_yaml import parse_scenario
 from ibkr_rebalancer.sandbox.tws.server import LOOPBACK, Gateway
 from ibkr_rebalancer.sandbox.tws.session import check_faults
-from ibkr_rebalancer.sandbox.venue.document import Document
+from ibkr_rebalancer.sandbox.venue.document import Document, ScenarioError
 from ibkr_rebalancer.sandbox.venue.orders import Event
 from ibkr_rebalancer.sandbox.venue.scenario import Scenario, read_scenario, write_scenario
 from ibkr_rebalancer.sandbox.venue.venue import Venue
@@ -41,7 +45,12 @@ def load_scenario(path: Path | None = None) -> Scenario:
 
 @asynccontextmanager
 async def run_sandbox(
-    scenario: Scenario, *, gateway_port: int = 0, allocations_port: int = 0, log: Path | None = None
+    scenario: Scenario,
+    *,
+    gateway_port: int = 0,
+    ably_port: int = 0,
+    allocations_port: int = 0,
+    log: Path | None = None,
 ) -> AsyncIterator["Sandbox"]:
     """Serve the scenario until the block is left. Port 0 takes any free one; `log` also gets the log as JSON lines.
 
@@ -51,7 +60,7 @@ async def run_sandbox(
     """
     sandbox = Sandbox(scenario, Log(log))
     try:
-        await sandbox.start(gateway_port, allocations_port)
+        await sandbox.start(gateway_port, ably_port, allocations_port)
         yield sandbox
     finally:
         await sandbox.stop()
@@ -61,6 +70,7 @@ class Sandbox:
     """A running sandbox; use `run_sandbox` to get one."""
 
     gateway_port: int
+    ably_port: int
     allocations_port: int
 
     def __init__(self, scenario: Scenario, log: Log) -> None:
@@ -69,10 +79,13 @@ class Sandbox:
         self._log = log
         self._venue = Venue(scenario)
         self._gateway = Gateway(self._venue, clock=self._clock.now, log=log)
+        self._app = App(scenario.realtime)
+        self._channels = Server(self._app, clock=self._clock.now, log=log)
         app = web.Application()
         add_allocations(app, self._venue, api_key=API_KEY, clock=self._clock.now, log=log)
         add_control(app, self)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
+        self._ably_runner = web.AppRunner(self._channels.routes(), access_log=None, shutdown_timeout=SHUTDOWN_S)
 
     @property
     def log(self) -> list[Record]:
@@ -96,6 +109,8 @@ class Sandbox:
             "IBKR_HOST": LOOPBACK,
             "IBKR_PORT": str(self.gateway_port),
             "TRADING_MODE": "paper" if paper else "live",
+            "REALTIME_API_KEY": self._app.watcher_key,
+            "REALTIME_ENDPOINT": f"http://{LOOPBACK}:{self.ably_port}",
             "ALLOCATIONS_API_KEY": API_KEY,
         }
 
@@ -103,6 +118,7 @@ class Sandbox:
         return {
             "schema": "rebalancer.sandbox/1",
             "gateway_port": self.gateway_port,
+            "ably_port": self.ably_port,
             "allocations_port": self.allocations_port,
             "control_url": self.control_url,
             "env": self.env,
@@ -122,6 +138,7 @@ class Sandbox:
         scenario = self._venue.changed(change)
         check_faults(scenario.faults)
         self._venue.become(scenario)
+        self._app.become(scenario.realtime)
         if "clock" in change:
             self._clock.set(scenario.clock)
         self._write({"event": "changed", "change": change})
@@ -154,15 +171,31 @@ class Sandbox:
         """
         self._happened(self._venue.correct(exec_id, price, self._clock.now()))
 
-    async def start(self, gateway_port: int, allocations_port: int) -> None:
+    def publish(self, channel: str, data: object = None, **more: object) -> Batch | None:
+        """Publish a message, with `name`, `id` and the like if they are given; None if this id was just published.
+
+        Raises:
+            ScenarioError: when it is no message.
+        """
+        try:
+            return self._channels.publish(channel, {"data": data, **more}, by="control")
+        except Refused as refused:
+            raise ScenarioError("publish", refused.text) from refused
+
+    def disturb(self, action: str) -> None:
+        """Do to the channels' connections what docs/sandbox.md tells of this action: `abort` cuts all sockets."""
+        self._write({"event": "disturbed", "action": action})
+        self._channels.abort()
+
+    async def start(self, gateway_port: int, ably_port: int, allocations_port: int) -> None:
         self.gateway_port = await self._gateway.start(gateway_port)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, LOOPBACK, allocations_port)
-        await site.start()
-        self.allocations_port = self._runner.addresses[0][1]
+        self.ably_port = await _listen(self._ably_runner, ably_port)
+        self.allocations_port = await _listen(self._runner, allocations_port)
 
     async def stop(self) -> None:
         await self._gateway.stop()
+        self._channels.abort()
+        await self._ably_runner.cleanup()
         await self._runner.cleanup()
         self._log.close()
 
@@ -172,6 +205,13 @@ class Sandbox:
 
     def _write(self, record: dict[str, Any]) -> None:
         self._log.write(self._clock.now(), record)
+
+
+async def _listen(runner: web.AppRunner, port: int) -> int:
+    """Serve on loopback; port 0 takes any free one. Returns the port."""
+    await runner.setup()
+    await web.TCPSite(runner, LOOPBACK, port).start()
+    return int(runner.addresses[0][1])
 
 
 class _Clock:

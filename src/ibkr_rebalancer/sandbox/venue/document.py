@@ -85,6 +85,17 @@ def choice(*choices: T) -> Callable[[str, object], T]:
     return read
 
 
+def listed(read: Callable[[str, object], T]) -> Callable[[str, object], tuple[T, ...]]:
+    """A list of values that are read so."""
+
+    def read_list(where: str, value: object) -> tuple[T, ...]:
+        if not isinstance(value, list | tuple):
+            raise ScenarioError(where, f"expected a list, was {value!r}")
+        return tuple(read(f"{where}[{index}]", item) for index, item in enumerate(value))
+
+    return read_list
+
+
 def flag(where: str, value: object) -> bool:
     if not isinstance(value, bool):
         raise ScenarioError(where, f"expected true or false, was {value!r}")
@@ -175,5 +186,7 @@ def plain(value: object) -> object:
         case Hours():
             regular, days = describe_hours(value)
             return {"regular": regular, "days": days} if days else regular
+        case tuple():
+            return list(value)
         case _:
             return value

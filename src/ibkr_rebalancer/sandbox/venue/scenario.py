@@ -12,6 +12,7 @@ from zlib import crc32
 
 from ibkr_rebalancer.sandbox.venue.accounts import BASE_CURRENCY, Account, Holding, account_values
 from ibkr_rebalancer.sandbox.venue.answers import Answer
+from ibkr_rebalancer.sandbox.venue.channels import OPERATIONS, Realtime
 from ibkr_rebalancer.sandbox.venue.document import (
     Document,
     Keys,
@@ -26,6 +27,7 @@ from ibkr_rebalancer.sandbox.venue.document import (
     flag,
     given,
     hours,
+    listed,
     mapping,
     moment,
     number,
@@ -70,7 +72,13 @@ ANSWER_KEYS: Keys = {
     "drip_ms": whole,
     "endless": flag,
 }
-SCENARIO_KEYS = {"accounts", "market", "rates", "allocations", "fills", "faults"}
+REALTIME_KEYS: Keys = {
+    "operations": listed(choice(*OPERATIONS)),
+    "retention_ms": whole,
+    "max_idle_ms": count,
+    "token_ttl_ms": count,
+}
+SCENARIO_KEYS = {"accounts", "market", "rates", "allocations", "fills", "channels", "realtime", "faults"}
 GATEWAY_KEYS: Keys = {"clock": moment, "latency_ms": whole, "read_only": flag}
 FILLS_KEYS: Keys = {"delay_ms": whole, "slices": count, "slippage_bp": amount, "commission": charge}
 
@@ -87,6 +95,7 @@ class Scenario:
     """The gateway takes no order messages, as its setting of this name has it."""
     allocations: Mapping[str, Answer] = field(default_factory=dict)
     fills: Fills = field(default_factory=Fills)
+    realtime: Realtime = field(default_factory=Realtime)
     faults: tuple[Fault, ...] = ()
     """Of the wire."""
     order_faults: tuple[OrderFault, ...] = ()
@@ -114,6 +123,7 @@ def read_scenario(document: Document) -> Scenario:
         market=market,
         allocations={name: _read_answer(name, body) for name, body in mapping("", document, "allocations")},
         fills=Fills(**_read_fills("fills", document.get("fills"))),
+        realtime=_read_realtime(document),
         faults=faults,
         order_faults=order_faults,
         **gateway,
@@ -130,6 +140,8 @@ def write_scenario(scenario: Scenario) -> Document:
         "rates": {pair: str(rate) for pair, rate in market.rates.items()},
         "allocations": {name: {"http": written(answer, ANSWER_KEYS)} for name, answer in scenario.allocations.items()},
         "fills": written(scenario.fills, FILLS_KEYS),
+        "channels": list(scenario.realtime.channels),
+        "realtime": written(scenario.realtime, REALTIME_KEYS),
         "faults": write_faults(scenario.faults, scenario.order_faults),
     }
 
@@ -226,6 +238,13 @@ def _read_answer(name: str, body: object) -> Answer:
         check_keys(where, body["http"], set(ANSWER_KEYS))
         return Answer(**given(where, body["http"], ANSWER_KEYS))
     return Answer(body=body)
+
+
+def _read_realtime(document: Document) -> Realtime:
+    body = {} if document.get("realtime") is None else document["realtime"]
+    check_keys("realtime", body, set(REALTIME_KEYS))
+    stated = given("scenario", document, {"channels": listed(text)}) | given("realtime", body, REALTIME_KEYS)
+    return Realtime(**stated)
 
 
 def _written_account(account: Account, market: Market) -> Document:
