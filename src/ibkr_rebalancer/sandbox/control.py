@@ -5,6 +5,7 @@
 - `POST /control/order` places an order of somebody else, at market unless it states a limit
 - `POST /control/correct` corrects the price of an execution, by its `exec_id`
 - `POST /control/publish` publishes a message on a channel
+- `POST /control/disturb` does something to the channels' connections
 - `POST /control/kick` cuts one client's connection, or without a client all of them
 - `POST /control/notice` sends every client a system message, in the usual words unless told others
 """
@@ -16,7 +17,7 @@ from typing import Protocol
 
 from aiohttp import web
 
-from ibkr_rebalancer.sandbox.venue.document import Document, ScenarioError, number, text
+from ibkr_rebalancer.sandbox.venue.document import Document, ScenarioError, mapping, number, text
 
 
 class Controlled(Protocol):
@@ -26,7 +27,8 @@ class Controlled(Protocol):
     def notice(self, code: int, text: str = "") -> None: ...
     def order(self, body: Document) -> None: ...
     def correct(self, exec_id: str, price: Decimal) -> None: ...
-    def publish(self, channel: str, data: object = None, **more: object) -> object: ...
+    def publish(self, channel: str, /, data: object = None, **more: object) -> object: ...
+    def disturb(self, action: str, /, **parameters: object) -> None: ...
 
 
 def add_control(app: web.Application, sandbox: Controlled) -> None:
@@ -46,12 +48,25 @@ def add_control(app: web.Application, sandbox: Controlled) -> None:
         sandbox.correct(str(body.get("exec_id")), number("price", body.get("price")))
 
     def publish(body: Document) -> None:
-        _check(body, "channel", "data", "name", "id", "clientId", "extras", "action", "serial")
+        _check(body, "channel", "data", "name", "encoding", "id", "clientId", "extras", "action", "serial")
         sandbox.publish(text("channel", body.pop("channel", None)), **body)
+
+    def disturb(body: Document) -> None:
+        if len(body) != 1:
+            raise _bad_request(f"expected one thing to do, was {body!r}")
+        (action,) = body
+        sandbox.disturb(action, **dict(mapping("disturb", body, action)))
 
     app.router.add_get("/control", show)
     app.router.add_patch("/control", _doing(sandbox.change, sandbox))
-    posts = {"order": sandbox.order, "correct": correct, "kick": kick, "notice": notice, "publish": publish}
+    posts = {
+        "order": sandbox.order,
+        "correct": correct,
+        "kick": kick,
+        "notice": notice,
+        "publish": publish,
+        "disturb": disturb,
+    }
     for name, act in posts.items():
         app.router.add_post(f"/control/{name}", _doing(act, sandbox))
 

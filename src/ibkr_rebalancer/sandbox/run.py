@@ -12,6 +12,8 @@ from aiohttp import web
 
 from ibkr_rebalancer.sandbox.ably.app import App
 from ibkr_rebalancer.sandbox.ably.channels import Batch
+from ibkr_rebalancer.sandbox.ably.faults import check_faults as check_realtime_faults
+from ibkr_rebalancer.sandbox.ably.faults import read_disturbance
 from ibkr_rebalancer.sandbox.ably.protocol import Refused
 from ibkr_rebalancer.sandbox.ably.server import Server
 from ibkr_rebalancer.sandbox.allocations import add_allocations
@@ -74,18 +76,22 @@ class Sandbox:
     allocations_port: int
 
     def __init__(self, scenario: Scenario, log: Log) -> None:
-        check_faults(scenario.faults)
+        _check_faults(scenario)
         self._clock = _Clock(scenario.clock)
         self._log = log
         self._venue = Venue(scenario)
         self._gateway = Gateway(self._venue, clock=self._clock.now, log=log)
-        self._app = App(scenario.realtime)
-        self._channels = Server(self._app, clock=self._clock.now, log=log)
+        self._app = App(scenario.realtime, scenario.realtime_faults)
+        self._channels = Server(
+            self._app, clock=self._clock.now, latency_ms=lambda: self._venue.scenario.latency_ms, log=log
+        )
         app = web.Application()
         add_allocations(app, self._venue, api_key=API_KEY, clock=self._clock.now, log=log)
         add_control(app, self)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
-        self._ably_runner = web.AppRunner(self._channels.routes(), access_log=None, shutdown_timeout=SHUTDOWN_S)
+        self._ably_runner = web.AppRunner(
+            self._channels.routes(), access_log=None, shutdown_timeout=SHUTDOWN_S, handler_cancellation=True
+        )
 
     @property
     def log(self) -> list[Record]:
@@ -125,9 +131,14 @@ class Sandbox:
         }
 
     def state(self) -> Document:
-        """The scenario of this moment as a document, with the clients connected just now."""
+        """The scenario of this moment as a document, with who is connected just now, and the key that may publish."""
         document = write_scenario(self._venue.scenario)
-        return document | {"clock": self._clock.now().isoformat(), "clients": sorted(self._gateway.client_ids)}
+        return document | {
+            "clock": self._clock.now().isoformat(),
+            "clients": sorted(self._gateway.client_ids),
+            "connections": self._channels.connection_ids,
+            "publisher_key": self._app.publisher_key,
+        }
 
     def change(self, change: Document) -> None:
         """Lay part of a scenario over the present one, and tell those who follow; all of it, or nothing.
@@ -136,9 +147,9 @@ class Sandbox:
             ScenarioError: when the result is no scenario.
         """
         scenario = self._venue.changed(change)
-        check_faults(scenario.faults)
+        _check_faults(scenario)
         self._venue.become(scenario)
-        self._app.become(scenario.realtime)
+        self._app.become(scenario.realtime, scenario.realtime_faults)
         if "clock" in change:
             self._clock.set(scenario.clock)
         self._write({"event": "changed", "change": change})
@@ -171,21 +182,26 @@ class Sandbox:
         """
         self._happened(self._venue.correct(exec_id, price, self._clock.now()))
 
-    def publish(self, channel: str, data: object = None, **more: object) -> Batch | None:
+    def publish(self, channel: str, /, data: object = None, **more: object) -> Batch | None:
         """Publish a message, with `name`, `id` and the like if they are given; None if this id was just published.
 
         Raises:
             ScenarioError: when it is no message.
         """
         try:
-            return self._channels.publish(channel, {"data": data, **more}, by="control")
+            return self._channels.publish(channel, {"data": data, **more})
         except Refused as refused:
             raise ScenarioError("publish", refused.text) from refused
 
-    def disturb(self, action: str) -> None:
-        """Do to the channels' connections what docs/sandbox.md tells of this action: `abort` cuts all sockets."""
-        self._write({"event": "disturbed", "action": action})
-        self._channels.abort()
+    def disturb(self, action: str, /, **parameters: object) -> None:
+        """Do one of `ably.faults.DISTURBANCES` to the connections that there are: `disturb("close", code=1011)`.
+
+        Raises:
+            ScenarioError: when it is none.
+        """
+        read = read_disturbance(action, parameters)
+        self._write({"event": "disturbed", "action": action, "parameters": read})
+        self._channels.disturb(action, read)
 
     async def start(self, gateway_port: int, ably_port: int, allocations_port: int) -> None:
         self.gateway_port = await self._gateway.start(gateway_port)
@@ -194,7 +210,7 @@ class Sandbox:
 
     async def stop(self) -> None:
         await self._gateway.stop()
-        self._channels.abort()
+        self._channels.disturb("abort", {})
         await self._ably_runner.cleanup()
         await self._runner.cleanup()
         self._log.close()
@@ -205,6 +221,15 @@ class Sandbox:
 
     def _write(self, record: dict[str, Any]) -> None:
         self._log.write(self._clock.now(), record)
+
+
+def _check_faults(scenario: Scenario) -> None:
+    """
+    Raises:
+        ScenarioError: for faults that could never strike.
+    """
+    check_faults(scenario.faults)
+    check_realtime_faults(scenario.realtime_faults)
 
 
 async def _listen(runner: web.AppRunner, port: int) -> int:

@@ -8,6 +8,8 @@ from ibkr_rebalancer.sandbox.ably.channels import CONTINUITY_MS, Batch, Channel
 from ibkr_rebalancer.sandbox.ably.keys import Key, Keyring, milliseconds
 from ibkr_rebalancer.sandbox.ably.messages import Draft
 from ibkr_rebalancer.sandbox.venue.channels import Realtime
+from ibkr_rebalancer.sandbox.venue.document import Document
+from ibkr_rebalancer.sandbox.venue.faults import RealtimeFault, Switchboard
 
 WATCHER = "sandbox.watcher"
 PUBLISHER = "sandbox.publisher"
@@ -16,8 +18,9 @@ they open nothing but this process."""
 
 
 class App:
-    def __init__(self, settings: Realtime) -> None:
+    def __init__(self, settings: Realtime, faults: tuple[RealtimeFault, ...] = ()) -> None:
         self.settings = settings
+        self.switchboard = Switchboard(faults)
         self.keyring = Keyring(_keys(settings), token_ttl_ms=settings.token_ttl_ms)
         self._channels: dict[str, Channel] = {}
         self._numbers = count(1)
@@ -32,8 +35,11 @@ class App:
     def publisher_key(self) -> str:
         return _keys(self.settings)[1].text
 
-    def become(self, settings: Realtime) -> None:
+    def become(self, settings: Realtime, faults: tuple[RealtimeFault, ...] = ()) -> None:
+        """Take on other settings; counts of faults are kept unless the faults are others."""
         self.settings = settings
+        if faults != self.switchboard.faults:
+            self.switchboard = Switchboard(faults)
         self.keyring.replace_keys(_keys(settings))
         self.keyring.token_ttl_ms = settings.token_ttl_ms
 
@@ -54,6 +60,16 @@ class App:
             Refused: they update or delete what isn't kept.
         """
         return self.channel(channel, now).publish(drafts, now, connection_id=connection_id)
+
+    def serials_of(self, channel: str, drafts: Iterable[Draft], batch: Batch | None, now: datetime) -> list[str]:
+        """Of what was published, now or before."""
+        if batch is None:
+            return self.channel(channel, now).serials_of(draft.id for draft in drafts)
+        return [message.serial for message in batch.messages]
+
+    def position(self, channel: str) -> str | None:
+        """Where the channel stands."""
+        return self._channels[channel].position if channel in self._channels else None
 
     def connect(self, resume: str | None, now: datetime) -> tuple[str, str, bool]:
         """A connection's id and its key; and whether it is the one that was to be resumed."""
@@ -76,13 +92,16 @@ class App:
         self._connections.pop(connection_key, None)
         self._lost.pop(connection_key, None)
 
-    def forget_connections(self) -> None:
-        """Let no resume succeed of a connection that exists now."""
-        self._connections.clear()
-        self._lost.clear()
-
-    def lose_continuity(self, channel: str, now: datetime) -> None:
-        self.channel(channel, now).lose_continuity(now)
+    def disturb(self, action: str, parameters: Document, now: datetime) -> None:
+        """One of `DISTURBANCES`, as far as it concerns what the app remembers."""
+        match action:
+            case "forget":
+                self._connections.clear()
+                self._lost.clear()
+            case "lose_continuity":
+                self.channel(parameters["channel"], now).lose_continuity(now)
+            case "expire_tokens":
+                self.keyring.expire_tokens()
 
 
 def _keys(settings: Realtime) -> list[Key]:

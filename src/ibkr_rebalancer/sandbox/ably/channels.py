@@ -81,7 +81,8 @@ class Channel:
             self._message(draft, now, f"{batch_id}:{index}", connection_id) for index, draft in enumerate(drafts)
         )
         batch = Batch(channel=self.name, id=batch_id, messages=messages)
-        self._batches.append(batch)
+        if not any(_ephemeral(draft) for draft in drafts):
+            self._batches.append(batch)
         self.position = batch.serial
         return batch
 
@@ -167,3 +168,8 @@ class Channel:
         """A new place in the channel; places sort as text, also when the clock is set back."""
         self._newest = max(self._newest + 1, milliseconds(now) * 1000)
         return f"{self._newest // 1000:014d}-{self._newest % 1000:03d}@sandbox:000"
+
+
+def _ephemeral(draft: Draft) -> bool:
+    """Whether it goes to those who are there only, into no history, rewind or resume."""
+    return isinstance(draft.extras, dict) and draft.extras.get("ephemeral") is True

@@ -130,7 +130,7 @@ class Keyring:
     def _find(self, name: str) -> Key:
         key = self._keys.get(name)
         if key is None:
-            raise Refused(40400, 404, f"there is no key {name}")
+            raise Refused(40400, 404, "there is no such key")
         return key
 
     def _check_signature(self, request: Mapping[str, Any], key: Key) -> None:

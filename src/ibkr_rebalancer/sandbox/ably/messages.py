@@ -98,9 +98,18 @@ def _read_draft(body: object) -> Draft:
         id=_text(body, "id"),
         client_id=_text(body, "clientId"),
         extras=body.get("extras"),
-        action=body.get("action") or CREATE,
+        action=_action(body),
         serial=_text(body, "serial"),
     )
+
+
+def _action(body: dict[str, Any]) -> int:
+    action = body.get("action")
+    if action not in {None, CREATE, UPDATE, DELETE}:
+        raise Refused(
+            40000, 400, f"action is {CREATE} (create), {UPDATE} (update) or {DELETE} (delete), was {action!r}"
+        )
+    return action or CREATE
 
 
 def _read_data(data: object, encoding: str) -> tuple[str | bytes | None, str]:

@@ -4,12 +4,11 @@ Nothing is decided here.
 """
 
 import asyncio
-import heapq
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from itertools import count
 from typing import cast
 
+from ibkr_rebalancer.sandbox.delay_line import DelayLine
 from ibkr_rebalancer.sandbox.log import Log
 from ibkr_rebalancer.sandbox.tws.session import Close, Happened, Output, Received, Send, SendBytes, Session, Traded
 from ibkr_rebalancer.sandbox.tws.wire import frame, join_fields
@@ -169,39 +168,3 @@ class Connection(asyncio.Protocol):
 
     def _note(self, record: dict[str, object]) -> None:
         self._gateway.log.write(self._gateway.clock(), {"client": self.session.client_id, **record})
-
-
-class DelayLine:
-    """Does things later, those of equal delay in the order they came."""
-
-    def __init__(self) -> None:
-        self._due: list[tuple[float, int, Callable[[], None]]] = []
-        self._order = count()
-        self._timer: asyncio.TimerHandle | None = None
-
-    def put(self, delay_ms: int, action: Callable[[], None]) -> None:
-        """Do it after the delay, at once if that is none."""
-        if delay_ms == 0:
-            action()
-            return
-        due = asyncio.get_running_loop().time() + delay_ms / 1000
-        heapq.heappush(self._due, (due, next(self._order), action))
-        self._wait()
-
-    def cancel(self) -> None:
-        self._due.clear()
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def _wait(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._due:
-            self._timer = asyncio.get_running_loop().call_at(self._due[0][0], self._run)
-
-    def _run(self) -> None:
-        now = asyncio.get_running_loop().time()
-        while self._due and self._due[0][0] <= now:
-            _, _, action = heapq.heappop(self._due)
-            action()
-        self._wait()

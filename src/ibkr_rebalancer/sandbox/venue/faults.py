@@ -6,7 +6,7 @@ Pure but for the count of what has matched.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Generic, Literal, TypeVar, get_args
+from typing import Any, Generic, Literal, TypeVar, get_args
 
 Action = Literal["error", "notice", "drop", "mute", "delay", "duplicate", "alter", "precede", "garbage", "disconnect"]
 ACTIONS: tuple[Action, ...] = get_args(Action)
@@ -70,6 +70,40 @@ ORDER_ACTIONS: tuple[OrderAction, ...] = get_args(OrderAction)
 One that is taken away lets go of the orders it holds.
 """
 
+RealtimeAction = Literal[
+    "error",
+    "drop",
+    "mute",
+    "delay",
+    "duplicate",
+    "overtaken",
+    "alter",
+    "pad",
+    "garbage",
+    "close",
+    "disconnect",
+]
+REALTIME_ACTIONS: tuple[RealtimeAction, ...] = get_args(RealtimeAction)
+"""What a fault does to the frame or the request it meets, among the channels:
+
+- `error {code, status, text}`: this error instead, as an answer over HTTP, as a NACK of what was published, as an ERROR
+  of the channel the frame is about, or of the whole connection, which is closed then
+- `drop`: the frame is lost; a request is never answered, nor acted on
+- `mute`: from here on this connection says nothing more, and stays open
+- `delay {ms}`: the frame or answer comes later; others may overtake it
+- `duplicate`: the frame comes twice
+- `overtaken`: the frame comes after the next one of its kind
+- `alter {FIELD}`: fields of the frame say something else, null takes them away (RFC 7396); what is under `messages` is
+  laid over each of its messages, or of a page of history
+- `pad {bytes}`: the frame is so much longer
+- `garbage {hex}`: these bytes are sent instead
+- `close {code}`: the WebSocket is closed with this code instead
+- `disconnect`: the socket is cut instead
+"""
+
+REALTIME_FIELDS = ("channel", "id", "name")
+"""By which a frame or request can be told; id and name are those of its first message."""
+
 ORDER_FIELDS = ("account", "con_id", "side", "quantity", "order_type", "tif", "order_ref")
 """By which an order can be told, beside its symbol; their names in a `Ticket`."""
 
@@ -106,7 +140,22 @@ class OrderFault:
     parameters: Mapping[str, str | int | Decimal] = field(default_factory=dict)
 
 
-AnyFault = TypeVar("AnyFault", Fault, OrderFault)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RealtimeFault:
+    """Of the channels: it meets frames and requests. All else is as with messages."""
+
+    message: str
+    """What it waits for: a frame the client gets, by its action, or a request of `ably.faults.REQUESTS`."""
+    where: Mapping[str, str] = field(default_factory=dict)
+    client: str | None = None
+    """The clientId of the connection."""
+    after: int = 0
+    count: int | None = None
+    action: RealtimeAction
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+AnyFault = TypeVar("AnyFault", Fault, OrderFault, RealtimeFault)
 
 
 def of(faults: tuple[OrderFault, ...], action: OrderAction) -> list[OrderFault]:
@@ -121,7 +170,7 @@ class Switchboard(Generic[AnyFault]):
         self.faults: tuple[AnyFault, ...] = faults
         self._met = [0] * len(faults)
 
-    def strike(self, message: str, values: Mapping[str, str], client: int | None) -> list[AnyFault]:
+    def strike(self, message: str, values: Mapping[str, str], client: int | str | None) -> list[AnyFault]:
         """The faults that this message provokes, in their order."""
         struck = []
         for index, fault in enumerate(self.faults):
@@ -133,7 +182,7 @@ class Switchboard(Generic[AnyFault]):
         return struck
 
 
-def _concerns(fault: AnyFault, message: str, values: Mapping[str, str], client: int | None) -> bool:
+def _concerns(fault: AnyFault, message: str, values: Mapping[str, str], client: int | str | None) -> bool:
     return (
         fault.message == message
         and fault.client in {None, client}

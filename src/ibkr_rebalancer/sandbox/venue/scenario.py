@@ -37,7 +37,7 @@ from ibkr_rebalancer.sandbox.venue.document import (
     written,
 )
 from ibkr_rebalancer.sandbox.venue.fault_document import read_faults, write_faults
-from ibkr_rebalancer.sandbox.venue.faults import Fault, OrderFault
+from ibkr_rebalancer.sandbox.venue.faults import Fault, OrderFault, RealtimeFault
 from ibkr_rebalancer.sandbox.venue.fills import Fills
 from ibkr_rebalancer.sandbox.venue.hours import ALWAYS, NEW_YORK, Hours
 from ibkr_rebalancer.sandbox.venue.market import Contract, Listing, Market, Quote, UnknownRateError
@@ -99,7 +99,9 @@ class Scenario:
     faults: tuple[Fault, ...] = ()
     """Of the wire."""
     order_faults: tuple[OrderFault, ...] = ()
-    """Of the market; a document has both kinds in one list."""
+    """Of the market."""
+    realtime_faults: tuple[RealtimeFault, ...] = ()
+    """Of the channels; a document has all kinds in one list."""
 
     def fills_of(self, listing: Listing) -> Fills:
         return replace(self.fills, **listing.fills)
@@ -113,7 +115,7 @@ def read_scenario(document: Document) -> Scenario:
     """
     check_keys("scenario", document, {*SCENARIO_KEYS, *GATEWAY_KEYS})
     gateway = given("scenario", document, GATEWAY_KEYS)
-    faults, order_faults = read_faults(document)
+    faults, order_faults, realtime_faults = read_faults(document)
     market = _read_market(document, usual=NEW_YORK if "clock" in gateway else ALWAYS)
     accounts = {name: _read_account(name, body, market) for name, body in mapping("", document, "accounts")}
     if not accounts:
@@ -126,6 +128,7 @@ def read_scenario(document: Document) -> Scenario:
         realtime=_read_realtime(document),
         faults=faults,
         order_faults=order_faults,
+        realtime_faults=realtime_faults,
         **gateway,
     )
 
@@ -142,7 +145,7 @@ def write_scenario(scenario: Scenario) -> Document:
         "fills": written(scenario.fills, FILLS_KEYS),
         "channels": list(scenario.realtime.channels),
         "realtime": written(scenario.realtime, REALTIME_KEYS),
-        "faults": write_faults(scenario.faults, scenario.order_faults),
+        "faults": write_faults(scenario.faults, scenario.order_faults, scenario.realtime_faults),
     }
 
 
