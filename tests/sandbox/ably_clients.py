@@ -5,6 +5,7 @@ async with bare_socket(sandbox) as socket: await socket.attach(); await socket.n
 """
 
 import asyncio
+import base64
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -15,6 +16,7 @@ import aiohttp
 import msgpack
 from ably import AblyRealtime, AblyRest
 from tests.support.sandbox import LOOPBACK
+from yarl import URL
 
 from ibkr_rebalancer.sandbox.ably.protocol import Action, Frame, name_of
 from ibkr_rebalancer.sandbox.run import Sandbox
@@ -127,11 +129,11 @@ async def bare_socket(sandbox: Sandbox, *, binary: bool = False, **query: str) -
 
 async def ask(sandbox: Sandbox, method: str, path: str, **options: Any) -> tuple[int, Any, Any]:
     """Status, document and headers of an HTTP request with the watcher's key, unless it has another."""
-    user, _, secret = options.pop("key", sandbox.env["REALTIME_API_KEY"]).partition(":")
-    url = f"http://{LOOPBACK}:{sandbox.ably_port}{path}"
-    authorization = aiohttp.BasicAuth(user, secret)
+    key = options.pop("key", sandbox.env["REALTIME_API_KEY"])
+    url = URL(f"http://{LOOPBACK}:{sandbox.ably_port}{path}", encoded=True)
+    headers = {"Authorization": f"Basic {base64.b64encode(key.encode()).decode()}"}
     async with (
-        aiohttp.ClientSession(auth=authorization) as http,
+        aiohttp.ClientSession(headers=headers) as http,
         http.request(method, url, timeout=aiohttp.ClientTimeout(PATIENCE_S), **options) as response,
     ):
         return response.status, json.loads(await response.read()), response.headers

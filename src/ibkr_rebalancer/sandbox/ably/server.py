@@ -205,12 +205,12 @@ class Connection:
                     content = message.data.encode() if isinstance(message.data, str) else message.data
                     self._line.put(self._server.latency_ms(), partial(self._receive, content))
         finally:
-            if not self._closing:
-                writer.cancel()
-            await asyncio.wait([writer])
             self._line.cancel()
             self.session.disconnected(self._server.clock())
             self._note({"event": "client_disconnected"})
+            if not self._closing:
+                writer.cancel()
+            await asyncio.wait([writer])
 
     def perform(self, outputs: list[Output]) -> None:
         for output in outputs:
