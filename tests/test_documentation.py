@@ -21,7 +21,7 @@ __all__ = ["here"]
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/sandbox.md")
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/sandbox.md", "docs/channels.md")
 
 COMMANDS = get_command(app).commands  # type: ignore[attr-defined]  # typer says only that it is a command
 HELP = [[], *([name] for name in COMMANDS)]

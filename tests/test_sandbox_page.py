@@ -1,4 +1,4 @@
-"""docs/sandbox.md is so: its commands run, its files load, and its lists are those of the code."""
+"""docs/sandbox.md and docs/channels.md are so: commands run, files load, and lists are those of the code."""
 
 import json
 import re
@@ -9,22 +9,27 @@ from typing import Any
 
 import aiohttp
 import pytest
+from ably import AblyRealtime, AblyRest
+from tests.sandbox.ably_clients import ask
 from tests.support.commands import Here, here
 
 from ibkr_rebalancer.sandbox import run as sandbox_sources
+from ibkr_rebalancer.sandbox.ably.faults import DISTURBANCES, REQUESTS, SENT
 from ibkr_rebalancer.sandbox.run import load_scenario, run_sandbox
 from ibkr_rebalancer.sandbox.scenario_yaml import parse_scenario
 from ibkr_rebalancer.sandbox.tws.messages import FROM_CLIENT, TO_CLIENT
 from ibkr_rebalancer.sandbox.tws.session import MOMENTS
 from ibkr_rebalancer.sandbox.venue import fault_document, scenario
-from ibkr_rebalancer.sandbox.venue.faults import ACTIONS, ORDER_ACTIONS, ORDER_FIELDS
+from ibkr_rebalancer.sandbox.venue.faults import ACTIONS, ORDER_ACTIONS, ORDER_FIELDS, REALTIME_ACTIONS, REALTIME_FIELDS
 from ibkr_rebalancer.sandbox.venue.scenario import read_scenario
 from ibkr_rebalancer.sandbox.venue.venue import Venue
 
 __all__ = ["here"]
 
-PAGE = (Path(__file__).parent.parent / "docs" / "sandbox.md").read_text(encoding="utf-8")
-SECTIONS = dict(re.findall(r"(?ms)^## (.*?)\n(.*?)(?=^## |\Z)", PAGE))
+DOCS = Path(__file__).parent.parent / "docs"
+PAGE = (DOCS / "sandbox.md").read_text(encoding="utf-8")
+CHANNELS_PAGE = (DOCS / "channels.md").read_text(encoding="utf-8")
+SECTIONS, CHANNELS = (dict(re.findall(r"(?ms)^## (.*?)\n(.*?)(?=^## |\Z)", page)) for page in (PAGE, CHANNELS_PAGE))
 
 SCENARIO_KEYS = {
     *scenario.SCENARIO_KEYS,
@@ -36,8 +41,10 @@ SCENARIO_KEYS = {
     *scenario.LISTING_KEYS,
     *scenario.FILLS_KEYS,
     *scenario.ANSWER_KEYS,
+    *scenario.REALTIME_KEYS,
 }
-CURLS = re.findall(r"(?m)^curl(?: -X (\w+))? \$URL(/\w+)?(?: -d '(.*)')?", PAGE)
+CURL = re.compile(r"(?m)^curl(?: -X (\w+))? \$URL(/\w+)?(?: -d '(.*)')?")
+CURLS = CURL.findall(PAGE)
 PARAMETERS = {
     **{action: tuple(fault_document.PARAMETER_KEYS.get(action, ())) for action in (*ACTIONS, *ORDER_ACTIONS)},
     "alter": ("FIELD",),
@@ -46,28 +53,29 @@ PARAMETERS = {
 """What each fault takes."""
 
 
-def block(section: str, language: str) -> str:
+def block(section: str, language: str, *, sections: dict[str, str] = SECTIONS) -> str:
     """The one code block of this language in a section."""
-    (found,) = re.findall(rf"(?s)```{language}\n(.*?)```", SECTIONS[section])
+    (found,) = re.findall(rf"(?s)```{language}\n(.*?)```", sections[section])
     assert isinstance(found, str)
     return found
 
 
-def test_the_page_is_read_in_one_go() -> None:
-    assert len(PAGE.splitlines()) <= 200
+@pytest.mark.parametrize("page", [PAGE, CHANNELS_PAGE], ids=["sandbox", "channels"])
+def test_the_page_is_read_in_one_go(page: str) -> None:
+    assert len(page.splitlines()) <= 210
 
 
 def test_its_first_steps_lead_to_a_plan_and_an_execution(here: Here) -> None:
     """As a newcomer takes them, but on free ports."""
     (command,) = block("Start it", "sh").splitlines()
-    with here.start(*re.sub(r"\b(4002|8080)\b", "0", command).split()[1:]) as sandbox:
+    with here.start(*re.sub(r"\b(4002|8080|8081)\b", "0", command).split()[1:]) as sandbox:
         assert sandbox.stdout
         announced = json.loads(sandbox.stdout.readline())
 
         def here_so(text: str) -> str:
-            return text.replace("4002", str(announced["gateway_port"])).replace(
-                "8080", str(announced["allocations_port"])
-            )
+            for stated, port in {"4002": "gateway_port", "8080": "allocations_port", "8081": "ably_port"}.items():
+                text = text.replace(stated, str(announced[port]))
+            return text
 
         assert announced == json.loads(here_so(block("Start it", "json")))
         (here.folder / "accounts.yaml").write_text(here_so(block("Let rebalancer use it", "yaml")), encoding="utf-8")
@@ -90,11 +98,11 @@ def test_its_scenario_is_one_and_shows_every_key() -> None:
 
 def test_it_shows_every_way_to_change_a_running_sandbox() -> None:
     paths = {path for _, path, _ in CURLS} | set(re.findall(r"(?m)^- `(/\w+)`", PAGE))
-    assert paths == {"", "/order", "/notice", "/kick", "/correct"}
-    assert len(CURLS) == 9
+    assert paths == {"", "/order", "/notice", "/kick", "/correct", "/publish", "/disturb"}
+    assert len(CURLS) == 11
 
 
-@pytest.mark.parametrize(("method", "path", "body"), CURLS)
+@pytest.mark.parametrize(("method", "path", "body"), [*CURLS, *CURL.findall(CHANNELS_PAGE)])
 async def test_its_changes_are_taken(method: str, path: str, body: str) -> None:
     given: Any = json.loads(body) if body else None
     async with (
@@ -109,7 +117,7 @@ async def test_its_faults_can_strike() -> None:
     faults = parse_scenario(f"faults:\n{block('Faults', 'yaml')}".encode(), name="docs/sandbox.md")
     async with run_sandbox(load_scenario()) as sandbox:
         sandbox.change(faults)
-        assert len(sandbox.state()["faults"]) == 4
+        assert len(sandbox.state()["faults"]) == 5
 
 
 def test_its_lists_of_faults_are_those_of_the_code() -> None:
@@ -134,7 +142,55 @@ def test_it_names_every_event_of_the_log() -> None:
         for name in re.findall(r"\"?event\"?[:=] ?\"(\w+)\"", source.read_text(encoding="utf-8"))
     }
     assert len(written) >= 10
-    assert {name for name in written if f"`{name}`" not in SECTIONS["The log"]} == set()
+    listed = SECTIONS["The log"] + CHANNELS["The log"]
+    assert {name for name in written if f"`{name}`" not in listed} == set()
+
+
+async def test_the_faults_of_the_channels_can_strike() -> None:
+    faults = parse_scenario(f"faults:\n{block('Faults', 'yaml', sections=CHANNELS)}".encode(), name="docs/channels.md")
+    async with run_sandbox(load_scenario()) as sandbox:
+        sandbox.change(faults)
+        assert len(sandbox.state()["faults"]) == 5
+
+
+def test_the_lists_of_the_channels_are_those_of_the_code() -> None:
+    whats, requests = CHANNELS["Faults"].split("\nAnything can be done to a frame")
+    keys = fault_document.REALTIME_PARAMETER_KEYS
+    assert dict(_rows(whats)) == {action: tuple(keys.get(action, ())) for action in REALTIME_ACTIONS} | {
+        "alter": ("FIELD",)
+    }
+    assert tuple(re.findall(r"`([A-Z]+)`", requests.partition(". To what")[0])) == SENT
+    rows = re.findall(r"(?m)^\| `(\w+)`.*? \| (`.*`) \|$", requests)
+    assert {name: set(re.findall(r"`(\w+)`", listed)) for name, listed in rows} == {
+        name: set(actions) for name, actions in REQUESTS.items()
+    }
+    assert {what: {*taken} for what, taken in _rows(CHANNELS["Change it while it runs"])} == {
+        what: {*taken} for what, taken in DISTURBANCES.items()
+    }
+    assert {field for field in REALTIME_FIELDS if f"`{field}`" not in CHANNELS["Faults"]} == set()
+
+
+async def test_the_clients_and_keys_of_the_channels_page_are_right() -> None:
+    """Each line of it, on a free port."""
+    async with run_sandbox(load_scenario()) as sandbox:
+        state = sandbox.state()
+        publish, show = re.findall(r"(?m)^curl -u (\S+) \$ABLY(\S+)(?: -d '(.*)')?$", CHANNELS["Connect to it"])
+        assert (publish[0], show[0]) == (state["publisher_key"], sandbox.env["REALTIME_API_KEY"])
+        for key, path, body in (publish, show):
+            method = "POST" if body else "GET"
+            given: Any = {"json": json.loads(body)} if body else {}
+            status, shown, _ = await ask(sandbox, method, path, key=key, **given)
+            assert status in {200, 201}
+        assert [message["data"] for message in shown] == ['{"execution": "rebalance"}']
+        code = block("Connect to it", "python", sections=CHANNELS).replace("8081", str(sandbox.ably_port))
+        realtime, rest = (
+            eval(line, {"AblyRealtime": AblyRealtime, "AblyRest": AblyRest, "key": show[0]})  # noqa: S307
+            for line in code.splitlines()
+        )
+        await realtime.channels.get("rebalance-primary").attach()
+        assert (await rest.channels.get("rebalance-primary").history()).items[0].data == {"execution": "rebalance"}
+        await realtime.close()
+        await rest.close()
 
 
 def _rows(table: str) -> Iterator[tuple[str, tuple[str, ...]]]:

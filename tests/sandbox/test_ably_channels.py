@@ -30,7 +30,8 @@ def datas(batches: list[Batch] | None) -> list[object]:
 
 
 def pages(channel: Channel, *, forwards: bool, limit: int) -> list[list[object]]:
-    shown, after = [], None
+    shown: list[list[object]] = []
+    after = None
     while True:
         page = channel.history(Query(forwards=forwards, limit=limit, after=after))
         shown.append([message.draft.data for message in page.messages])

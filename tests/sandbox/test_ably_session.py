@@ -82,7 +82,7 @@ def test_it_begins_with_the_details_of_the_connection() -> None:
     [({"key": "sandbox.watcher:no"}, 40101), ({"key": "who:no"}, 40400), ({"accessToken": "no"}, 40101)],
 )
 def test_who_has_no_right_to_is_turned_away(query: dict[str, str], code: int) -> None:
-    outputs = Dialogue().open(**query)
+    outputs = Dialogue().open(NOW, **query)
     assert [frame["error"]["code"] for frame in frames(outputs)] == [code]
     assert outputs[-1] == Close()
 
@@ -279,7 +279,11 @@ def test_messages_come_twice_late_or_after_the_next() -> None:
 
 
 def test_fields_of_a_frame_and_of_its_messages_say_something_else_or_nothing() -> None:
-    changes = {"channelSerial": None, "id": "other", "messages": {"data": "{", "encoding": "json", "serial": None}}
+    changes: dict[str, Any] = {
+        "channelSerial": None,
+        "id": "other",
+        "messages": {"data": "{", "encoding": "json", "serial": None},
+    }
     (frame,) = frames(delivered(fault("MESSAGE", "alter", **changes))[0])
     assert "channelSerial" not in frame
     assert frame["id"] == "other"
