@@ -49,12 +49,14 @@ async def test_it_listens_on_loopback_only(start_sandbox: StartSandbox) -> None:
 
 async def test_ports_can_be_chosen_and_are_free_again_afterwards() -> None:
     async with sandbox_with() as first:
-        ports = first.gateway_port, first.allocations_port
+        ports = first.gateway_port, first.ably_port, first.allocations_port
         with pytest.raises(OSError, match="address already in use"):
             async with run_sandbox(scenario_with(), gateway_port=ports[0]):
                 pass
-    async with run_sandbox(scenario_with(), gateway_port=ports[0], allocations_port=ports[1]) as again:
-        assert (again.gateway_port, again.allocations_port) == ports
+    async with run_sandbox(
+        scenario_with(), gateway_port=ports[0], ably_port=ports[1], allocations_port=ports[2]
+    ) as again:
+        assert (again.gateway_port, again.ably_port, again.allocations_port) == ports
 
 
 async def test_stopping_cuts_open_connections() -> None:

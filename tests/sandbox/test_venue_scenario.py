@@ -49,8 +49,12 @@ fills: {delay_ms: 7, slippage_bp: 2.5, commission: none}
 allocations:
   primary: {status: success, data: {allocations: [{symbol: QQQ, allocation: 0.6}]}}
   broken: {http: {status: 500, delay_ms: 5, body: "<html>"}}
+channels: [rebalance-primary, "team:*"]
+realtime: {operations: [subscribe], retention_ms: 5, max_idle_ms: 7, token_ttl_ms: 9}
 faults:
   - {when: positionEnd, what: drop}
+  - {when: {realtime: MESSAGE, where: {id: 7}, client: me, after: 1, count: 2}, what: {alter: {serial: null, x: [1]}}}
+  - {when: {realtime: upgrade}, what: {error: {code: 50003, status: 503}}}
   - {when: {message: reqMktData, where: {conId: 201}, client: 7, after: 1, count: 2}, what: {error: {code: 354}}}
   - {when: {order: {symbol: TLT, side: BUY}, client: 7, after: 1, count: 2}, what: {correct: {price: "1.5", ms: 9}}}
   - {when: {preview: {con_id: 201}}, what: reject}
@@ -172,6 +176,11 @@ def test_the_default_scenario_is_the_seed_from_other_holdings() -> None:
         ({"rates": {"EURUSD": 0}}, "rates.EURUSD: expected two currencies"),
         ({"clock": "noon"}, "scenario.clock: expected a time such as 2026-11-23T15:30:00Z, was 'noon'"),
         ({"clock": "2026-11-23T15:30:00"}, "scenario.clock: the time 2026-11-23T15:30:00 needs a zone"),
+        ({"channels": "rebalance-primary"}, "scenario.channels: expected a list, was 'rebalance-primary'"),
+        ({"channels": [{}]}, r"scenario.channels\[0\]: expected text"),
+        ({"realtime": {"retention": 5}}, "realtime: unknown key 'retention'"),
+        ({"realtime": {"operations": ["listen"]}}, r"realtime.operations\[0\]: 'listen' is none of subscribe, history"),
+        ({"realtime": {"max_idle_ms": 0}}, "realtime.max_idle_ms: expected at least 1, was 0"),
         ({"latency_ms": "5"}, "scenario.latency_ms: expected a whole number, was '5'"),
         ({"allocations": {"x": {"http": {"code": 500}}}}, "allocations.x.http: unknown key 'code'"),
         (

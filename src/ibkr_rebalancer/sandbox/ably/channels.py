@@ -1,5 +1,6 @@
 """Channels: what was published, in order, for as long as it is kept. Pure; the time is an argument."""
 
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -58,7 +59,9 @@ class Channel:
     def __init__(self, name: str, now: datetime) -> None:
         self.name = name
         self._newest = 0
-        self._batches: list[Batch] = []
+        self._batches: deque[Batch] = deque()
+        self._ids: dict[str, int] = {}
+        """When each was published, for as long as that matters."""
         self._floor = self._mint(now)
         """A client that has seen all up to here or later has missed nothing that is gone."""
         self.position = self._floor
@@ -70,12 +73,14 @@ class Channel:
             Refused: an update or delete of a message that isn't kept.
         """
         drafts = list(drafts)
-        ids = {draft.id for draft in drafts if draft.id is not None}
-        recent = self._batches_since(milliseconds(now) - CONTINUITY_MS)
-        if ids and ids <= {message.draft.id for batch in recent for message in batch.messages}:
+        if self._knows({draft.id for draft in drafts if draft.id is not None}, now):
             return None
         for draft in drafts:
             self._check_target(draft)
+        for draft in drafts:
+            if draft.id is not None:
+                self._ids.pop(draft.id, None)  # so that the oldest stays the first
+                self._ids[draft.id] = milliseconds(now)
         batch_id = self._mint(now).partition("@")[0]
         messages = tuple(
             self._message(draft, now, f"{batch_id}:{index}", connection_id) for index, draft in enumerate(drafts)
@@ -93,7 +98,8 @@ class Channel:
 
     def forget(self, now: datetime, *, retention_ms: int) -> None:
         """Let go of what is older than it is kept."""
-        self._batches = self._batches_since(milliseconds(now) - retention_ms, floor_too=True)
+        while self._batches and self._batches[0].timestamp < milliseconds(now) - retention_ms:
+            self._floor = max(self._floor, self._batches.popleft().serial)
 
     def lose_continuity(self, now: datetime) -> None:
         """Let nobody resume from where they are; history stays."""
@@ -116,9 +122,9 @@ class Channel:
         if not number.isdecimal() or unit not in {"", "s", "m"}:
             raise Refused(40000, 400, f"rewind is a number of messages, or a time as 2m or 30s, was {rewind!r}")
         if unit == "":
-            return self._batches[-min(int(number), MAX_REWIND) :] if int(number) else []
-        span_ms = int(number) * (60_000 if unit == "m" else 1000)
-        return self._batches_since(milliseconds(now) - span_ms)[-MAX_REWIND:]
+            return list(self._batches)[-min(int(number), MAX_REWIND) :] if int(number) else []
+        oldest = milliseconds(now) - int(number) * (60_000 if unit == "m" else 1000)
+        return [batch for batch in self._batches if batch.timestamp >= oldest][-MAX_REWIND:]
 
     def history(self, query: Query) -> Page:
         """Messages as they stand now: each once, in the order of creation, the newest first unless asked otherwise."""
@@ -159,10 +165,11 @@ class Channel:
     def _messages(self) -> Iterable[Message]:
         return (message for batch in self._batches for message in batch.messages)
 
-    def _batches_since(self, oldest: int, *, floor_too: bool = False) -> list[Batch]:
-        if floor_too:
-            self._floor = max([self._floor, *(batch.serial for batch in self._batches if batch.timestamp < oldest)])
-        return [batch for batch in self._batches if batch.timestamp >= oldest]
+    def _knows(self, ids: set[str], now: datetime) -> bool:
+        """Whether all of these, and there are some, were published a short while ago."""
+        while self._ids and next(iter(self._ids.values())) < milliseconds(now) - CONTINUITY_MS:
+            del self._ids[next(iter(self._ids))]
+        return bool(ids) and ids <= self._ids.keys()
 
     def _mint(self, now: datetime) -> str:
         """A new place in the channel; places sort as text, also when the clock is set back."""
