@@ -246,8 +246,8 @@ def _read_answer(name: str, body: object) -> Answer:
 def _read_realtime(document: Document) -> Realtime:
     body = {} if document.get("realtime") is None else document["realtime"]
     check_keys("realtime", body, set(REALTIME_KEYS))
-    stated = given("scenario", document, {"channels": listed(text)}) | given("realtime", body, REALTIME_KEYS)
-    return Realtime(**stated)
+    channels = () if document.get("channels") is None else listed(text)("channels", document["channels"])
+    return Realtime(channels=channels, **given("realtime", body, REALTIME_KEYS))
 
 
 def _written_account(account: Account, market: Market) -> Document:
