@@ -1,6 +1,6 @@
 """Clients of the sandbox's channels: Ably's own, and a bare WebSocket that shows every frame.
 
-async with realtime(sandbox) as client, watching(client) as got: ...
+async with realtime(sandbox) as client: messages, changes = await watch(client)
 async with bare_socket(sandbox) as socket: await socket.attach(); await socket.next("MESSAGE")
 """
 

@@ -7,8 +7,8 @@ import pytest
 from ably.types.channeloptions import ChannelOptions
 from ably.util.exceptions import AblyException
 from tests.sandbox.ably_clients import CHANNEL, PATIENCE_S, publisher_key, realtime, rest, until, watch
-from tests.sandbox.test_ably_server import fault
 from tests.support.sandbox import StartSandbox, events, received, sent
+from tests.support.sandbox import realtime_fault as fault
 
 BINARY = pytest.mark.parametrize("binary", [False, True], ids=["json", "msgpack"])
 DATA: tuple[Any, ...] = ({"execution": "rebalance"}, ["rebalance"], "text", "Grüße", bytearray(b"\xff\x00"), None)

@@ -9,17 +9,13 @@ import msgpack
 import pytest
 from tests.sandbox.ably_clients import CHANNEL, ask, bare_socket, publisher_key, until
 from tests.support.sandbox import LOOPBACK, StartSandbox, events, received, sent
+from tests.support.sandbox import realtime_fault as fault
 
 from ibkr_rebalancer.sandbox.ably.protocol import Action
 from ibkr_rebalancer.sandbox.run import Sandbox
 from ibkr_rebalancer.sandbox.venue.document import Document, ScenarioError
 
 MESSAGES = f"/channels/{CHANNEL}/messages"
-
-
-def fault(message: str, action: str, /, *, parameters: Document | None = None, **when: Any) -> Document:
-    """A fault's record: `fault("MESSAGE", "drop", where={"channel": CHANNEL}, count=1)`."""
-    return {"when": {"realtime": message, **when}, "what": {action: parameters or {}}}
 
 
 @pytest.mark.parametrize("binary", [False, True])

@@ -5,13 +5,15 @@
         ...connect to LOOPBACK, sandbox.gateway_port...
         sandbox.change({"market": {"AAA": {"bid": "9.50"}}})     # takes effect at once; subscribers are told
         sandbox.kick(); sandbox.notice(1100)
+        sandbox.publish("rebalance-primary", {"execution": "rebalance"}, id="event-7")
+        sandbox.disturb("close", code=1011)                      # docs/channels.md; clients: tests.sandbox.ably_clients
         assert not order_messages(sandbox.log)
 
 `BASE` is the scenario underneath: paper account DU1, USD 10,000 and 100 AAA; AAA, BBB, CCC live at 100, 50, 20 with a
 cent of spread either side; a Monday at 10:30 in New York. What is given is laid over it (RFC 7396: mappings merge, None
 removes).
 Import the fixture `start_sandbox` in your conftest.py. Outside a test: `async with sandbox_with(...) as sandbox:`.
-A fault: `faults=[fault("positionEnd", "drop", count=1)]`.
+A fault: `faults=[fault("positionEnd", "drop", count=1)]`, and of the channels `realtime_fault("MESSAGE", "drop")`.
 """
 
 import json
@@ -87,6 +89,11 @@ def order_fault(
     return {"when": {"order": order or {}, **when}, "what": {action: parameters or {}}}
 
 
+def realtime_fault(message: str, action: str, /, *, parameters: Document | None = None, **when: Any) -> Document:
+    """A fault of the channels: `realtime_fault("MESSAGE", "drop", where={"channel": "rebalance-primary"}, count=1)`."""
+    return {"when": {"realtime": message, **when}, "what": {action: parameters or {}}}
+
+
 def received(log: list[Record], message: str | None = None) -> list[Record]:
     """The frames that clients have sent, of one kind or all."""
     return [record for record in log if record.get("dir") == "in" and message in {None, record["message"]}]
@@ -100,7 +107,8 @@ def sent(log: list[Record], message: str | None = None) -> list[Record]:
 def events(log: list[Record], event: str | None = None) -> list[Record]:
     """What happened beside frames: `order_message`, `client_disconnected`, `allocation_request`, `fault`, `changed`.
 
-    And what became of orders, whatever clients were told: `order`, `execution`, `commission`, `complaint`.
+    And what became of orders, whatever clients were told: `order`, `execution`, `commission`, `complaint`. Of the
+    channels: `published` (what exists), `delivered` (what was written to a socket), `attached`, `history` and others.
     """
     return [record for record in log if "event" in record and event in {None, record["event"]}]
 
