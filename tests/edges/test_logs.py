@@ -4,6 +4,7 @@ import json
 import logging
 import re
 from collections.abc import Callable, Iterator
+from typing import Any
 from urllib.parse import quote, quote_plus, unquote
 
 import pytest
@@ -46,15 +47,21 @@ ENCODINGS: dict[str, Callable[[str], str]] = {
     "repr": lambda text: repr(text)[1:-1],
     "repr of repr": lambda text: repr(repr(text)[1:-1])[1:-1],
     "json": lambda text: json.dumps(text)[1:-1],
+    "json in json": lambda text: json.dumps(json.dumps(text)[1:-1])[1:-1],
+    "ascii": lambda text: ascii(text)[1:-1],
+    "repr of bytes": lambda text: repr(text.encode())[2:-1],
+    "json for pages": lambda text: re.sub("[<>&']", lambda found: f"\\u{ord(found[0]):04x}", json.dumps(text)[1:-1]),
 }
+ANY_TEXT = st.text(st.characters(codec="utf-8", exclude_characters="*"), min_size=8)
 
 
 @given(
-    st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters="*"), min_size=8),
+    ANY_TEXT | st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters="*"), min_size=8),
     st.text(),
     st.text(),
 )
 @example(SECRET, "", "")
+@example("pässwörd-🗝\t'\"", "", "")
 @example("\\\\\\\\\\\\\\\\", "\\", "\\")
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_no_secret_survives_in_any_writing(encoding: str, secret: str, before: str, after: str) -> None:
@@ -221,3 +228,98 @@ def test_notices_become_records() -> None:
         "INFO ibkr_rebalancer: account.read: Reading DU…456, 50 % done",
         "WARNING ibkr_rebalancer: clock.skewed: The clocks are apart.",
     ]
+
+
+def lines_of_json(stream: io.StringIO) -> list[dict[str, Any]]:
+    lines = stream.getvalue().splitlines()
+    assert all(line.isascii() for line in lines)
+    return [json.loads(line) for line in lines]
+
+
+def configured_for_programs(*secrets: str, level: str = "DEBUG") -> io.StringIO:
+    stream = io.StringIO()
+    configure_logging(level, secrets=secrets, stream=stream, as_json=True)
+    return stream
+
+
+def test_a_notice_is_an_object_of_one_line() -> None:
+    stream = configured_for_programs()
+    text = "Put off: event 1 for DU123456.\nIt is closed: “no”"
+    LogObserver().notify(
+        Notice(event="event.step", text=text, account=AccountId("DU123456"), severity=Severity.WARNING)
+    )
+    LogObserver().notify(Notice(event="gateway.up", text="The gateway is there"))
+    step, gateway = lines_of_json(stream)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", step.pop("time"))
+    assert step == {
+        "level": "WARNING",
+        "event": "event.step",
+        "account": "DU…456",
+        "text": "Put off: event 1 for DU…456.\nIt is closed: “no”",
+    }
+    assert (gateway["level"], gateway["event"], gateway["account"]) == ("INFO", "gateway.up", None)
+
+
+def test_what_others_log_is_an_object_with_its_traceback() -> None:
+    stream = configured_for_programs()
+    try:
+        int("no number")
+    except ValueError:
+        logging.getLogger("ably.client").exception("%s of DU123456 failed", "All", stack_info=True)
+    (line,) = lines_of_json(stream)
+    assert (line["level"], line["event"], line["account"]) == ("ERROR", "ably.client", None)
+    assert line["text"].startswith("All of DU…456 failed\nTraceback (most recent call last):\n")
+    assert "ValueError: invalid literal" in line["text"]
+    assert "Stack (most recent call last):" in line["text"]
+
+
+IN_JSON: dict[str, Callable[[str], str]] = {
+    **ENCODINGS,
+    "base64": lambda text: base64.b64encode(f"user:{text}".encode()).decode(),
+    "URL-safe base64": lambda text: base64.urlsafe_b64encode(text.encode()).decode(),
+}
+SECRETS = [
+    SECRET,
+    "nabcdef'\"\\",  # begins as an escape ends, and ends as one begins
+    '"quoted"',
+    "\\back\\slash\\",
+    "u00e9-pässwörd-🗝",
+]
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+@pytest.mark.parametrize("encoding", IN_JSON)
+def test_no_secret_is_in_a_line_of_json_which_stays_one(encoding: str, secret: str) -> None:
+    """In a message, its arguments, an exception, a notice, a record of somebody else, between all kinds of escapes."""
+    stream = configured_for_programs(secret)
+    written = IN_JSON[encoding](secret)
+    for before in ("", "\n", "\\", '"', "é", "🗝", "\x00"):
+        logging.getLogger("websockets").debug("%s", f"{before}{written}{before}")
+        logging.getLogger("anybody").info(f"{before}{written}{before}")  # noqa: G004 (a careless library does so)
+        LogObserver().notify(Notice(event="event.received", text=f"{before}{written}{before}"))
+        try:
+            logging.getLevelNamesMapping()[f"{before}{written}{before}"]
+        except KeyError:
+            logging.getLogger("httpx").exception("It failed")
+
+    lines = lines_of_json(stream)
+    assert len(lines) == 7 * 4
+    for line in lines:
+        assert "***" in line["text"]
+        assert written not in line["text"]
+        assert secret not in line["text"]
+    for leak in {written, secret, json.dumps(secret)[1:-1], json.dumps(written)[1:-1]}:
+        assert leak not in stream.getvalue()
+
+
+@given(ANY_TEXT, st.text(), st.text(), st.sampled_from(sorted(IN_JSON)))
+def test_a_line_of_json_is_one_whatever_is_secret(secret: str, before: str, after: str, encoding: str) -> None:
+    stream = configured_for_programs(secret)
+    logging.getLogger("anybody").info("%s%s%s", before, IN_JSON[encoding](secret), after)
+    (line,) = lines_of_json(stream)
+    assert IN_JSON[encoding](secret) not in line["text"].replace("***", "\n")
+
+
+def test_text_beside_a_log_of_json_is_cleaned_alike() -> None:
+    configured_for_programs(SECRET)
+    assert redacted(f"{SECRET} of DU123456") == "*** of DU…456"

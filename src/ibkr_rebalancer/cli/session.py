@@ -45,14 +45,17 @@ async def _in_session(work: Callable[[Rebalancer], Awaitable[T]], settings: Sett
             return await work(rebalancer)
 
 
-def read_settings(config: Path | None, *, state: Path | None = None, verbose: bool) -> Settings:
+def read_settings(
+    config: Path | None, *, state: Path | None = None, verbose: bool, log_as_json: bool = False
+) -> Settings:
     """The settings, with logging set up as they say; `verbose` logs every step whatever LOG_LEVEL is.
 
     Raises:
         ConfigError: accounts.yaml or the environment is wrong.
     """
     settings = settings_from(config, state=state)
-    configure_logging("INFO" if verbose else settings.log_level, secrets=settings.secrets)
+    level = "INFO" if verbose else settings.log_level
+    configure_logging(level, secrets=settings.secrets, as_json=log_as_json)
     return settings
 
 

@@ -1,8 +1,10 @@
 """Logging: one stream, every line without secrets and with account numbers masked, whoever wrote it.
 
-The finished line is cleaned, not its parts, so that arguments, tracebacks and other people's records are covered.
+The finished line is cleaned, not its parts, so that arguments, tracebacks and other people's records are covered. Of a
+line of JSON it is each finished text in it: in JSON itself a secret could begin or end in the middle of an escape.
 """
 
+import json
 import logging
 import re
 import time
@@ -15,6 +17,10 @@ from ibkr_rebalancer.core.notices import Notice, Severity
 
 LINE = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 TIME = "%Y-%m-%d %H:%M:%SZ"
+JSON_TIME = "%Y-%m-%dT%H:%M:%SZ"
+
+NOTICE = "notice"
+"""The attribute of a record that holds the notice it was made of."""
 
 CHATTY = {
     "ably": logging.WARNING,
@@ -31,18 +37,26 @@ MASK = "***"
 SHORTEST_TRACE = 4
 """Characters that a secret must leave in a base64 text to be looked for there; fewer would be found everywhere."""
 
+BACKSLASHES = r"\\{1,16}"
+"""What an escape begins with: one, which each further escaping doubles."""
+
+SHORT_ESCAPES = {"\a": "a", "\b": "b", "\f": "f", "\n": "n", "\r": "r", "\t": "t", "\v": "v"}
+
 LEVELS = {Severity.STEP: logging.INFO, Severity.WARNING: logging.WARNING}
 
 logger = logging.getLogger("ibkr_rebalancer")
 
 
-def configure_logging(level: str, *, secrets: Iterable[str], stream: TextIO | None = None) -> None:
+def configure_logging(
+    level: str, *, secrets: Iterable[str], stream: TextIO | None = None, as_json: bool = False
+) -> None:
     """Log to `stream` (standard error if None) from `level` upwards, in place of any earlier set-up.
 
-    A record that cannot be formatted is dropped: Python would print its raw arguments instead.
+    The lines are for people, or each is a JSON object with `time`, `level`, `event`, `account` and `text`. A record
+    that cannot be formatted is dropped: Python would print its raw arguments instead.
     """
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(_Cleaning(redactor(secrets)))
+    handler.setFormatter((_JsonLines if as_json else _Lines)(redactor(secrets)))
     handler.setLevel(level)
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.raiseExceptions = False
@@ -68,7 +82,7 @@ def redacted(text: str) -> str:
     Before `configure_logging` no secret is known, and only account numbers are masked.
     """
     for handler in logging.getLogger().handlers:
-        if isinstance(handler.formatter, _Cleaning):
+        if isinstance(handler.formatter, _Lines):
             return handler.formatter.clean(text)
     return with_account_ids_masked(text)
 
@@ -77,14 +91,14 @@ class LogObserver:
     """The observer that writes every notice into the log."""
 
     def notify(self, notice: Notice) -> None:
-        logger.log(LEVELS[notice.severity], "%s: %s", notice.event, notice.text)
+        logger.log(LEVELS[notice.severity], "%s: %s", notice.event, notice.text, extra={NOTICE: notice})
 
 
-class _Cleaning(logging.Formatter):
-    """Lines in UTC, cleaned."""
+class _Lines(logging.Formatter):
+    """Lines for people, their time in UTC, cleaned."""
 
-    def __init__(self, redact: Callable[[str], str]) -> None:
-        super().__init__(LINE, TIME)
+    def __init__(self, redact: Callable[[str], str], line: str = LINE, moment: str = TIME) -> None:
+        super().__init__(line, moment)
         self.converter = time.gmtime
         self._redact = redact
 
@@ -93,6 +107,28 @@ class _Cleaning(logging.Formatter):
 
     def clean(self, text: str) -> str:
         return with_account_ids_masked(self._redact(text))
+
+
+class _JsonLines(_Lines):
+    """Lines for programs: objects in ASCII, so that the stream's encoding cannot spoil one."""
+
+    def __init__(self, redact: Callable[[str], str]) -> None:
+        super().__init__(redact, "%(message)s", JSON_TIME)
+
+    def format(self, record: logging.LogRecord) -> str:
+        notice = getattr(record, NOTICE, None)
+        event, account, text = record.name, None, super().format(record)
+        if isinstance(notice, Notice):
+            event, account, text = notice.event, notice.account, self.clean(notice.text)
+        return json.dumps(
+            {
+                "time": self.formatTime(record, self.datefmt),
+                "level": record.levelname,
+                "event": self.clean(event),
+                "account": account and self.clean(account),
+                "text": text,
+            }
+        )
 
 
 def _forms(secret: str) -> Iterator[str]:
@@ -108,7 +144,19 @@ def _written(character: str) -> str:
     """A pattern of one character: itself, escaped as in repr and JSON, percent-encoded, or its URL-safe base64 twin."""
     itself = {"\\": r"\\+", "'": r"\\*'", '"': r'\\*"', " ": r"[ +]", "+": "[+-]", "/": "[/_]"}
     percent = "".join(f"%{byte:02X}" for byte in _bytes(character))
-    return f"(?:{percent}|{itself.get(character, re.escape(character))})"
+    ways = [percent, itself.get(character, re.escape(character)), *_escapes(character)]
+    return f"(?:{'|'.join(ways)})"
+
+
+def _escapes(character: str) -> Iterator[str]:
+    """Patterns of how repr, ascii and JSON may name a character, and repr its bytes."""
+    code, utf16 = ord(character), character.encode("utf-16-be", "surrogatepass")
+    names = [f"x{code:02x}", f"u{code:04x}", f"U{code:08x}", *SHORT_ESCAPES.get(character, "")]
+    yield f"{BACKSLASHES}(?:{'|'.join(names)})"
+    if not character.isascii():
+        yield "".join(f"{BACKSLASHES}x{byte:02x}" for byte in _bytes(character))
+    if len(utf16) > 2:
+        yield "".join(f"{BACKSLASHES}u{half.hex()}" for half in (utf16[:2], utf16[2:]))
 
 
 def _bytes(text: str) -> bytes:
