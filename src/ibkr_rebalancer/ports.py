@@ -364,6 +364,30 @@ class Clock(Protocol):
         ...
 
 
+class Supervisor(Protocol):
+    """Whoever has started this process, and restarts it when it does not go on. Nothing here fails or waits."""
+
+    def ready(self) -> None:
+        """The start is over. What has been said is not said again."""
+        ...
+
+    def status(self, text: str) -> None:
+        """What goes on, in a sentence that anybody may read. What has been said is not said again."""
+        ...
+
+    def beat(self) -> None:
+        """The work goes on."""
+        ...
+
+    def stopping(self) -> None:
+        """The end has begun."""
+        ...
+
+    def extend(self, *, by_s: float) -> None:
+        """The end needs so much longer from now on; said again before that, it needs more."""
+        ...
+
+
 class Observer(Protocol):
     """Whoever wants to know what is going on."""
 
