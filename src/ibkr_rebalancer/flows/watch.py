@@ -39,7 +39,8 @@ Tell = Callable[[Outcomes], None]
 """Shows what came of events; never fails, never waits."""
 
 LOOK_S = 5.0
-"""How often the inbox and the clock are looked at when nothing happens, and the halt besides."""
+"""How often the inbox and the clock are looked at when nothing happens, and the halt besides; and the longest time
+between two beats, also at the end."""
 
 GATEWAY_S = 30.0
 """How often a gateway that is there is asked for the time."""
@@ -276,8 +277,9 @@ class Watch:
         for task in self._duties:
             task.cancel()
         while running := [task for task in self._duties if not task.done()]:
+            self._beat()
             try:
-                await asyncio.wait(running)
+                await asyncio.wait(running, timeout=LOOK_S)
             except asyncio.CancelledError:
                 take_back_cancellation()
         self._raise_failures()

@@ -1,5 +1,6 @@
 """The state folder: private to its owner, on a disk of this machine; made if it is missing, never opened up."""
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,16 +38,23 @@ def make_folder(folder: Path) -> None:
 
 def make_file(path: Path, content: bytes = b"") -> None:
     """Make a private file, durably and with all its content or not at all."""
+    replace_file(path, content, is_durable=True)
+    sync_folder(path.parent)
+
+
+def replace_file(path: Path, content: bytes, *, is_durable: bool) -> None:
+    """Put a private file with all of this content in the place of one that may be there."""
     draft = path.with_name(f"{path.name}.new")
     draft.unlink(missing_ok=True)
     descriptor = open_private(draft, os.O_CREAT | os.O_EXCL)
     try:
-        os.write(descriptor, content)
-        os.fsync(descriptor)
+        if os.write(descriptor, content) < len(content):  # as much as the disk had room for
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), draft)
+        if is_durable:
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
     draft.replace(path)
-    sync_folder(path.parent)
 
 
 def open_private(path: Path, flags: int = 0) -> int:
