@@ -21,7 +21,8 @@ __all__ = ["here"]
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/sandbox.md", "docs/channels.md")
+PAGES = ("architecture", "channels", "sandbox", "service")
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", *(f"docs/{page}.md" for page in PAGES))
 
 COMMANDS = get_command(app).commands  # type: ignore[attr-defined]  # typer says only that it is a command
 HELP = [[], *([name] for name in COMMANDS)]

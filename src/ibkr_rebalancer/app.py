@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Self
 from ibkr_rebalancer.config.loading import find_state, load_settings
 from ibkr_rebalancer.config.schema import Settings
 from ibkr_rebalancer.core.errors import ConfigError, RebalancerError, UsageError
+from ibkr_rebalancer.core.inbox import Entry
 from ibkr_rebalancer.core.notices import Notice, Severity
 from ibkr_rebalancer.core.order_state import OrderState, TrackedOrder
 from ibkr_rebalancer.core.plan import Plan
@@ -24,6 +25,7 @@ from ibkr_rebalancer.core.policy import Account, select_accounts
 from ibkr_rebalancer.core.portfolio import AccountId, Portfolio, belongs_to
 from ibkr_rebalancer.core.report import Report, dry_run_report
 from ibkr_rebalancer.core.runs import COMMAND
+from ibkr_rebalancer.core.watch_status import WatchStatus, require_alive
 from ibkr_rebalancer.edges.allocations import HttpAllocations
 from ibkr_rebalancer.edges.host import SystemClock
 from ibkr_rebalancer.flows.rebalance import Planned, plan_accounts
@@ -315,6 +317,21 @@ class Records:
     def resume(self, reason: str) -> None:
         """End a halt. Nothing is sent by it."""
         self._journal.resume(at=self._clock.now(), reason=reason)
+
+    def watch_status(self) -> WatchStatus:
+        """What the watch that is at work last knew.
+
+        Raises:
+            Refused: there is none (`WATCH_NOT_RUNNING`), or it does not go on (`WATCH_STALLED`).
+        """
+        from ibkr_rebalancer.edges.journal.watch_file import WatchFile
+
+        status, now = WatchFile(self.state_path).status(), self._clock.now()
+        return require_alive(status, watcher=self._journal.watcher(), now=now, state=f"{self.state_path}")
+
+    def pending(self) -> Sequence[Entry]:
+        """What is still to be done about events, oldest first."""
+        return self._journal.inbox.pending()
 
     def unsettled(self) -> Sequence[TrackedOrder]:
         """Our orders without an outcome, of all accounts, oldest first."""

@@ -23,6 +23,7 @@ from ibkr_rebalancer.cli.resolve import resolve
 from ibkr_rebalancer.cli.resume import resume
 from ibkr_rebalancer.cli.runs import runs
 from ibkr_rebalancer.cli.sandbox import sandbox
+from ibkr_rebalancer.cli.status import status
 from ibkr_rebalancer.cli.streams import READER_GONE, OutputFailed, let_go, prepare_streams
 from ibkr_rebalancer.cli.watch import watch
 from ibkr_rebalancer.core.errors import EXIT_BUG, EXIT_DONE, RebalancerError, UsageError
@@ -42,7 +43,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (plan, execute, watch, positions, accounts, runs, halt, resume, resolve, sandbox, demo):
+for command in (plan, execute, watch, positions, accounts, status, runs, halt, resume, resolve, sandbox, demo):
     app.command(no_args_is_help=False)(command)
 
 

@@ -10,9 +10,11 @@ from ibkr_rebalancer.cli.tables.orders import order_view
 from ibkr_rebalancer.cli.tables.plans import plans_view
 from ibkr_rebalancer.cli.tables.portfolios import balances_view, portfolios_view
 from ibkr_rebalancer.cli.tables.runs import runs_view
+from ibkr_rebalancer.cli.tables.status import StatusReport, status_view
 
 __all__ = [
     "RunsView",
+    "StatusReport",
     "accounts_view",
     "balances_view",
     "order_view",
@@ -21,5 +23,6 @@ __all__ = [
     "run_view",
     "runs_view",
     "shown_url",
+    "status_view",
     "summary",
 ]
