@@ -205,7 +205,7 @@ class Rebalancer:
         await watch.run()
 
     def _events(self) -> EventSource:
-        from ibkr_rebalancer.edges.ably.receiver import AblyEvents
+        from ibkr_rebalancer.edges.ably.source import AblyEvents
 
         realtime = self.settings.realtime
         if realtime.api_key is None:

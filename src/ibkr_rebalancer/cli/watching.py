@@ -1,19 +1,27 @@
 """How `watch` speaks and ends: results on standard output, a log on standard error, an end in good order."""
 
 import asyncio
+import os
+import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from ibkr_rebalancer.app import Rebalancer
 from ibkr_rebalancer.cli.output import outcomes_document, show_document, show_outcomes
 from ibkr_rebalancer.cli.session import read_settings, tell_settings
 from ibkr_rebalancer.cli.stopping import AtStake, stoppable
+from ibkr_rebalancer.cli.streams import READER_GONE
 from ibkr_rebalancer.cli.tables import runs_view
 from ibkr_rebalancer.config.schema import Settings
-from ibkr_rebalancer.core.errors import EXIT_DONE, RebalancerError, gravest
+from ibkr_rebalancer.core.errors import RebalancerError, gravest
 from ibkr_rebalancer.core.portfolio import AccountId
 from ibkr_rebalancer.core.report import Report
-from ibkr_rebalancer.edges.logs import LogObserver
+from ibkr_rebalancer.core.watch_status import WatchStatus
+from ibkr_rebalancer.edges.host import SystemClock, Systemd
+from ibkr_rebalancer.edges.journal.watch_file import WatchFile
+from ibkr_rebalancer.edges.logs import LogObserver, redacted
+from ibkr_rebalancer.flows.signs_of_life import SignsOfLife
 
 Outcomes = Mapping[AccountId, Report | RebalancerError]
 
@@ -24,26 +32,39 @@ def watch_until_told(*, dry_run: bool, config: Path | None, state: Path | None, 
     Raises:
         RebalancerError: it could not begin, or could not go on.
     """
-    settings = read_settings(config, state=state, verbose=verbose)
+    settings = read_settings(config, state=state, verbose=verbose, log_as_json=not sys.stderr.isatty())
     with AtStake(LogObserver()) as observer:
         return asyncio.run(_watch(settings, observer, dry_run=dry_run, as_json=as_json))
 
 
-async def _watch(settings: Settings, observer: AtStake, *, dry_run: bool, as_json: bool) -> int:
+async def _watch(settings: Settings, at_stake: AtStake, *, dry_run: bool, as_json: bool) -> int:
     results = _Results(as_json=as_json)
+    signs = _signs_of_life(settings, at_stake, dry_run=dry_run)
 
     def stop() -> None:
         results.is_stopping = True
-        observer.tell_stop()
+        signs.stop()
+        at_stake.tell_stop()
 
-    tell_settings(settings, observer)
-    async with Rebalancer.open(settings, observer=observer) as session:
-        work = session.watch(dry_run=dry_run, tell=results.show, beat=lambda: None)
-        try:
+    tell_settings(settings, signs)
+    async with Rebalancer.open(settings, observer=signs) as session:
+        work = session.watch(dry_run=dry_run, tell=results.show, beat=signs.beat)
+        with suppress(asyncio.CancelledError):
             await stoppable(work, on_stop=stop)
-        except asyncio.CancelledError:
-            return gravest(results.cut_short)
-    return EXIT_DONE
+    return gravest(results.cut_short)
+
+
+def _signs_of_life(settings: Settings, at_stake: AtStake, *, dry_run: bool) -> SignsOfLife:
+    clock = SystemClock()
+    now = clock.now()
+    return SignsOfLife(
+        WatchStatus(pid=os.getpid(), started=now, beat=now, mode=settings.mode, dry_run=dry_run),
+        keep=WatchFile(settings.state_path).keep,
+        supervisor=Systemd(os.environ),
+        clean=redacted,
+        observer=at_stake,
+        clock=clock,
+    )
 
 
 class _Results:
@@ -56,9 +77,11 @@ class _Results:
         self._as_json = as_json
 
     def show(self, outcomes: Outcomes) -> None:
+        """Print them, if anybody still reads: events are carried out all the same."""
         if self.is_stopping:
             self.cut_short += [outcome.exit_code for outcome in outcomes.values() if isinstance(outcome, Report)]
-        if self._as_json:
-            show_document(outcomes_document("run", "runs", outcomes), in_one_line=True)
-        else:
-            show_outcomes("run", "runs", outcomes, view=runs_view, as_json=False)
+        with suppress(*READER_GONE):
+            if self._as_json:
+                show_document(outcomes_document("run", "runs", outcomes), in_one_line=True)
+            else:
+                show_outcomes("run", "runs", outcomes, view=runs_view, as_json=False)
