@@ -7,6 +7,8 @@ import asyncio
 import json
 import os
 import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from signal import SIGHUP, SIGINT, SIGTERM
@@ -19,9 +21,12 @@ from rich.rule import Rule
 from rich.segment import ControlType
 from rich.text import Text
 
+from ibkr_rebalancer.app import Records
 from ibkr_rebalancer.config.environment import FILE_SUFFIX
 from ibkr_rebalancer.config.schema import ENVIRONMENT
-from ibkr_rebalancer.core.errors import EXIT_BUG, EXIT_DONE
+from ibkr_rebalancer.core.errors import EXIT_BUG, EXIT_DONE, Refused
+from ibkr_rebalancer.core.portfolio import AccountId
+from ibkr_rebalancer.core.watch_status import Told, WatchStatus
 from ibkr_rebalancer.sandbox.run import Sandbox, load_scenario, run_sandbox
 
 STOPPING = (SIGINT, SIGTERM, SIGHUP)
@@ -29,6 +34,11 @@ STOPPING = (SIGINT, SIGTERM, SIGHUP)
 
 PAUSE_S = 1.5
 """Before each command, for whoever watches."""
+
+LOOK_S = 0.2
+"""Between two looks at what a command that goes on has done."""
+
+CHANNEL = "rebalance-secondary"
 
 ACCOUNTS = """\
 - account_id: "DU123456"
@@ -39,7 +49,7 @@ ACCOUNTS = """\
 
 - account_id: "DU789012"
   notification:
-    channel: "rebalance-secondary"
+    channel: "{channel}"
   allocations:
     url: "{allocations}/secondary"
 """
@@ -54,6 +64,16 @@ class Scene:
     exit_code: int = EXIT_DONE
     change: str | None = None
     """What happens in the sandbox just before, as a change of its scenario in JSON."""
+    events: tuple["Announcement", ...] = ()
+    """What is published while it runs; then it is told to stop."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Announcement:
+    """A message on the second account's channel."""
+
+    story: str
+    payload: str
 
 
 SCENES = (
@@ -74,6 +94,14 @@ SCENES = (
     Scene(story="The journal knows every run; the beginning of its id tells one of them in full.", command="runs"),
     Scene(story="The same plan again: what was asked for is held, and nothing is left to do.", command="plan DU123456"),
     Scene(
+        story="As a service it waits for events, here of the second account's strategy.",
+        command="watch",
+        events=(
+            Announcement(story="An event without a word in it is a dry run.", payload="{}"),
+            Announcement(story="This one trades.", payload='{"execution": "rebalance"}'),
+        ),
+    ),
+    Scene(
         story="Suppose a strategy publishes weights that add up to 0.80: it is refused, and nothing is guessed.",
         command="plan DU789012",
         exit_code=24,
@@ -90,11 +118,11 @@ async def show_demo() -> int:
     """
     console = Console(highlight=False)
     console.print(Rule("rebalancer demo"))
-    console.print("A simulated IB Gateway and allocation API run on this machine for as long as this lasts.")
+    console.print("A simulated IB Gateway, Ably and allocation API run on this machine for as long as this lasts.")
     with TemporaryDirectory(prefix="rebalancer-demo-") as folder:
         async with run_sandbox(load_scenario()) as sandbox:
             accounts = Path(folder) / "accounts.yaml"
-            accounts.write_text(ACCOUNTS.format(allocations=sandbox.allocations_url), encoding="utf-8")
+            accounts.write_text(ACCOUNTS.format(allocations=sandbox.allocations_url, channel=CHANNEL), encoding="utf-8")
             for scene in SCENES:
                 if not await _play(scene, console, sandbox, Path(folder)):
                     return EXIT_BUG
@@ -124,7 +152,8 @@ async def _run(scene: Scene, sandbox: Sandbox, folder: Path) -> int:
     """The exit code of its command. What one that fails has to say is part of the story; its steps are not."""
     others = {name: text for name, text in os.environ.items() if name.removesuffix(FILE_SUFFIX) not in ENVIRONMENT}
     places = {"REBALANCER_CONFIG": str(folder / "accounts.yaml"), "REBALANCER_STATE": str(folder / "state")}
-    environment = {**others, **sandbox.env, **places, **({"LOG_LEVEL": "WARNING"} if scene.exit_code else {})}
+    is_quiet = scene.exit_code or scene.events
+    environment = {**others, **sandbox.env, **places, **({"LOG_LEVEL": "WARNING"} if is_quiet else {})}
     process = Popen(  # noqa: ASYNC220, S603 (it returns at once, and starts nobody but ourselves)
         [sys.executable, "-m", "ibkr_rebalancer", *scene.command.split()],
         stderr=STDOUT if scene.exit_code else None,
@@ -133,6 +162,9 @@ async def _run(scene: Scene, sandbox: Sandbox, folder: Path) -> int:
         start_new_session=True,  # Ctrl-C on the terminal would reach the command too, and be answered twice
     )
     try:
+        if scene.events:
+            await _announce(scene.events, process, sandbox, folder)
+            process.terminate()
         ended = await asyncio.to_thread(process.wait)
     except asyncio.CancelledError:
         process.terminate()
@@ -142,6 +174,32 @@ async def _run(scene: Scene, sandbox: Sandbox, folder: Path) -> int:
     if -ended in STOPPING:  # the signal was meant for us, and struck a command that had no session of its own yet
         raise asyncio.CancelledError
     return ended
+
+
+async def _announce(
+    announcements: Sequence[Announcement], process: "Popen[bytes]", sandbox: Sandbox, folder: Path
+) -> None:
+    """Publish each once the command listens, and has done with the one before."""
+    console = Console(highlight=False)
+    done = await _done(process, folder, other_than=None)
+    for announcement in announcements:
+        console.print()
+        console.print(Text(f"{announcement.story} Published: {announcement.payload}", "italic"))
+        sandbox.publish(CHANNEL, announcement.payload)
+        done = await _done(process, folder, other_than=done)
+
+
+async def _done(
+    process: "Popen[bytes]", folder: Path, *, other_than: Mapping[AccountId, Told] | None
+) -> Mapping[AccountId, Told]:
+    """What the command has done for accounts, once it is ready and that is something else; or it has ended."""
+    while process.poll() is None:
+        with suppress(Refused), Records.open(state=folder / "state") as records:
+            status = records.watch_status()
+            if status.events is not None and status.gateway is not None and status.accounts != other_than:
+                return status.accounts
+        await asyncio.sleep(LOOK_S)
+    return {}
 
 
 def _tidy_up() -> None:

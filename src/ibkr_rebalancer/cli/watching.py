@@ -11,7 +11,7 @@ from ibkr_rebalancer.app import Rebalancer
 from ibkr_rebalancer.cli.output import outcomes_document, show_document, show_outcomes
 from ibkr_rebalancer.cli.session import read_settings, tell_settings
 from ibkr_rebalancer.cli.stopping import AtStake, stoppable
-from ibkr_rebalancer.cli.streams import READER_GONE
+from ibkr_rebalancer.cli.streams import READER_GONE, OutputFailed
 from ibkr_rebalancer.cli.tables import runs_view
 from ibkr_rebalancer.config.schema import Settings
 from ibkr_rebalancer.core.errors import RebalancerError, gravest
@@ -80,7 +80,7 @@ class _Results:
         """Print them, if anybody still reads: events are carried out all the same."""
         if self.is_stopping:
             self.cut_short += [outcome.exit_code for outcome in outcomes.values() if isinstance(outcome, Report)]
-        with suppress(*READER_GONE):
+        with suppress(*READER_GONE, OutputFailed):
             if self._as_json:
                 show_document(outcomes_document("run", "runs", outcomes), in_one_line=True)
             else:
