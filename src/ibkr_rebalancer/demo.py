@@ -26,7 +26,7 @@ from ibkr_rebalancer.config.environment import FILE_SUFFIX
 from ibkr_rebalancer.config.schema import ENVIRONMENT
 from ibkr_rebalancer.core.errors import EXIT_BUG, EXIT_DONE, Refused
 from ibkr_rebalancer.core.portfolio import AccountId
-from ibkr_rebalancer.core.watch_status import Told, WatchStatus
+from ibkr_rebalancer.core.watch_status import Told
 from ibkr_rebalancer.sandbox.run import Sandbox, load_scenario, run_sandbox
 
 STOPPING = (SIGINT, SIGTERM, SIGHUP)
