@@ -37,7 +37,7 @@ class Delivery:
     message_id: str
     """The publisher's or Ably's id of it; empty if it has none."""
     data: object
-    """The payload: JSON that was decoded, text, bytes, or None."""
+    """The payload: JSON that was decoded, text, bytes (also changeable ones), or None."""
     undecoded: str
     """What of the payload's encoding nobody here can undo, such as a cipher; empty for a payload that can be read."""
     published: datetime
@@ -51,7 +51,7 @@ class Event:
     """A delivery, read: what it asks for."""
 
     event_id: str
-    """Ours: the same for every delivery of one message."""
+    """Ours: the same for every delivery of one message. Events with the same id share an identity."""
     channel: str
     serial: str
     message_id: str
@@ -71,12 +71,14 @@ def event_of(delivery: Delivery) -> Event:
     mode, note = mode_of(delivery.data)
     if delivery.undecoded:
         mode, note = RunMode.DRY_RUN, f"its payload is encoded as {_shown(delivery.undecoded)}, which is not read here"
+    stated_id = _stated_id(delivery.data)
+    most_certain, *_ = _names(delivery, stated_id)
     return Event(
-        event_id=digest([delivery.channel, delivery.serial or delivery.message_id or encode(delivery.published)]),
+        event_id=digest([delivery.channel, most_certain]),
         channel=delivery.channel,
         serial=delivery.serial,
         message_id=delivery.message_id,
-        stated_id=_stated_id(delivery.data),
+        stated_id=stated_id,
         published=delivery.published,
         received=delivery.received,
         mode=mode,
@@ -95,7 +97,7 @@ def mode_of(data: object) -> tuple[RunMode, str]:
         return RunMode.DRY_RUN, "it has no payload"
     content = _read(data)
     if not isinstance(content, dict):
-        return RunMode.DRY_RUN, "its payload is no JSON object"
+        return RunMode.DRY_RUN, "its payload cannot be read as a JSON object"
     if "execution" not in content:
         return RunMode.DRY_RUN, "its payload has no execution"
     execution = content["execution"]
@@ -105,27 +107,31 @@ def mode_of(data: object) -> tuple[RunMode, str]:
 
 
 def identities(event: Event) -> tuple[str, ...]:
-    """What the event is known by in its channel; two events that share one of them are the same."""
-    named = {"serial": event.serial, "message": event.message_id, "stated": event.stated_id}
-    return tuple(f"{kind} {name}" for kind, name in named.items() if name) or (f"event {event.event_id}",)
+    """What the event is known by in its channel, the most certain first; two that share one of them are the same."""
+    return _names(event, event.stated_id)
+
+
+def _names(message: Delivery | Event, stated_id: str) -> tuple[str, ...]:
+    named = {"serial": message.serial, "message": message.message_id, "stated": stated_id}
+    return tuple(f"{kind} {name}" for kind, name in named.items() if name) or (f"published {encode(message.published)}",)
 
 
 def _stated_id(data: object) -> str:
     content = _read(data)
     stated = content.get("event_id") if isinstance(content, dict) else None
-    if isinstance(stated, str) or (isinstance(stated, int) and not isinstance(stated, bool)):
-        return text if len(text := str(stated)) <= LONGEST_STATED_ID else ""
-    return ""
+    if isinstance(stated, int) and not isinstance(stated, bool):
+        stated = str(stated) if abs(stated) < 10**LONGEST_STATED_ID else ""  # Python writes no number of any length
+    return stated if isinstance(stated, str) and len(stated) <= LONGEST_STATED_ID else ""
 
 
 def _read(data: object) -> object:
     """The JSON in text or bytes; anything else as it is. None if it cannot be read, or says two things at once."""
-    if not isinstance(data, str | bytes):
+    if not isinstance(data, str | bytes | bytearray):
         return data
     if len(data) > LARGEST_PAYLOAD:
         return None
     try:
-        text = data.decode() if isinstance(data, bytes) else data
+        text = data if isinstance(data, str) else data.decode()
         return json.loads(text, object_pairs_hook=_unambiguous)
     except (ValueError, RecursionError):  # what nests too deeply was made to do harm
         return None

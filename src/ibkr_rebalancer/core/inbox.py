@@ -75,15 +75,17 @@ class Entry:
     """Oldest first."""
 
     @property
-    def due(self) -> datetime | None:
-        """When it is to be carried out; None if it has ended."""
+    def waits_until(self) -> datetime | None:
+        """When it is due again; None if it was never put off, or has ended."""
         match self.steps:
-            case ():
-                return self.event.received
             case (*_, PutOff(due=due)):
                 return due
             case _:
                 return None
+
+    def is_due(self, now: datetime) -> bool:
+        """Whether it is to be carried out by now; at once if nothing has been done about it, wherever clocks stand."""
+        return not self.steps or (self.waits_until is not None and self.waits_until <= now)
 
     def put_off(self, helps: Remedy) -> tuple[PutOff, ...]:
         """The steps that waited for this, oldest first."""
@@ -126,15 +128,11 @@ def agenda(pending: Sequence[Entry], *, carried_out: datetime | None, max_age: t
             drop(entry, "EVENT_SUPERSEDED", "A newer event of the account stands for it.")
         else:
             kept[event.mode] = entry
-    due = {mode: entry for mode, entry in kept.items() if entry.due is not None and entry.due <= now}
+    due = {mode: entry for mode, entry in kept.items() if entry.is_due(now)}
+    waiting = [entry.waits_until for mode, entry in kept.items() if mode not in due and entry.waits_until is not None]
     if len(due) > 1:
         drop(due.pop(RunMode.DRY_RUN), "EVENT_SUPERSEDED", "A rebalance of the account is due at the same time.")
-    waiting = [entry.due for mode, entry in kept.items() if mode not in due and entry.due is not None]
-    return Agenda(
-        next=next(iter(due.values()), None),
-        dropped=dropped,
-        wake=min((moment for moment in waiting if moment > now), default=None),
-    )
+    return Agenda(next=next(iter(due.values()), None), dropped=dropped, wake=min(waiting, default=None))
 
 
 def step_after(

@@ -37,18 +37,22 @@ PASSING = frozenset(
     {
         "CASH_DISAGREES",
         "CLOCK_SKEW",
+        "EXCHANGE_RATE_MISSING",
         "FOREIGN_ORDER",
         "HOURS_UNKNOWN",
+        "LIMIT_MAX_SPREAD_PCT",
         "PLAN_STALE",
         "PRICE_CROSSED",
         "PRICE_MISSING",
         "PRICE_NOT_LIVE",
         "PRICE_STALE",
+        "SHORT_WITHOUT_VALUE",
         "SNAPSHOT_INCONSISTENT",
         "SYMBOL_HALTED",
     }
 )
-"""Refusals whose reason passes by itself, as prices come back and other people's orders end."""
+"""Refusals whose reason passes by itself, as figures and prices come back and other people's orders end. Of the limits
+it is only the spread: what passes another one is to be looked at by a person."""
 
 INTERRUPTED = "INTERRUPTED"
 """The reason code of a run that was told to stop before it had sent anything."""
