@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 
 WRITES = frozenset({"start_run", "keep_plan", "intend", "observe", "settle", "end_run", "fail_run", "adopt", "pin"})
 """Of the journal as the ledger, one transaction each."""
-INBOX_WRITES = frozenset({"keep", "take_step", "advance"})
+INBOX_WRITES = frozenset({"keep", "take_steps", "advance"})
 """Of the journal as the inbox, one transaction each."""
 SENDS = frozenset({"place", "cancel"})
 """Of the desk."""

@@ -204,8 +204,7 @@ def _fill_inbox(journal: Journal) -> None:
     first, second, _ = inbox.pending()
     journal.start_run(run := start("20261123T180000Z-d", trigger=event(1).event_id))
     journal.end_run(report(run.run_id))
-    inbox.take_steps({second: put_off()})
-    inbox.take_steps({first: ended(run_id=run.run_id)})
+    inbox.take_steps({second: put_off(), first: ended(run_id=run.run_id)})
     for minutes in (1, 2):
         inbox.advance(CHANNEL, NOW + timedelta(minutes=minutes))
 

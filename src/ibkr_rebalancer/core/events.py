@@ -113,7 +113,9 @@ def identities(event: Event) -> tuple[str, ...]:
 
 def _names(message: Delivery | Event, stated_id: str) -> tuple[str, ...]:
     named = {"serial": message.serial, "message": message.message_id, "stated": stated_id}
-    return tuple(f"{kind} {name}" for kind, name in named.items() if name) or (f"published {encode(message.published)}",)
+    return tuple(f"{kind} {name}" for kind, name in named.items() if name) or (
+        f"published {encode(message.published)}",
+    )
 
 
 def _stated_id(data: object) -> str:

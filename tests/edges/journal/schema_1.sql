@@ -52,8 +52,8 @@ CREATE TABLE events (
 	PRIMARY KEY (id), 
 	UNIQUE (event_id)
 );
-INSERT INTO "events" VALUES(1,'783a5753df94','406845d7a985','rebalance-primary','2026-11-23T15:31:00.000000+00:00','2026-11-23T15:31:01.000000+00:00','{"event_id":"406845d7a985","channel":"rebalance-primary","serial":"serial-001","message_id":"message-1","stated_id":"","published":"2026-11-23T15:31:00Z","received":"2026-11-23T15:31:01Z","mode":"rebalance","note":"","payload":"{''execution'': ''rebalance''}"}');
-INSERT INTO "events" VALUES(2,'bd15230ea671','b9d70a2fbf32','rebalance-primary','2026-11-23T15:32:00.000000+00:00','2026-11-23T15:32:01.000000+00:00','{"event_id":"b9d70a2fbf32","channel":"rebalance-primary","serial":"serial-002","message_id":"message-2","stated_id":"","published":"2026-11-23T15:32:00Z","received":"2026-11-23T15:32:01Z","mode":"rebalance","note":"","payload":"{''execution'': ''rebalance''}"}');
+INSERT INTO "events" VALUES(1,'1e27698880aa','856579f872da','rebalance-primary','2026-11-23T15:31:00.000000+00:00','2026-11-23T15:31:01.000000+00:00','{"event_id":"856579f872da","channel":"rebalance-primary","serial":"serial-001","message_id":"message-1","stated_id":"","published":"2026-11-23T15:31:00Z","received":"2026-11-23T15:31:01Z","mode":"rebalance","note":"","payload":"{''execution'': ''rebalance''}"}');
+INSERT INTO "events" VALUES(2,'e45b7dc3cec1','02f7feb3904d','rebalance-primary','2026-11-23T15:32:00.000000+00:00','2026-11-23T15:32:01.000000+00:00','{"event_id":"02f7feb3904d","channel":"rebalance-primary","serial":"serial-002","message_id":"message-2","stated_id":"","published":"2026-11-23T15:32:00Z","received":"2026-11-23T15:32:01Z","mode":"rebalance","note":"","payload":"{''execution'': ''rebalance''}"}');
 CREATE TABLE evidence (
 	id INTEGER NOT NULL, 
 	seal TEXT NOT NULL, 
@@ -185,7 +185,7 @@ CREATE TABLE runs (
 INSERT INTO "runs" VALUES(1,'0ca289ecee1a','20261123T153000Z-a','DU1','command','{"run_id":"20261123T153000Z-a","account":"DU1","trigger":"command","started":"2026-11-23T15:30:00Z","config_digest":"0123456789ab","code_version":"0.1.0"}');
 INSERT INTO "runs" VALUES(2,'d73204a53130','20261123T160000Z-b','DU1','command','{"run_id":"20261123T160000Z-b","account":"DU1","trigger":"command","started":"2026-11-23T15:30:00Z","config_digest":"0123456789ab","code_version":"0.1.0"}');
 INSERT INTO "runs" VALUES(3,'7a4148cfad1e','20261123T170000Z-c','DU1','command','{"run_id":"20261123T170000Z-c","account":"DU1","trigger":"command","started":"2026-11-23T15:30:00Z","config_digest":"0123456789ab","code_version":"0.1.0"}');
-INSERT INTO "runs" VALUES(4,'8aabe06868de','20261123T180000Z-d','DU1','406845d7a985','{"run_id":"20261123T180000Z-d","account":"DU1","trigger":"406845d7a985","started":"2026-11-23T15:30:00Z","config_digest":"0123456789ab","code_version":"0.1.0"}');
+INSERT INTO "runs" VALUES(4,'2501de12d09c','20261123T180000Z-d','DU1','856579f872da','{"run_id":"20261123T180000Z-d","account":"DU1","trigger":"856579f872da","started":"2026-11-23T15:30:00Z","config_digest":"0123456789ab","code_version":"0.1.0"}');
 CREATE TABLE steps (
 	id INTEGER NOT NULL, 
 	seal TEXT NOT NULL, 
@@ -221,9 +221,9 @@ CREATE TRIGGER marks_no_delete BEFORE DELETE ON marks BEGIN SELECT RAISE(ABORT, 
 CREATE INDEX entries_by_account ON entries (account, mode, published);
 CREATE TRIGGER entries_no_update BEFORE UPDATE ON entries BEGIN SELECT RAISE(ABORT, 'entries is history: nothing in it is changed or removed'); END;
 CREATE TRIGGER entries_no_delete BEFORE DELETE ON entries BEGIN SELECT RAISE(ABORT, 'entries is history: nothing in it is changed or removed'); END;
-CREATE INDEX intents_by_contract ON intents (account, con_id, side);
-CREATE INDEX intents_in_time ON intents (account, kept_at);
 CREATE INDEX ix_intents_of_plan ON intents (of_plan);
+CREATE INDEX intents_in_time ON intents (account, kept_at);
+CREATE INDEX intents_by_contract ON intents (account, con_id, side);
 CREATE TRIGGER intents_no_update BEFORE UPDATE ON intents BEGIN SELECT RAISE(ABORT, 'intents is history: nothing in it is changed or removed'); END;
 CREATE TRIGGER intents_no_delete BEFORE DELETE ON intents BEGIN SELECT RAISE(ABORT, 'intents is history: nothing in it is changed or removed'); END;
 CREATE INDEX steps_by_entry ON steps (of_entry, ends);

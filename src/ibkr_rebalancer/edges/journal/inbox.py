@@ -80,16 +80,18 @@ class JournalInbox:
         self._first_pending = first_new
         return found
 
-    def take_steps(self, taken: Mapping[Entry, Step]) -> None:
-        """Keep what was done about entries, which must not have ended; all in one."""
-        what = ", ".join(f"event {entry.event.event_id} for {entry.account}" for entry in taken)
-        with self._store.writing(f"What came of {what} is not kept.") as connection:
-            for entry, step in taken.items():
-                of_entry = connection.execute(
-                    select(entries.c.id).join(events).where(_is_of(entry), ~HAS_ENDED)
-                ).scalar_one_or_none()
-                body = written(encode_variant(step))
-                add(connection, steps, of_entry=of_entry, ends=isinstance(step, Ended), body=body)
+    def take_steps(self, next_steps: Mapping[Entry, Step]) -> None:
+        """Keep the next step of each of these entries, which must not have ended, all in one."""
+        those = ", ".join(f"{entry.event.event_id} for {entry.account}" for entry in next_steps)
+        with self._store.writing(f"What came of these events is not kept: {those}.") as connection:
+            for entry, step in next_steps.items():
+                add(
+                    connection,
+                    steps,
+                    of_entry=_pending_id(connection, entry),
+                    ends=isinstance(step, Ended),
+                    body=written(encode_variant(step)),
+                )
 
     def carried_out(self, account: AccountId) -> datetime | None:
         """When the newest event was published for which the account was rebalanced, as far as it went.
@@ -149,8 +151,9 @@ def _id_of(connection: Connection, event: Event) -> int | None:
     return connection.execute(select(events.c.id).where(events.c.event_id == event.event_id)).scalar_one_or_none()
 
 
-def _is_of(entry: Entry) -> ColumnElement[bool]:
-    return and_(events.c.event_id == entry.event.event_id, entries.c.account == entry.account)
+def _pending_id(connection: Connection, entry: Entry) -> int | None:
+    its_own = and_(events.c.event_id == entry.event.event_id, entries.c.account == entry.account)
+    return connection.execute(select(entries.c.id).join(events).where(its_own, ~HAS_ENDED)).scalar_one_or_none()
 
 
 def _entries(connection: Connection, which: ColumnElement[bool]) -> tuple[tuple[Entry, ...], int]:
