@@ -1,12 +1,13 @@
 """What is still to be done about events: per account one run at a time, and which one next. Pure.
 
 An entry is one event for one account. Its state follows from the steps that were taken for it: without any it is due
-at once; one that was put off is due again; one that has ended is history. Opening hours and retries only move `due`.
+at once; one that was put off is due again; one that has ended is history. Opening hours and retries only put it off.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import takewhile
 
 from ibkr_rebalancer.core.errors import EXIT_DONE, EXIT_PARTIAL, Deferred, RebalancerError
 from ibkr_rebalancer.core.events import Event
@@ -87,9 +88,14 @@ class Entry:
         """Whether it is to be carried out by now; at once if nothing has been done about it, wherever clocks stand."""
         return not self.steps or (self.waits_until is not None and self.waits_until <= now)
 
-    def put_off(self, helps: Remedy) -> tuple[PutOff, ...]:
-        """The steps that waited for this, oldest first."""
-        return tuple(step for step in self.steps if isinstance(step, PutOff) and step.remedy is helps)
+    def put_off(self, *helps: Remedy) -> tuple[PutOff, ...]:
+        """The steps that waited for one of these, oldest first."""
+        return tuple(step for step in self.steps if isinstance(step, PutOff) and step.remedy in helps)
+
+    def tries(self, *helps: Remedy) -> tuple[PutOff, ...]:
+        """The same since it waited for an open last, newest first: with each session, tries begin anew."""
+        lately = takewhile(lambda step: step.remedy is not Remedy.OPEN, reversed(self.put_off(*Remedy)))
+        return tuple(step for step in lately if step.remedy in helps)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +156,7 @@ def step_after(
         return Ended(at=now, code=outcome.code, text=outcome.message, exit_code=outcome.exit_code, run_id="")
     match outcome:
         case Deferred(until=datetime() as until) if helps is Remedy.OPEN:
-            due = until + open_delay
+            due = max(until + open_delay, now + SHORTEST[Remedy.TIME])  # our clock may be ahead of the market's
         case _ if helps is Remedy.OPEN:
             due = now + OPEN_UNKNOWN
         case _:
@@ -175,8 +181,8 @@ def _can_help(entry: Entry, helps: Remedy, error: RebalancerError, now: datetime
         case Remedy.PERSON:
             return False
         case Remedy.TIME:
-            tried = entry.put_off(helps)
-            return not tried or now - tried[0].at < LONGEST_SESSION
+            tried = entry.tries(helps)
+            return not tried or now - tried[-1].at < LONGEST_SESSION
         case Remedy.OPEN if isinstance(error, Deferred):
             return not _was_tried_before(entry, error.closed_at)
         case _:
@@ -185,7 +191,7 @@ def _can_help(entry: Entry, helps: Remedy, error: RebalancerError, now: datetime
 
 def _was_tried_before(entry: Entry, closed_at: datetime | None) -> bool:
     """Whether the session that has ended by now was the one in which a passing reason was to pass."""
-    tried = [*entry.put_off(Remedy.TIME), *entry.put_off(Remedy.PLAN)]
+    tried = entry.tries(Remedy.TIME, Remedy.PLAN)
     return closed_at is not None and any(step.at < closed_at for step in tried)
 
 
@@ -193,9 +199,9 @@ def _pause(entry: Entry, helps: Remedy) -> timedelta:
     """Before the next try; none after a restart."""
     if helps not in SHORTEST:
         return timedelta(0)
-    doubled: timedelta = SHORTEST[helps] * 2 ** min(len(entry.put_off(helps)), 16)
+    doubled: timedelta = SHORTEST[helps] * 2 ** min(len(entry.tries(helps)), 16)
     return min(doubled, LONGEST[helps])
 
 
-def _published(entry: Entry) -> tuple[datetime, str]:
-    return entry.event.published, entry.event.serial
+def _published(entry: Entry) -> tuple[datetime, str, str]:
+    return entry.event.published, entry.event.serial, entry.event.event_id
