@@ -13,6 +13,7 @@ from ibkr_rebalancer.core.errors import (
     Deferred,
     GatewayUnavailable,
     RebalancerError,
+    Refused,
 )
 
 
@@ -40,6 +41,7 @@ PASSING = frozenset(
         "EXCHANGE_RATE_MISSING",
         "FOREIGN_ORDER",
         "HOURS_UNKNOWN",
+        "LIMIT_MAX_QUOTE_AGE_S",
         "LIMIT_MAX_SPREAD_PCT",
         "PLAN_STALE",
         "PRICE_CROSSED",
@@ -52,7 +54,7 @@ PASSING = frozenset(
     }
 )
 """Refusals whose reason passes by itself, as figures and prices come back and other people's orders end. Of the limits
-it is only the spread: what passes another one is to be looked at by a person."""
+these are only the age and the spread of a quote: what passes another one is to be looked at by a person."""
 
 INTERRUPTED = "INTERRUPTED"
 """The reason code of a run that was told to stop before it had sent anything."""
@@ -67,5 +69,7 @@ def remedy(error: RebalancerError) -> Remedy:
             return Remedy.TIME
         case Deferred():
             return Remedy.RESTART if error.code == INTERRUPTED else Remedy.OPEN
+        case Refused() if error.code in PASSING:
+            return Remedy.TIME
         case _:
-            return Remedy.TIME if error.code in PASSING else Remedy.PERSON
+            return Remedy.PERSON
