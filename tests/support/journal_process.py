@@ -1,7 +1,8 @@
 """Another process at work on a journal: `python -m tests.support.journal_process DEED FOLDER`.
 
-`write` intends one order after the other, and tells each once it is kept; `hold` holds the account until standard
-input ends. Both say `ready` first. A RebalancerError is told as its code, and ends them.
+`write` intends one order after the other, and tells each once it is kept; `keep` does so with events for two accounts;
+`hold` holds the account until standard input ends, and `watch` is the one that watches. All say `ready` first. A
+RebalancerError is told as its code, and ends them.
 """
 
 import os
@@ -14,7 +15,8 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
-from tests.support.journal import ACCOUNT, begin, intent, opened
+from tests.support.events import event
+from tests.support.journal import ACCOUNT, OTHER, begin, intent, opened
 from tests.support.notation import NOW
 
 from ibkr_rebalancer.core.errors import RebalancerError
@@ -95,6 +97,22 @@ def _write(folder: Path) -> None:
             _say(intent(number).order_ref)
 
 
+def _keep(folder: Path) -> None:
+    """Events numbered on from those that are pending."""
+    with opened(folder) as journal:
+        first = len(journal.inbox.pending()) // 2 + 1
+        _say("ready")
+        for number in count(first):
+            journal.inbox.keep(event(number), [ACCOUNT, OTHER])
+            _say(event(number).event_id)
+
+
+def _watch(folder: Path) -> None:
+    with opened(folder) as journal, journal.hold_watch():
+        _say("ready")
+        sys.stdin.read()
+
+
 def _hold(folder: Path) -> None:
     with opened(folder) as journal, journal.hold(ACCOUNT):
         _say("ready")
@@ -108,6 +126,6 @@ def _say(line: str) -> None:
 
 if __name__ == "__main__":
     try:
-        {"write": _write, "hold": _hold}[sys.argv[1]](Path(sys.argv[2]))
+        {"write": _write, "keep": _keep, "hold": _hold, "watch": _watch}[sys.argv[1]](Path(sys.argv[2]))
     except RebalancerError as error:
         _say(error.code)

@@ -31,6 +31,9 @@ from ibkr_rebalancer.edges.journal.tables import (
 )
 from ibkr_rebalancer.ports import RunRecord
 
+MOST_TOLD = 3
+"""Entries that a sentence names."""
+
 ends = steps.alias("ends")
 
 HAS_ENDED = exists().where(ends.c.of_entry == entries.c.id, ends.c.ends)
@@ -82,8 +85,9 @@ class JournalInbox:
 
     def take_steps(self, next_steps: Mapping[Entry, Step]) -> None:
         """Keep the next step of each of these entries, which must not have ended, all in one."""
-        those = ", ".join(f"{entry.event.event_id} for {entry.account}" for entry in next_steps)
-        with self._store.writing(f"What came of these events is not kept: {those}.") as connection:
+        those = ", ".join(f"{entry.event.event_id} for {entry.account}" for entry in [*next_steps][:MOST_TOLD])
+        more = f" and {len(next_steps) - MOST_TOLD} more" if len(next_steps) > MOST_TOLD else ""
+        with self._store.writing(f"What came of events is not kept: {those}{more}.") as connection:
             for entry, step in next_steps.items():
                 add(
                     connection,
