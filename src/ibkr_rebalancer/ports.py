@@ -263,7 +263,7 @@ class Controls(Protocol):
 
     def is_acknowledged(self, halt: Halt) -> bool: ...
 
-    def hold_watch(self) -> AbstractContextManager[None]:
+    def watch(self) -> AbstractContextManager[None]:
         """Be the only process that watches, until the block is left.
 
         Raises:

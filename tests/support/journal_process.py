@@ -108,7 +108,7 @@ def _keep(folder: Path) -> None:
 
 
 def _watch(folder: Path) -> None:
-    with opened(folder) as journal, journal.hold_watch():
+    with opened(folder) as journal, journal.watch():
         _say("ready")
         sys.stdin.read()
 

@@ -243,7 +243,7 @@ class Journal:
             seen = select(acknowledgements).where(acknowledgements.c.of_halt == _halt(connection, halt))
             return first_row(connection, seen) is not None
 
-    def hold_watch(self) -> AbstractContextManager[None]:
+    def watch(self) -> AbstractContextManager[None]:
         """Be the only one that watches with this state folder, until the block is left."""
         return watch_lock(self._store.path.parent, at=self._clock.now())
 
