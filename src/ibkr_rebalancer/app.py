@@ -271,10 +271,11 @@ class Records:
         records.halt("something looks wrong")
     """
 
-    def __init__(self, state_path: Path, journal: "Journal", clock: Clock) -> None:
+    def __init__(self, state_path: Path, journal: "Journal", clock: Clock, observer: Observer) -> None:
         self.state_path = state_path
         self._journal = journal
         self._clock = clock
+        self._observer = observer
 
     @classmethod
     @contextmanager
@@ -298,7 +299,7 @@ class Records:
             if journal.is_new:
                 text = f"No process has used {folder} before; if one is at work, name its state folder with --state"
                 hearer.notify(Notice(event="state.make", text=text, severity=Severity.WARNING))
-            yield cls(folder, journal, clock)
+            yield cls(folder, journal, clock, hearer)
 
     def halt(self, reason: str) -> Halt:
         """Let no order leave any more, from any process on the same state folder.
@@ -308,7 +309,16 @@ class Records:
         """
         halt = Halt(at=self._clock.now(), reason=reason)
         self._journal.halt(halt)
+        self._observer.notify(Notice(event="halt.keep", text="Trading is halted"))
         return halt
+
+    def watcher(self) -> str | None:
+        """The process that watches on the state folder, with its pid; None if there is none."""
+        return self._journal.watcher()
+
+    def is_acknowledged(self, halt: Halt) -> bool:
+        """Whether the watch has seen this halt, or a later one."""
+        return self._journal.is_acknowledged(halt)
 
     def halted(self) -> Halt | None:
         """Why and since when trading is halted, if it is."""

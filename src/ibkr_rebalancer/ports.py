@@ -261,7 +261,9 @@ class Controls(Protocol):
         """Keep that the watch has seen this halt: no order of its runs leaves any more."""
         ...
 
-    def is_acknowledged(self, halt: Halt) -> bool: ...
+    def is_acknowledged(self, halt: Halt) -> bool:
+        """Whether the watch has seen this halt, or a later one."""
+        ...
 
     def watch(self) -> AbstractContextManager[None]:
         """Be the only process that watches, until the block is left.

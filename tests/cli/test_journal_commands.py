@@ -2,12 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
+from signal import SIGINT
 
 import pytest
 from tests.cli.test_execute import placed, shown
 from tests.support import journal as kept
 from tests.support.commands import SECOND, Here
+from tests.support.journal_process import Process, process
 from tests.support.sandbox import events, received
 from tests.support.schemas import check_document
 from tests.support.terminal import on_terminal
@@ -78,6 +81,64 @@ def test_a_halt_is_a_document(here: Here) -> None:
     assert halted["halt"]["reason"] == "no good"
     assert halted["state"] == resumed["state"] == str(state_of(here))
     assert resumed["halt"] is None
+    assert halted["watch"] is resumed["watch"] is None
+
+
+def watch_of(process: Process) -> str:
+    return f"pid {process.pid}, since 2026-11-23T15:30:00Z"
+
+
+def test_a_running_watch_confirms_a_halt(here: Here) -> None:
+    with process("heed", state_of(here)) as watching:
+        assert watching.lines(1) == ["ready"]
+        halted = here.run("halt", "no good")
+        assert (halted.exit_code, halted.err) == (0, "")
+        where, confirmed = halted.out.splitlines()[1:]
+        assert where == f"No order leaves any process whose state is in {state_of(here)}."
+        assert confirmed == f"The watch ({watch_of(watching)}) has confirmed it."
+
+
+def test_a_watch_that_does_not_confirm_a_halt_is_told(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(import_module("ibkr_rebalancer.cli.halt"), "CONFIRMED_WITHIN_S", 0.2)
+    with process("watch", state_of(here)) as watching:
+        assert watching.lines(1) == ["ready"]
+        halted, told = here.run("halt", "no good"), here.run("halt", "no good", "--json").document
+        assert halted.exit_code == 0
+        assert halted.out.splitlines()[0] == "Trading is halted: no good."
+        assert halted.out.splitlines()[2] == (
+            f"The watch ({watch_of(watching)}) has not confirmed it. None of its orders leaves either, as it asks "
+            "before each; but look at its log, or end it: it may hang."
+        )
+        check_document(told)
+        assert told["watch"] == {"process": watch_of(watching), "confirmed": False}
+    with journal_of(here) as journal:
+        assert journal.halted()
+
+
+def test_a_halt_says_that_it_holds_when_nobody_waits_for_the_watch(here: Here) -> None:
+    """Ctrl-C ends the waiting, not the halt."""
+    with process("watch", state_of(here)) as watching:
+        assert watching.lines(1) == ["ready"]
+        with here.start("halt", "no good", "-v") as halting:
+            assert halting.stderr
+            assert any("Trading is halted" in line for line in iter(halting.stderr.readline, ""))
+            halting.send_signal(SIGINT)
+            out, _ = halting.communicate(timeout=20)
+    assert halting.returncode == 0
+    assert out.startswith("Trading is halted: no good.\n")
+    assert "has not confirmed it" in out
+
+
+def test_a_halt_whose_watch_cannot_be_asked_holds_and_says_so(here: Here) -> None:
+    with journal_of(here):
+        (here.folder / "elsewhere").touch()
+        (state_of(here) / "watch.lock").symlink_to(here.folder / "elsewhere")
+    halted = here.run("halt", "no good")
+    assert halted.exit_code == 30
+    assert "Error: TRADING IS HALTED. Whether a watch has seen it cannot be read. " in halted.err
+    assert "NOT HALTED" not in halted.err
+    with journal_of(here) as journal:
+        assert journal.halted()
 
 
 def test_a_halt_holds_where_its_state_is(here: Here) -> None:

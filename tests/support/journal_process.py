@@ -1,8 +1,8 @@
 """Another process at work on a journal: `python -m tests.support.journal_process DEED FOLDER`.
 
 `write` intends one order after the other, and tells each once it is kept; `keep` does so with events for two accounts;
-`hold` holds the account until standard input ends, and `watch` is the one that watches. All say `ready` first. A
-RebalancerError is told as its code, and ends them.
+`hold` holds the account until standard input ends, `watch` is the one that watches until then, and `heed` acknowledges
+a halt besides. All say `ready` first. A RebalancerError is told as its code, and ends them.
 """
 
 import os
@@ -113,6 +113,15 @@ def _watch(folder: Path) -> None:
         sys.stdin.read()
 
 
+def _heed(folder: Path) -> None:
+    with opened(folder) as journal, journal.watch():
+        _say("ready")
+        while (halt := journal.halted()) is None:
+            select.select([sys.stdin], [], [], 0.02)
+        journal.acknowledge(halt)
+        sys.stdin.read()
+
+
 def _hold(folder: Path) -> None:
     with opened(folder) as journal, journal.hold(ACCOUNT):
         _say("ready")
@@ -126,6 +135,6 @@ def _say(line: str) -> None:
 
 if __name__ == "__main__":
     try:
-        {"write": _write, "keep": _keep, "hold": _hold, "watch": _watch}[sys.argv[1]](Path(sys.argv[2]))
+        {"write": _write, "keep": _keep, "hold": _hold, "watch": _watch, "heed": _heed}[sys.argv[1]](Path(sys.argv[2]))
     except RebalancerError as error:
         _say(error.code)

@@ -34,7 +34,7 @@ def resume(
     said = " ".join(reason or [NO_REASON])
     ended, where = on_journal(lambda records: _resumed(records, said), config, state=state, verbose=verbose)
     if as_json:
-        show_document(document("halt", halt=None, state=where))
+        show_document(document("halt", halt=None, state=where, watch=None))
     elif ended is None:
         show_sentence(f"Trading was not halted for any process whose state is in {where}.")
     else:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 
-from sqlalchemy import Connection, RowMapping, exists, select
+from sqlalchemy import Connection, RowMapping, Select, exists, select
 
 from ibkr_rebalancer.core.documents import encode, encode_variant
 from ibkr_rebalancer.core.errors import NOT_HALTED
@@ -235,12 +235,13 @@ class Journal:
     def acknowledge(self, halt: Halt) -> None:
         """Keep that the watch has seen this halt."""
         with self._store.writing("The halt is not acknowledged.") as connection:
-            add_unless_there(connection, acknowledgements, of_halt=_halt(connection, halt))
+            of_halt = connection.execute(_its_id(halt)).scalar_one_or_none()
+            add_unless_there(connection, acknowledgements, of_halt=of_halt)
 
     def is_acknowledged(self, halt: Halt) -> bool:
-        """Whether the watch has seen this halt."""
+        """Whether the watch has seen this halt, or a later one."""
         with self._store.reading() as connection:
-            seen = select(acknowledgements).where(acknowledgements.c.of_halt == _halt(connection, halt))
+            seen = select(acknowledgements).where(acknowledgements.c.of_halt >= _its_id(halt).scalar_subquery())
             return first_row(connection, seen) is not None
 
     def watch(self) -> AbstractContextManager[None]:
@@ -256,9 +257,9 @@ def _run(connection: Connection, run_id: str) -> int | None:
     return connection.execute(select(runs.c.id).where(runs.c.run_id == run_id)).scalar_one_or_none()
 
 
-def _halt(connection: Connection, halt: Halt) -> int | None:
+def _its_id(halt: Halt) -> Select[tuple[int]]:
     its_rows = select(halts.c.id).where(halts.c.halted, halts.c.body == written(encode(halt)))
-    return connection.execute(its_rows.order_by(halts.c.id.desc()).limit(1)).scalar_one_or_none()
+    return its_rows.order_by(halts.c.id.desc()).limit(1)
 
 
 def _intent(connection: Connection, order_ref: str) -> int | None:
