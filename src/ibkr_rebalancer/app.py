@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Self
 
 from ibkr_rebalancer.config.loading import find_state, load_settings
 from ibkr_rebalancer.config.schema import Settings
+from ibkr_rebalancer.core.addresses import is_loopback
 from ibkr_rebalancer.core.errors import ConfigError, RebalancerError, UsageError
 from ibkr_rebalancer.core.inbox import Entry
 from ibkr_rebalancer.core.notices import Notice, Severity
 from ibkr_rebalancer.core.order_state import OrderState, TrackedOrder
 from ibkr_rebalancer.core.plan import Plan
 from ibkr_rebalancer.core.policy import Account, select_accounts
-from ibkr_rebalancer.core.portfolio import AccountId, Portfolio, belongs_to
+from ibkr_rebalancer.core.portfolio import AccountId, Portfolio, TradingMode, belongs_to
 from ibkr_rebalancer.core.report import Report, dry_run_report
 from ibkr_rebalancer.core.runs import COMMAND
 from ibkr_rebalancer.core.watch_status import WatchStatus, require_alive
@@ -207,12 +208,19 @@ class Rebalancer:
     def _events(self) -> EventSource:
         from ibkr_rebalancer.edges.ably.source import AblyEvents
 
-        realtime = self.settings.realtime
+        realtime, mode = self.settings.realtime, self.settings.mode
         if realtime.api_key is None:
             raise ConfigError(
                 "CONFIG_MISSING_KEY",
                 "REALTIME_API_KEY is not set, and without it no event can be received.",
                 hint="Set it in the environment or in .env: an Ably key that may subscribe and read history.",
+            )
+        if realtime.endpoint is not None and is_loopback(realtime.endpoint) and mode is TradingMode.LIVE:
+            raise ConfigError(
+                "CONFIG_CONFLICT",
+                f"REALTIME_ENDPOINT is {realtime.endpoint}, and TRADING_MODE is live: "
+                "whatever speaks there on this machine would move real money.",
+                hint="Remove REALTIME_ENDPOINT to listen to Ably, or set TRADING_MODE=paper.",
             )
         return AblyEvents(
             api_key=realtime.api_key, endpoint=realtime.endpoint, clock=self._clock, observer=self._observer

@@ -14,7 +14,6 @@ from ibkr_rebalancer.config.environment import DotEnv, Given, located, merged, r
 from ibkr_rebalancer.config.findings import Unfit, as_error
 from ibkr_rebalancer.config.schema import ENVIRONMENT, GATEWAY_PORTS, Gateway, Realtime, Settings
 from ibkr_rebalancer.config.strict_yaml import parse
-from ibkr_rebalancer.core.addresses import is_loopback
 from ibkr_rebalancer.core.errors import ConfigError
 from ibkr_rebalancer.core.policy import Account
 from ibkr_rebalancer.core.portfolio import TradingMode
@@ -59,7 +58,7 @@ def load_settings(path: Path | None, *, environ: Mapping[str, str], cwd: Path, s
             client_id=variables["IBKR_CLIENT_ID"],
         ),
         allocations_api_key=variables["ALLOCATIONS_API_KEY"],
-        realtime=_realtime(variables, mode),
+        realtime=Realtime(api_key=variables["REALTIME_API_KEY"], endpoint=variables["REALTIME_ENDPOINT"]),
         log_level=variables["LOG_LEVEL"],
         config_path=config_path,
         state_path=_state_path(state, given, cwd),
@@ -166,17 +165,6 @@ def _accounts(path: Path, text: str) -> tuple[Account, ...]:
         return read_accounts(parse(text))
     except Unfit as trouble:
         raise as_error(trouble.findings, path) from trouble
-
-
-def _realtime(variables: Mapping[str, Any], mode: TradingMode) -> Realtime:
-    endpoint = variables["REALTIME_ENDPOINT"]
-    if endpoint is not None and mode is TradingMode.LIVE and is_loopback(endpoint):
-        raise ConfigError(
-            "CONFIG_CONFLICT",
-            f"REALTIME_ENDPOINT is {endpoint}, and TRADING_MODE is live: this machine could move real money.",
-            hint="Remove REALTIME_ENDPOINT to listen to Ably, or set TRADING_MODE=paper.",
-        )
-    return Realtime(api_key=variables["REALTIME_API_KEY"], endpoint=endpoint)
 
 
 def _secrets(variables: Mapping[str, Any], accounts: Sequence[Account]) -> tuple[str, ...]:
