@@ -1,0 +1,180 @@
+"""The product's Ably edge, listening to a sandbox; and the SDK by itself, as control.
+
+    async with listening(sandbox, sink) as listener:
+        sandbox.publish(CHANNEL, {"execution": "rebalance"})
+        await until(lambda: sink.taken)
+
+What was published is in the sandbox's log; `published(sandbox)` and `sink.serials` are to be the same.
+"""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from ably.realtime.realtime import AblyRealtime
+from tests.support.reading import Notices
+from tests.support.sandbox import LOOPBACK, events
+
+from ibkr_rebalancer.core.events import Delivery
+from ibkr_rebalancer.edges.ably.deadlines import DEADLINES, Deadlines
+from ibkr_rebalancer.edges.ably.source import AblyEvents
+from ibkr_rebalancer.edges.host import SystemClock
+from ibkr_rebalancer.sandbox.run import Sandbox
+
+CHANNEL = "rebalance-primary"
+
+SOCKET_ALONE = Deadlines(
+    answer_s=2.0,
+    retry_s=0.05,
+    close_s=0.5,
+    ping_every_s=0.1,
+    pong_s=0.5,
+    attach_s=1.5,
+    storm_s=2.0,
+    shortest_pause_s=0.01,
+    longest_pause_s=0.1,
+    refused_pause_s=0.2,
+    history_every_s=60.0,
+    patience_s=0.3,
+)
+"""Everything is quick, but history is looked at only when something calls for it."""
+
+QUICK = replace(SOCKET_ALONE, history_every_s=0.1)
+
+HISTORY_ALONE = replace(QUICK, ping_every_s=60.0, attach_s=60.0)
+"""What the socket has missed is found by the clock: its watch never does anything."""
+
+
+class Kept:
+    """A sink that keeps everything in memory, once, as the journal does."""
+
+    def __init__(self) -> None:
+        self.taken: list[Delivery] = []
+        self.cursors: dict[str, datetime] = {}
+        self.failure: Exception | None = None
+        """Raised instead of keeping anything."""
+
+    def take(self, delivery: Delivery) -> None:
+        if self.failure is not None:
+            raise self.failure
+        if delivery.serial not in self.serials:
+            self.taken.append(delivery)
+
+    def cursor(self, channel: str) -> datetime | None:
+        return self.cursors.get(channel)
+
+    def advance(self, channel: str, until: datetime) -> None:
+        assert self.cursors.get(channel, until) <= until
+        self.cursors[channel] = until
+
+    @property
+    def serials(self) -> list[str]:
+        return [delivery.serial for delivery in self.taken]
+
+
+def source(sandbox: Sandbox, *, notices: Notices | None = None, deadlines: Deadlines = QUICK, **changed: Any) -> AblyEvents:
+    """The edge as the product opens it; `changed` are other arguments."""
+    arguments: dict[str, Any] = {
+        "api_key": sandbox.env["REALTIME_API_KEY"],
+        "endpoint": sandbox.env["REALTIME_ENDPOINT"],
+        "clock": SystemClock(),
+        "observer": notices or Notices(),
+        "deadlines": deadlines,
+    }
+    return AblyEvents(**arguments | changed)
+
+
+@asynccontextmanager
+async def listening(
+    sandbox: Sandbox,
+    sink: Kept,
+    channels: Collection[str] = (CHANNEL,),
+    *,
+    notices: Notices | None = None,
+    deadlines: Deadlines = QUICK,
+    attached: bool = True,
+    **changed: Any,
+) -> AsyncIterator[asyncio.Task[None]]:
+    """Listen until the block is left, from the moment on when all channels are attached and have a cursor."""
+    task = asyncio.create_task(
+        source(sandbox, notices=notices, deadlines=deadlines, **changed).listen(channels, sink)
+    )
+    try:
+        if attached:
+            before = len(sent(sandbox, "ATTACHED"))
+            await until(lambda: len(sent(sandbox, "ATTACHED")) >= before + len(channels) and len(sink.cursors) == len(channels))
+        yield task
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+@asynccontextmanager
+async def sdk_alone(sandbox: Sandbox, channel: str = CHANNEL, **options: Any) -> AsyncIterator[tuple[Any, list[Any]]]:
+    """Ably's own client with a plain subscription, attached; and what it has delivered."""
+    client = AblyRealtime(
+        sandbox.env["REALTIME_API_KEY"],
+        **{
+            "endpoint": f"{LOOPBACK}:{sandbox.ably_port}/",
+            "tls": False,
+            "fallback_hosts": [],
+            "realtime_request_timeout": 300,
+            "disconnected_retry_timeout": 50,
+            "channel_retry_timeout": 50,
+        }
+        | options,
+    )
+    heard: list[Any] = []
+
+    def hear(message: Any) -> None:
+        heard.append(message)
+
+    try:
+        await asyncio.wait_for(client.channels.get(channel).subscribe(hear), 5)
+        yield client, heard
+    finally:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(client.close(), 1)
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in [task for task in others if "/ably/" in task.get_coro().cr_code.co_filename]:  # type: ignore[union-attr]
+            task.cancel()
+        await asyncio.sleep(0)
+
+
+def published(sandbox: Sandbox) -> list[str]:
+    """The serials of all that was published, in order; updates and deletes are none."""
+    return [str(record["serial"]) for record in events(sandbox.log, "published") if record["action"] == 0]
+
+
+def sent(sandbox: Sandbox, frame: str) -> list[dict[str, Any]]:
+    """The frames of this kind that clients have got."""
+    return [record for record in sandbox.log if record.get("dir") == "out" and record["message"] == frame]
+
+
+def connects(sandbox: Sandbox) -> int:
+    """How often a client has connected."""
+    return len(events(sandbox.log, "connected"))
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait for what happens in the client's thread; the test's timeout is its end."""
+    while not condition():  # noqa: ASYNC110 (what is waited for sets no event)
+        await asyncio.sleep(0.002)
+
+
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def threads() -> list[str]:
+    """Of the edge's clients."""
+    return [thread.name for thread in threading.enumerate() if thread.name == "ably"]
+
+
+assert DEADLINES.overlap_s == QUICK.overlap_s
