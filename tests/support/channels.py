@@ -16,15 +16,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 from ably.realtime.realtime import AblyRealtime
 from tests.support.reading import Notices
 from tests.support.sandbox import LOOPBACK, events
 
 from ibkr_rebalancer.core.events import Delivery
-from ibkr_rebalancer.edges.ably.deadlines import DEADLINES, Deadlines
+from ibkr_rebalancer.edges.ably.deadlines import Deadlines
 from ibkr_rebalancer.edges.ably.source import AblyEvents
 from ibkr_rebalancer.edges.host import SystemClock
 from ibkr_rebalancer.sandbox.run import Sandbox
+from ibkr_rebalancer.sandbox.venue.document import Document
 
 CHANNEL = "rebalance-primary"
 
@@ -77,7 +79,9 @@ class Kept:
         return [delivery.serial for delivery in self.taken]
 
 
-def source(sandbox: Sandbox, *, notices: Notices | None = None, deadlines: Deadlines = QUICK, **changed: Any) -> AblyEvents:
+def source(
+    sandbox: Sandbox, *, notices: Notices | None = None, deadlines: Deadlines = QUICK, **changed: Any
+) -> AblyEvents:
     """The edge as the product opens it; `changed` are other arguments."""
     arguments: dict[str, Any] = {
         "api_key": sandbox.env["REALTIME_API_KEY"],
@@ -100,19 +104,20 @@ async def listening(
     attached: bool = True,
     **changed: Any,
 ) -> AsyncIterator[asyncio.Task[None]]:
-    """Listen until the block is left, from the moment on when all channels are attached and have a cursor."""
-    task = asyncio.create_task(
-        source(sandbox, notices=notices, deadlines=deadlines, **changed).listen(channels, sink)
-    )
+    """Listen until the block is left, from the moment on when all channels are attached and were looked back on."""
+    attaches, looks = len(sent(sandbox, "ATTACHED")), len(events(sandbox.log, "history"))
+    task = asyncio.create_task(source(sandbox, notices=notices, deadlines=deadlines, **changed).listen(channels, sink))
     try:
         if attached:
-            before = len(sent(sandbox, "ATTACHED"))
-            await until(lambda: len(sent(sandbox, "ATTACHED")) >= before + len(channels) and len(sink.cursors) == len(channels))
+            # History is looked at once at the start, and once for the first channel that is attached.
+            await until(lambda: len(sent(sandbox, "ATTACHED")) - attaches >= len(channels))
+            await until(lambda: len(events(sandbox.log, "history")) - looks >= 2 * len(channels))
         yield task
     finally:
+        has_ended = task.done()  # which is for the test to judge
         task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        await asyncio.wait({task})
+        assert has_ended or task.cancelled()
 
 
 @asynccontextmanager
@@ -147,6 +152,20 @@ async def sdk_alone(sandbox: Sandbox, channel: str = CHANNEL, **options: Any) ->
         await asyncio.sleep(0)
 
 
+async def publish_together(sandbox: Sandbox, *messages: Document, channel: str = CHANNEL) -> None:
+    """Publish messages as one, so that they share a frame, with the key that may do it."""
+    name, _, secret = str(sandbox.state()["publisher_key"]).partition(":")
+    url = f"{sandbox.env['REALTIME_ENDPOINT']}/channels/{channel}/messages"
+    async with aiohttp.ClientSession(auth=aiohttp.BasicAuth(name, secret)) as session:
+        async with session.post(url, json=list(messages)) as response:
+            assert response.status == 201, await response.text()
+
+
+def channel_fault(message: str, action: str, /, *, parameters: Document | None = None, **when: Any) -> Document:
+    """A fault of frames and requests: `channel_fault("MESSAGE", "pad", parameters={"bytes": 2_000_000}, count=1)`."""
+    return {"when": {"realtime": message, **when}, "what": {action: parameters or {}}}
+
+
 def published(sandbox: Sandbox) -> list[str]:
     """The serials of all that was published, in order; updates and deletes are none."""
     return [str(record["serial"]) for record in events(sandbox.log, "published") if record["action"] == 0]
@@ -175,6 +194,3 @@ def descriptors() -> int:
 def threads() -> list[str]:
     """Of the edge's clients."""
     return [thread.name for thread in threading.enumerate() if thread.name == "ably"]
-
-
-assert DEADLINES.overlap_s == QUICK.overlap_s

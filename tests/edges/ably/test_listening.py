@@ -14,4 +14,4 @@ async def test_a_message_arrives_over_the_socket(start_sandbox: StartSandbox) ->
     assert sink.serials == published(sandbox)
     assert sink.taken[0].data == {"execution": "rebalance"}
     assert [n.event for n in notices.heard] == ["events.up"]
-    assert threads() == []
+    await until(lambda: not threads())

@@ -8,6 +8,9 @@ from ibkr_rebalancer.edges.ably.deadlines import Deadlines
 from ibkr_rebalancer.edges.ably.troubles import Kind, Trouble
 from ibkr_rebalancer.ports import Observer
 
+UP, DEGRADED, DOWN = "events.up", "events.degraded", "events.down"
+"""All is well; only what comes over the socket is heard; the socket brings nothing."""
+
 
 @dataclass(slots=True)
 class _Side:
@@ -52,39 +55,37 @@ class Health:
         self._tell()
 
     def _tell(self) -> None:
-        live, history = self._live.trouble, self._history.trouble
-        state = (live and live.kind, history and history.kind)
+        troubles = (self._live.trouble, self._history.trouble)
+        event = _event(*troubles)
+        state = (event, frozenset(trouble.kind for trouble in troubles if trouble is not None and trouble.is_refusal))
         if not (self._live.is_known and self._history.is_known) or state == self._told:
             return
         self._told = state
-        notice = self._up() if live is None and history is None else self._less(live, history)
-        self._observer.notify(notice)
-
-    def _up(self) -> Notice:
-        return Notice(event="events.up", text=f"Listening for events on {self._names}.")
-
-    def _less(self, live: Trouble | None, history: Trouble | None) -> Notice:
-        if live is None:
-            event, text = "events.degraded", f"Events on {self._names} are heard, but none can be looked up afterwards"
-        elif history is None:
-            event, text = "events.down", f"Events on {self._names} are not heard as they are published"
+        if event == UP:
+            self._observer.notify(Notice(event=UP, text=f"Listening for events on {self._names}."))
         else:
-            event, text = "events.down", f"Events on {self._names} are not heard"
-        reasons = " and ".join(dict.fromkeys(trouble.why for trouble in (live, history) if trouble is not None))
-        text = f"{text}: {reasons}. {self._consequence(live, history)}{_remedy(live, history)}"
-        return Notice(event=event, text=text, severity=Severity.WARNING)
+            text = f"{self._fact(*troubles)}{_remedy(*troubles)}"
+            self._observer.notify(Notice(event=event, text=text, severity=Severity.WARNING))
 
-    def _consequence(self, live: Trouble | None, history: Trouble | None) -> str:
-        every = f"every {self._deadlines.history_every_s:g} s"
-        if live is not None and history is None:
-            return f"Ably is asked for them {every} instead."
-        if history is not None and history.kind is Kind.CAPABILITY:
-            return "What is published while the connection is lost, or while this program is not running, is missed."
+    def _fact(self, live: Trouble | None, history: Trouble | None) -> str:
+        """What is wrong, why, and what that means for events."""
+        reasons = " and ".join(dict.fromkeys(trouble.why for trouble in (live, history) if trouble is not None))
+        every = f"Ably is asked for them every {self._deadlines.history_every_s:g} s"
         if live is None:
-            return (
-                "It is tried again for ever; what is published while the connection is lost comes later, or is missed."
-            )
-        return "It is tried again for ever; what is published meanwhile is fetched then, as far back as Ably keeps it."
+            text = f"Events on {self._names} are heard, but none can be looked up afterwards: {reasons}."
+        elif history is None:
+            text = f"Events on {self._names} are not heard as they are published: {reasons}. {every} instead."
+        else:
+            text = f"Events on {self._names} are not heard: {reasons}."
+        if history is not None and history.kind is Kind.CAPABILITY:
+            return f"{text} What is published while there is no connection, or this program is not running, is missed."
+        if history is not None:
+            return f"{text} It is tried again for ever; then what was missed is fetched, as far back as Ably keeps it."
+        return text
+
+
+def _event(live: Trouble | None, history: Trouble | None) -> str:
+    return DOWN if live is not None else DEGRADED if history is not None else UP
 
 
 def _remedy(live: Trouble | None, history: Trouble | None) -> str:

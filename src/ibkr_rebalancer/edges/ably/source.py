@@ -82,7 +82,7 @@ class AblyEvents:
             listening.health.hear_live(trouble)
             if now() - born > d.storm_s:
                 pauses.start_over()
-            await asyncio.sleep(pauses.after(trouble))
+            await listening.pause(pauses.after(trouble))
 
 
 class _Listening:
@@ -105,6 +105,7 @@ class _Listening:
         self._deadlines = deadlines
         self._signals: asyncio.Queue[Signal] = asyncio.Queue()
         self._must_look = asyncio.Event()
+        self._answers_again = asyncio.Event()
         self._taken: dict[tuple[str, str], datetime] = {}
         """When what was taken lately was published: history shows it again and again, and need not trouble the sink."""
 
@@ -140,9 +141,21 @@ class _Listening:
             self.health.hear_history(trouble)
             if trouble is None:
                 pauses.start_over()
-            pause_s = self._deadlines.history_every_s if trouble is None else pauses.after(trouble)
+                self._answers_again.set()
+                pause_s = self._deadlines.history_every_s
+            else:
+                self._answers_again.clear()
+                pause_s = pauses.after(trouble)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._must_look.wait(), pause_s)
+
+    async def pause(self, pause_s: float) -> None:
+        """Wait; but where Ably did not answer over REST either, no longer than until it does."""
+        if self._answers_again.is_set():
+            await asyncio.sleep(pause_s)
+        else:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._answers_again.wait(), pause_s)
 
     async def _look(self) -> Trouble | None:
         """Take what is new on all channels; or what has prevented it on one of them at least."""
