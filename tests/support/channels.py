@@ -8,7 +8,9 @@ What was published is in the sandbox's log; `published(sandbox)` and `sink.seria
 """
 
 import asyncio
+import socket
 import threading
+import traceback
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -33,7 +35,7 @@ CHANNEL = "rebalance-primary"
 SOCKET_ALONE = Deadlines(
     answer_s=2.0,
     retry_s=0.05,
-    close_s=0.5,
+    close_s=0.1,
     ping_every_s=0.1,
     pong_s=0.5,
     attach_s=1.5,
@@ -107,6 +109,7 @@ async def listening(
     """Listen until the block is left, from the moment on when all channels are attached and were looked back on."""
     attaches, looks = len(sent(sandbox, "ATTACHED")), len(events(sandbox.log, "history"))
     task = asyncio.create_task(source(sandbox, notices=notices, deadlines=deadlines, **changed).listen(channels, sink))
+    task.add_done_callback(_show_failure)
     try:
         if attached:
             # History is looked at once at the start, and once for the first channel that is attached.
@@ -118,6 +121,12 @@ async def listening(
         task.cancel()
         await asyncio.wait({task})
         assert has_ended or task.cancelled()
+
+
+def _show_failure(task: asyncio.Task[None]) -> None:
+    """A test that waits for something would not learn that nobody listens any more."""
+    if not task.cancelled() and task.exception() is not None:
+        traceback.print_exception(task.exception())
 
 
 @asynccontextmanager
@@ -185,6 +194,13 @@ async def until(condition: Callable[[], object]) -> None:
     """Wait for what happens in the client's thread; the test's timeout is its end."""
     while not condition():  # noqa: ASYNC110 (what is waited for sets no event)
         await asyncio.sleep(0.002)
+
+
+def closed_port() -> int:
+    """A port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])
 
 
 def descriptors() -> int:

@@ -23,14 +23,13 @@ NOTICE = "notice"
 """The attribute of a record that holds the notice it was made of."""
 
 CHATTY = {
-    "ably": logging.WARNING,
     "asyncio": logging.ERROR,  # it warns of every write to a connection whose end is told by us
     "httpcore": logging.WARNING,
     "httpx": logging.WARNING,
     "urllib3": logging.WARNING,
     "websockets": logging.WARNING,
 }
-"""From which level on a library has something to say to an owner; ib_async is silenced where it is used."""
+"""From which level on a library has something to say to an owner; ib_async and ably are silenced where they are used."""
 
 MASK = "***"
 

@@ -8,10 +8,13 @@ import asyncio
 import gc
 import io
 import logging
-from collections.abc import Iterator
+from base64 import b64encode
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 import pytest
+from ably.realtime.realtime import AblyRealtime
 from ably.rest.rest import AblyRest
 from ably.util.exceptions import AblyException
 from tests.support.channels import (
@@ -21,12 +24,14 @@ from tests.support.channels import (
     SOCKET_ALONE,
     Kept,
     channel_fault,
+    closed_port,
     connects,
     listening,
     publish_together,
     published,
     sdk_alone,
     sent,
+    threads,
     until,
 )
 from tests.support.reading import Notices
@@ -34,7 +39,11 @@ from tests.support.sandbox import LOOPBACK, StartSandbox, events, scenario_with
 from websockets.exceptions import ConnectionClosed
 
 from ibkr_rebalancer.core.errors import StorageFailed
-from ibkr_rebalancer.edges.logs import configure_logging
+from ibkr_rebalancer.edges.ably.source import AblyEvents
+from ibkr_rebalancer.edges.host import SystemClock
+from ibkr_rebalancer.edges.logs import CHATTY, configure_logging
+from ibkr_rebalancer.sandbox.ably import app
+from ibkr_rebalancer.sandbox.ably.keys import Key
 from ibkr_rebalancer.sandbox.run import Sandbox, run_sandbox
 
 # The client calls `log.warn`, and leaves behind what it has opened: that is what these tests are about.
@@ -385,3 +394,153 @@ async def test_row_11_what_was_published_where_continuity_broke_is_fetched(start
         sandbox.disturb("abort")
         sandbox.publish(CHANNEL, "2")
         await all_arrive(sandbox, sink)
+
+
+# 12. At INFO the client logs the URL of its socket, and the key in it.
+
+
+def spellings(key: str) -> list[str]:
+    """All that must not be read anywhere."""
+    secret = key.partition(":")[2]
+    return [key, secret, quote(key, safe=""), quote_plus(key), b64encode(key.encode()).decode()]
+
+
+@pytest.fixture
+def untouched_logging() -> Iterator[None]:
+    """Put the process's logging back as it was."""
+    root, raises = logging.getLogger(), logging.raiseExceptions
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers, logging.raiseExceptions = handlers, raises
+    root.setLevel(level)
+    for name in CHATTY:
+        logging.getLogger(name).setLevel(logging.NOTSET)
+    logging.getLogger("ably").setLevel(logging.CRITICAL + 1)
+
+
+async def test_row_12_alone(start_sandbox: StartSandbox, caplog: pytest.LogCaptureFixture) -> None:
+    sandbox = await start_sandbox()
+    with caplog.at_level(logging.INFO, "ably"):
+        async with sdk_alone(sandbox):
+            pass
+    assert any(form in caplog.text for form in spellings(sandbox.env["REALTIME_API_KEY"]))
+
+
+@pytest.mark.parametrize("level", ["DEBUG", "INFO"])
+async def test_row_12_the_key_is_in_no_log(
+    start_sandbox: StartSandbox, untouched_logging: None, level: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor in a notice; also while everything fails, and if somebody wants to hear the client."""
+    key = 'app.key-1:s3cr3t/+="&%'
+    monkeypatch.setattr(
+        app,
+        "_keys",
+        lambda _: [
+            Key(name=name, secret=secret, capability={"*": ("*",)}) for name, secret in [key.split(":"), ("a.b", "c")]
+        ],
+    )
+    sandbox, sink, notices, log = await start_sandbox(), Kept(), Notices(), io.StringIO()
+    configure_logging(level, secrets=[key, key.partition(":")[2]], stream=log)
+    if level == "DEBUG":
+        logging.getLogger("ably").setLevel(logging.DEBUG)
+    async with listening(sandbox, sink, notices=notices, api_key=key):
+        for frame in ZOMBIES:
+            before = connects(sandbox)
+            sandbox.disturb("send", frame=frame)
+            await until(lambda before=before: connects(sandbox) > before)
+        sandbox.change(
+            {
+                "faults": [
+                    channel_fault(name, "error", parameters={"code": 40101, "status": 401})
+                    for name in ("upgrade", "CONNECTED", "requestToken", "history")
+                ]
+            }
+        )
+        sandbox.disturb("abort")
+        await until(lambda: len(notices.heard) > 1)
+    told = log.getvalue() + "".join(notices.texts)
+    assert ("websockets" in told) == (level == "DEBUG")
+    assert [form for form in spellings(key) if form in told] == []
+
+
+async def test_row_12_the_client_is_silent_whoever_listens(
+    start_sandbox: StartSandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    sandbox, sink = await start_sandbox(), Kept()
+    with caplog.at_level(logging.INFO):
+        async with listening(sandbox, sink):
+            sandbox.disturb("send", frame=ZOMBIES[0])
+            await until(lambda: connects(sandbox) > 1)
+    assert [record for record in caplog.records if record.name.startswith(("ably", "asyncio", "websockets"))] == []
+
+
+# 13. A refused connection is noticed when the time for it is over, and tasks are left behind.
+
+
+async def test_row_13_alone(start_sandbox: StartSandbox) -> None:
+    sandbox = await start_sandbox()
+    async with sdk_alone(sandbox, realtime_request_timeout=200) as (client, _):
+        begun = asyncio.get_running_loop().time()
+        refused = AblyRealtime(
+            "a.b:c", endpoint=f"{LOOPBACK}:{closed_port()}/", tls=False, fallback_hosts=[], realtime_request_timeout=200
+        )
+        await until(lambda: refused.connection.state == "disconnected")
+        assert asyncio.get_running_loop().time() - begun > 0.19
+        await refused.close()
+
+
+async def test_row_13_an_ably_that_is_not_there_yet_is_found() -> None:
+    port, sink, notices = closed_port(), Kept(), Notices()
+    async with run_sandbox(scenario_with(), ably_port=port) as sandbox:
+        key = sandbox.env["REALTIME_API_KEY"]
+    listener = AblyEvents(
+        api_key=key, endpoint=f"http://{LOOPBACK}:{port}", clock=SystemClock(), observer=notices, deadlines=QUICK
+    )
+    task = asyncio.create_task(listener.listen([CHANNEL], sink))
+    await until(lambda: notices.heard)
+    async with run_sandbox(scenario_with(), ably_port=port) as sandbox:
+        await until(lambda: sink.cursors and sent(sandbox, "ATTACHED"))
+        await all_arrive(sandbox, sink)
+        await until(lambda: len(notices.heard) > 1)
+        task.cancel()
+        await asyncio.wait({task})
+    assert [notice.event for notice in notices.heard] == ["events.down", "events.up"]
+
+
+# 14. To close a client whose socket is dead leaves an error that nobody has asked for.
+
+
+@pytest.fixture
+async def complaints() -> AsyncIterator[list[str]]:
+    """What the loop of the test complains of: dropped tasks, errors that nobody has asked for."""
+    heard: list[str] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: heard.append(str(context["message"])))
+    yield heard
+    loop.set_exception_handler(None)
+
+
+async def test_row_14_alone(start_sandbox: StartSandbox, complaints: list[str]) -> None:
+    sandbox = await start_sandbox()
+    async with sdk_alone(sandbox) as (client, _):
+        sandbox.disturb("send", frame=ZOMBIES[0])
+        await until(lambda: client.connection.connection_manager.transport.is_disposed)
+    gc.collect()
+    assert "Task exception was never retrieved" in complaints
+
+
+async def test_row_14_what_a_dropped_client_leaves_is_heard_by_nobody(
+    start_sandbox: StartSandbox, complaints: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    sandbox, sink = await start_sandbox(), Kept()
+    async with listening(sandbox, sink):
+        for _ in range(2):
+            before = connects(sandbox)
+            sandbox.disturb("send", frame=ZOMBIES[0])
+            await until(lambda before=before: connects(sandbox) > before)
+        sandbox.disturb("send", frame=ZOMBIES[0])
+    await until(lambda: not threads())
+    gc.collect()
+    await asyncio.sleep(0)
+    assert complaints == []
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []

@@ -1,6 +1,6 @@
 """Listening to channels while nothing is wrong."""
 
-from tests.support.channels import CHANNEL, SOCKET_ALONE, Kept, descriptors, listening, published, threads, until
+from tests.support.channels import CHANNEL, SOCKET_ALONE, Kept, listening, published, threads, until
 from tests.support.reading import Notices
 from tests.support.sandbox import StartSandbox
 

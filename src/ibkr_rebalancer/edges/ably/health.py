@@ -22,6 +22,11 @@ class _Side:
     trouble: Trouble | None = None
     """What lasts, or is a refusal."""
 
+    def forgive(self, now: float) -> None:
+        """The other side is well again: this one will be in a moment, if their trouble was the same."""
+        if self.trouble is not None and self.trouble.kind is not Kind.CAPABILITY:
+            self.well_at, self.is_known, self.trouble = now, False, None
+
 
 class Health:
     """Two reports make one state: is the socket sound, and can history be read?"""
@@ -40,15 +45,17 @@ class Health:
 
     def hear_live(self, trouble: Trouble | None) -> None:
         """The socket has just been found sound, or this is wrong with it."""
-        self._hear(self._live, trouble)
+        self._hear(self._live, trouble, other=self._history)
 
     def hear_history(self, trouble: Trouble | None) -> None:
         """History has just been read, or this is wrong with it."""
-        self._hear(self._history, trouble)
+        self._hear(self._history, trouble, other=self._live)
 
-    def _hear(self, side: _Side, trouble: Trouble | None) -> None:
+    def _hear(self, side: _Side, trouble: Trouble | None, *, other: _Side) -> None:
         if trouble is None:
             side.well_at = self._now()
+            if side.trouble is not None:
+                other.forgive(self._now())
         elif not trouble.is_refusal and self._now() - side.well_at < self._deadlines.patience_s:
             return
         side.is_known, side.trouble = True, trouble

@@ -208,7 +208,8 @@ class LiveClient:
         if self._forbidden:
             times.append(self._born + d.refused_pause_s - now)
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._changed.wait(), max(min(times), 0) + 0.001)
+            async with asyncio.timeout(max(min(times), 0) + 0.001):
+                await self._changed.wait()
 
     async def _drop(self, client: Any) -> None:
         """Say goodbye if that is possible, and cut every socket that it has ever opened."""

@@ -53,6 +53,8 @@ async def _until(stop: asyncio.Event, work: Callable[[], Coroutine[Any, Any, T]]
     working, stopping = asyncio.create_task(work()), asyncio.create_task(stop.wait())
     await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
     if working.done():
+        if working.cancelled():
+            raise AssertionError("nobody has cancelled it")
         return working.result()
     working.cancel()
     await asyncio.wait({working})

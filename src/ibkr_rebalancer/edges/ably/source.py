@@ -146,16 +146,14 @@ class _Listening:
             else:
                 self._answers_again.clear()
                 pause_s = pauses.after(trouble)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._must_look.wait(), pause_s)
+            await _set_within(self._must_look, pause_s)
 
     async def pause(self, pause_s: float) -> None:
         """Wait; but where Ably did not answer over REST either, no longer than until it does."""
         if self._answers_again.is_set():
             await asyncio.sleep(pause_s)
         else:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._answers_again.wait(), pause_s)
+            await _set_within(self._answers_again, pause_s)
 
     async def _look(self) -> Trouble | None:
         """Take what is new on all channels; or what has prevented it on one of them at least."""
@@ -209,6 +207,13 @@ class _Listening:
             " carried out as always; if one was published then, publish it again."
         )
         self._observer.notify(Notice(event="events.gap", text=text, severity=Severity.WARNING))
+
+
+async def _set_within(event: asyncio.Event, seconds: float) -> None:
+    """Wait for the event, no longer than that. Before Python 3.12, `asyncio.wait_for` may swallow a cancellation."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
 
 
 class _Pauses:

@@ -50,10 +50,15 @@ async def answer_of(call: Coroutine[Any, Any, T], *, within_s: float) -> T:
     Raises:
         AblyTrouble: it took too long, or raised whatever it may; there is no end to the kinds of that.
     """
-    [outcome] = await asyncio.gather(asyncio.wait_for(call, within_s), return_exceptions=True)
+    [outcome] = await asyncio.gather(_in_time(call, within_s), return_exceptions=True)
     if isinstance(outcome, BaseException):
         raise AblyTrouble(trouble_of(outcome)) from outcome
     return outcome
+
+
+async def _in_time(call: Coroutine[Any, Any, T], within_s: float) -> T:
+    async with asyncio.timeout(within_s):
+        return await call
 
 
 def trouble_of(error: BaseException | None) -> Trouble:
