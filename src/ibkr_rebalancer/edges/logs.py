@@ -29,7 +29,7 @@ CHATTY = {
     "urllib3": logging.WARNING,
     "websockets": logging.WARNING,
 }
-"""From which level on a library has something to say to an owner; ib_async and ably are silenced where they are used."""
+"""From which level on a library has something to say to an owner; ib_async and ably are silent where they are used."""
 
 MASK = "***"
 

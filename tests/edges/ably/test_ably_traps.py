@@ -16,6 +16,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 from ably.realtime.realtime import AblyRealtime
 from ably.rest.rest import AblyRest
+from ably.transport import websockettransport
 from ably.util.exceptions import AblyException
 from tests.support.channels import (
     CHANNEL,
@@ -282,7 +283,7 @@ CHANNEL_FAILED = {
 
 async def test_row_8_alone(start_sandbox: StartSandbox) -> None:
     sandbox = await start_sandbox()
-    async with sdk_alone(sandbox) as (client, heard):
+    async with sdk_alone(sandbox) as (client, _):
         sandbox.disturb("send", frame=CHANNEL_FAILED)
         await until(lambda: client.channels.get(CHANNEL).state == "failed")
         sandbox.disturb("abort")
@@ -333,7 +334,6 @@ async def test_row_9_a_storm_of_connects_is_ended_and_its_cause_fetched(start_sa
 @pytest.fixture
 def set_back(monkeypatch: pytest.MonkeyPatch) -> Any:
     """A function that sets the clock by which the client measures silence back by an hour."""
-    from ably.transport import websockettransport
 
     def change() -> None:
         now = websockettransport.unix_time_ms
@@ -426,9 +426,10 @@ async def test_row_12_alone(start_sandbox: StartSandbox, caplog: pytest.LogCaptu
     assert any(form in caplog.text for form in spellings(sandbox.env["REALTIME_API_KEY"]))
 
 
+@pytest.mark.usefixtures("untouched_logging")
 @pytest.mark.parametrize("level", ["DEBUG", "INFO"])
 async def test_row_12_the_key_is_in_no_log(
-    start_sandbox: StartSandbox, untouched_logging: None, level: str, monkeypatch: pytest.MonkeyPatch
+    start_sandbox: StartSandbox, level: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nor in a notice; also while everything fails, and if somebody wants to hear the client."""
     key = 'app.key-1:s3cr3t/+="&%'
@@ -447,7 +448,7 @@ async def test_row_12_the_key_is_in_no_log(
         for frame in ZOMBIES:
             before = connects(sandbox)
             sandbox.disturb("send", frame=frame)
-            await until(lambda before=before: connects(sandbox) > before)
+            await until(lambda before=before: connects(sandbox) > before)  # type: ignore[misc]
         sandbox.change(
             {
                 "faults": [
@@ -479,7 +480,7 @@ async def test_row_12_the_client_is_silent_whoever_listens(
 
 async def test_row_13_alone(start_sandbox: StartSandbox) -> None:
     sandbox = await start_sandbox()
-    async with sdk_alone(sandbox, realtime_request_timeout=200) as (client, _):
+    async with sdk_alone(sandbox, realtime_request_timeout=200):
         begun = asyncio.get_running_loop().time()
         refused = AblyRealtime(
             "a.b:c", endpoint=f"{LOOPBACK}:{closed_port()}/", tls=False, fallback_hosts=[], realtime_request_timeout=200
@@ -537,7 +538,7 @@ async def test_row_14_what_a_dropped_client_leaves_is_heard_by_nobody(
         for _ in range(2):
             before = connects(sandbox)
             sandbox.disturb("send", frame=ZOMBIES[0])
-            await until(lambda before=before: connects(sandbox) > before)
+            await until(lambda before=before: connects(sandbox) > before)  # type: ignore[misc]
         sandbox.disturb("send", frame=ZOMBIES[0])
     await until(lambda: not threads())
     gc.collect()

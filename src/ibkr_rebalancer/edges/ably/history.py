@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Coroutine, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -82,8 +83,9 @@ class History:
         """The answer within its deadline. After trouble the client is dropped, with its connections and its token."""
         if self._client is None:
             self._client = AblyRest(self._api_key, use_binary_protocol=False, **rest_options(self._endpoint))
+        ask = partial(question, self._client)
         try:
-            return await answer_of(question(self._client), within_s=self._deadlines.answer_s)
+            return await answer_of(ask, within_s=self._deadlines.answer_s)
         except AblyTrouble:
             await self.close()
             raise

@@ -192,7 +192,7 @@ class LiveClient:
             if error is None and self._is_attached and not self._forbidden:
                 self._tell(Sound())
         if self._ping is None and self._is_attached and now >= self._ping_at:
-            ping = answer_of(client.connection.ping(), within_s=self._deadlines.pong_s)
+            ping = answer_of(client.connection.ping, within_s=self._deadlines.pong_s)
             self._ping = asyncio.create_task(ping)
             self._ping.add_done_callback(lambda _: self._changed.set())
         return None
@@ -214,7 +214,7 @@ class LiveClient:
     async def _drop(self, client: Any) -> None:
         """Say goodbye if that is possible, and cut every socket that it has ever opened."""
         with suppress(AblyTrouble):
-            await answer_of(client.close(), within_s=self._deadlines.close_s)
+            await answer_of(client.close, within_s=self._deadlines.close_s)
         for transport in list(self._transports):
             if transport.websocket is not None:
                 transport.websocket.transport.abort()

@@ -1,7 +1,7 @@
 """What goes wrong with Ably, in words for people; never in the SDK's own, which may quote the key."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeVar
@@ -44,7 +44,7 @@ class AblyTrouble(Exception):
         self.trouble = trouble
 
 
-async def answer_of(call: Coroutine[Any, Any, T], *, within_s: float) -> T:
+async def answer_of(call: Callable[[], Coroutine[Any, Any, T]], *, within_s: float) -> T:
     """What a call of the SDK returns.
 
     Raises:
@@ -56,9 +56,9 @@ async def answer_of(call: Coroutine[Any, Any, T], *, within_s: float) -> T:
     return outcome
 
 
-async def _in_time(call: Coroutine[Any, Any, T], within_s: float) -> T:
+async def _in_time(call: Callable[[], Coroutine[Any, Any, T]], within_s: float) -> T:
     async with asyncio.timeout(within_s):
-        return await call
+        return await call()
 
 
 def trouble_of(error: BaseException | None) -> Trouble:
