@@ -89,10 +89,17 @@ def _url(text: str) -> str:
 
 
 def _endpoint(text: str) -> str:
-    """A server without anything that Ably's client would not take along."""
+    """A server without anything that Ably's client would not take along; it takes one word for a name at Ably."""
     _url(text)
     parts = urlsplit(text)
-    if parts.path.strip("/") or parts.query or parts.fragment or (parts.scheme == "http" and not is_loopback(text)):
+    is_name_at_ably = not {".", ":"} & set(parts.hostname or "") and parts.hostname != "localhost"
+    if (
+        is_name_at_ably
+        or parts.path.strip("/")
+        or parts.query
+        or parts.fragment
+        or (parts.scheme == "http" and not is_loopback(text))
+    ):
         raise ValueError(text)
     return f"{parts.scheme}://{parts.netloc}"
 
@@ -262,7 +269,7 @@ ENVIRONMENT: Mapping[str, Key] = {
     ),
     "REALTIME_ENDPOINT": Key(
         meaning="where Ably's protocol is spoken, if not at Ably itself",
-        must="an https:// address without a path, or http:// on this machine",
+        must="an https:// address with a full host name and no path, or http:// on this machine",
         read=_endpoint,
     ),
     "ALLOCATIONS_API_KEY": matching(

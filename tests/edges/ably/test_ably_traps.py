@@ -1,4 +1,4 @@
-"""The defects of Ably's client 3.1.4, row by row of the list in docs/ably.md: it alone, and the product with it.
+"""The defects of Ably's client 3.1.4, row by row of the list that was measured: it alone, and the product.
 
 `alone` shows what a plain subscription makes of a fault. Where that is worse in a newer client, or no longer so, the
 test of it fails, and tells what can be left out. The other tests show that all that was published arrives, once.

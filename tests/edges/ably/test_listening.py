@@ -28,6 +28,7 @@ from tests.support.reading import Notices
 from tests.support.sandbox import StartSandbox, events
 
 from ibkr_rebalancer.edges.ably.deadlines import Deadlines
+from ibkr_rebalancer.sandbox.run import Sandbox
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:ably")
 
@@ -114,7 +115,8 @@ async def test_what_was_published_before_the_first_time_is_no_event(start_sandbo
     """Nor is it one when listening begins again soon after."""
     sandbox, sink = await start_sandbox(), Kept()
     sandbox.publish(CHANNEL, {"execution": "rebalance"})
-    await asyncio.sleep(0.002)  # the first look begins with the millisecond in which it is made
+    then = sandbox.state()["clock"]
+    await until(lambda: sandbox.state()["clock"][:23] > then[:23])  # the first look begins with a whole millisecond
     for _ in range(2):
         async with listening(sandbox, sink):
             pass
@@ -208,22 +210,23 @@ async def test_history_that_fails_is_tried_again(
 # What an owner is told
 
 
-async def noticed(notices: Notices, count: int) -> list[str]:
-    """The events of the first notices, and of those that come within a few looks more."""
+async def noticed(sandbox: Sandbox, notices: Notices, count: int) -> list[str]:
+    """The events of the first notices, and of those that come while a good deal more happens."""
     await until(lambda: len(notices.heard) >= count)
-    await asyncio.sleep(0.3)
+    records = len(sandbox.log)
+    await until(lambda: len(sandbox.log) >= records + 10)
     return [notice.event for notice in notices.heard]
 
 
 async def test_a_key_without_history_hears_and_says_what_it_cannot(start_sandbox: StartSandbox) -> None:
     sandbox, sink, notices = await start_sandbox(realtime={"operations": ["subscribe"]}), Kept(), Notices()
     async with listening(sandbox, sink, notices=notices, attached=False):
-        assert await noticed(notices, 1) == ["events.degraded"]
+        assert await noticed(sandbox, notices, 1) == ["events.degraded"]
         sandbox.publish(CHANNEL, "heard")
         await until(lambda: sink.taken)
         sandbox.change({"realtime": {"operations": ["subscribe", "history"]}})
         sandbox.disturb("expire_tokens")
-        assert await noticed(notices, 2) == ["events.degraded", "events.up"]
+        assert await noticed(sandbox, notices, 2) == ["events.degraded", "events.up"]
     assert notices.texts[0] == (
         "Events on rebalance-primary are heard, but none can be looked up afterwards: the API key may not read the"
         " history of rebalance-primary (error 40160). What is published while there is no connection, or this program"
@@ -234,11 +237,11 @@ async def test_a_key_without_history_hears_and_says_what_it_cannot(start_sandbox
 async def test_a_key_that_may_not_subscribe_still_finds_events(start_sandbox: StartSandbox) -> None:
     sandbox, sink, notices = await start_sandbox(realtime={"operations": ["history"]}), Kept(), Notices()
     async with listening(sandbox, sink, notices=notices, attached=False):
-        assert await noticed(notices, 1) == ["events.down"]
+        assert await noticed(sandbox, notices, 1) == ["events.down"]
         sandbox.publish(CHANNEL, "found")
         await until(lambda: sink.taken)
         sandbox.change({"realtime": {"operations": ["subscribe", "history"]}})
-        assert await noticed(notices, 2) == ["events.down", "events.up"]
+        assert await noticed(sandbox, notices, 2) == ["events.down", "events.up"]
     assert notices.texts[0] == (
         "Events on rebalance-primary are not heard as they are published: the API key may not subscribe to"
         " rebalance-primary (error 40160). Ably is asked for them every 0.1 s instead. The key needs the capabilities"
@@ -252,13 +255,13 @@ async def test_a_channel_that_is_forbidden_takes_no_other_with_it(start_sandbox:
         await until(lambda: sent(sandbox, "ATTACHED") and sink.cursors)
         sandbox.publish(CHANNEL, "heard")
         await until(lambda: sink.taken)
-        assert await noticed(notices, 1) == ["events.down"]
+        assert await noticed(sandbox, notices, 1) == ["events.down"]
 
 
 async def test_a_wrong_key_is_told_once(start_sandbox: StartSandbox) -> None:
     sandbox, notices = await start_sandbox(), Notices()
     async with listening(sandbox, Kept(), notices=notices, attached=False, api_key="sandbox.watcher:wrong") as task:
-        assert await noticed(notices, 1) == ["events.down"]
+        assert await noticed(sandbox, notices, 1) == ["events.down"]
         assert not task.done()
     assert notices.texts[0].startswith(
         "Events on rebalance-primary are not heard: Ably refuses the API key (error 40101). It is tried again for ever;"
@@ -271,9 +274,9 @@ async def test_history_that_stays_away_is_told_once(start_sandbox: StartSandbox)
     async with listening(sandbox, sink, notices=notices):
         await until(lambda: notices.heard)
         sandbox.change({"faults": [channel_fault("history", "error", parameters={"code": 50000, "status": 500})]})
-        assert await noticed(notices, 2) == ["events.up", "events.degraded"]
+        assert await noticed(sandbox, notices, 2) == ["events.up", "events.degraded"]
         sandbox.change({"faults": []})
-        assert await noticed(notices, 3) == ["events.up", "events.degraded", "events.up"]
+        assert await noticed(sandbox, notices, 3) == ["events.up", "events.degraded", "events.up"]
     assert "looked up afterwards: Ably answered with an error (50000). It is tried again for ever" in notices.texts[1]
 
 
@@ -332,7 +335,7 @@ async def test_the_end_leaves_nothing_behind(start_sandbox: StartSandbox) -> Non
         await asyncio.wait({task})
         assert asyncio.get_running_loop().time() - begun < 2 * QUICK.close_s + 1
     await settled(sandbox)
-    assert in_use() == before
+    await until(lambda: in_use() == before)
 
 
 @pytest.mark.parametrize("when", [0, 1, 5, 20])
@@ -369,7 +372,9 @@ def in_use() -> list[int]:
     return [len(tasks()), descriptors(), len(threads())]
 
 
-async def settled(sandbox: Any) -> None:
+async def settled(sandbox: Sandbox) -> None:
     """Nothing of the client is left on either side."""
-    await until(lambda: not threads() and not sandbox.state()["connections"])
-    await asyncio.sleep(0.05)  # the server's half of kept-alive requests
+    files = 0
+    while files != descriptors() or threads() or sandbox.state()["connections"]:
+        files = descriptors()
+        await asyncio.sleep(0.02)

@@ -49,7 +49,7 @@ def decoded(data: object, encoding: str) -> tuple[object, str]:
 
 
 def _delivery(channel: str, message: Mapping[str, Any], received: datetime) -> Delivery | None:
-    if message.get("action") not in {None, CREATED}:
+    if (action := message.get("action")) is not None and action != CREATED:
         return None
     data, undecoded = decoded(message.get("data"), str(message.get("encoding") or ""))
     return Delivery(
