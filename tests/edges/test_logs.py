@@ -265,9 +265,9 @@ def test_what_others_log_is_an_object_with_its_traceback() -> None:
     try:
         int("no number")
     except ValueError:
-        logging.getLogger("ably.client").exception("%s of DU123456 failed", "All", stack_info=True)
+        logging.getLogger("urllib3.client").exception("%s of DU123456 failed", "All", stack_info=True)
     (line,) = lines_of_json(stream)
-    assert (line["level"], line["event"], line["account"]) == ("ERROR", "ably.client", None)
+    assert (line["level"], line["event"], line["account"]) == ("ERROR", "urllib3.client", None)
     assert line["text"].startswith("All of DU…456 failed\nTraceback (most recent call last):\n")
     assert "ValueError: invalid literal" in line["text"]
     assert "Stack (most recent call last):" in line["text"]

@@ -173,11 +173,6 @@ async def publish_together(sandbox: Sandbox, *messages: Document, channel: str =
         assert response.status == 201, await response.text()
 
 
-def channel_fault(message: str, action: str, /, *, parameters: Document | None = None, **when: Any) -> Document:
-    """A fault of frames and requests: `channel_fault("MESSAGE", "pad", parameters={"bytes": 2_000_000}, count=1)`."""
-    return {"when": {"realtime": message, **when}, "what": {action: parameters or {}}}
-
-
 def published(sandbox: Sandbox) -> list[str]:
     """The serials of all that was published, in order; updates and deletes are none."""
     return [str(record["serial"]) for record in events(sandbox.log, "published") if record["action"] == 0]

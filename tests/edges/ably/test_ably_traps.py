@@ -24,7 +24,6 @@ from tests.support.channels import (
     QUICK,
     SOCKET_ALONE,
     Kept,
-    channel_fault,
     closed_port,
     connects,
     listening,
@@ -36,7 +35,7 @@ from tests.support.channels import (
     until,
 )
 from tests.support.reading import Notices
-from tests.support.sandbox import LOOPBACK, StartSandbox, events, scenario_with
+from tests.support.sandbox import LOOPBACK, StartSandbox, events, realtime_fault, scenario_with
 from websockets.exceptions import ConnectionClosed
 
 from ibkr_rebalancer.core.errors import StorageFailed
@@ -114,7 +113,7 @@ async def test_row_2_alone(start_sandbox: StartSandbox) -> None:
 
 
 async def test_row_2_the_socket_needs_no_token_and_history_gets_new_ones(start_sandbox: StartSandbox) -> None:
-    sandbox, sink = await start_sandbox(faults=[channel_fault("MESSAGE", "drop")]), Kept()
+    sandbox, sink = await start_sandbox(faults=[realtime_fault("MESSAGE", "drop")]), Kept()
     async with listening(sandbox, sink, deadlines=HISTORY_ALONE):
         for number in range(3):
             sandbox.disturb("expire_tokens")
@@ -199,7 +198,7 @@ async def test_row_5_alone(start_sandbox: StartSandbox) -> None:
 
 @pytest.mark.parametrize("deadlines", [SOCKET_ALONE, HISTORY_ALONE], ids=["live", "history"])
 async def test_row_5_what_cannot_be_kept_ends_the_listening(start_sandbox: StartSandbox, deadlines: Any) -> None:
-    faults = [] if deadlines is SOCKET_ALONE else [channel_fault("MESSAGE", "drop")]
+    faults = [] if deadlines is SOCKET_ALONE else [realtime_fault("MESSAGE", "drop")]
     sandbox, sink = await start_sandbox(faults=faults), Kept()
     full = StorageFailed("STORAGE_FULL", "The disk is full.", hint="Make room.")
     async with listening(sandbox, sink, deadlines=deadlines) as task:
@@ -222,7 +221,7 @@ async def test_row_6_alone(start_sandbox: StartSandbox) -> None:
 
     async with sdk_alone(sandbox) as (client, _):
         client.connection.on(hear)
-        sandbox.change({"faults": [channel_fault("CONNECTED", "error", parameters={"code": 40101, "status": 401})]})
+        sandbox.change({"faults": [realtime_fault("CONNECTED", "error", parameters={"code": 40101, "status": 401})]})
         sandbox.disturb("abort")
         await until(lambda: "failed" in states and states[-1] == "connecting" and states.count("connecting") > 1)
         assert "disconnected" in states[states.index("failed") :]
@@ -231,7 +230,7 @@ async def test_row_6_alone(start_sandbox: StartSandbox) -> None:
 async def test_row_6_a_refused_key_is_told_once_and_tried_now_and_then(start_sandbox: StartSandbox) -> None:
     sandbox, sink, notices = await start_sandbox(), Kept(), Notices()
     refused = [
-        channel_fault(name, "error", parameters={"code": 40101, "status": 401})
+        realtime_fault(name, "error", parameters={"code": 40101, "status": 401})
         for name in ("CONNECTED", "requestToken")
     ]
     sandbox.change({"faults": refused})
@@ -303,7 +302,7 @@ async def test_row_8_a_client_with_a_failed_channel_is_replaced(start_sandbox: S
 
 # 9. A frame of more than a megabyte in the backlog makes the client connect again and again, without a pause.
 
-HUGE = channel_fault("MESSAGE", "pad", parameters={"bytes": 1_100_000})
+HUGE = realtime_fault("MESSAGE", "pad", parameters={"bytes": 1_100_000})
 
 
 async def test_row_9_alone(start_sandbox: StartSandbox) -> None:
@@ -370,7 +369,7 @@ async def test_row_10_silence_is_measured_by_another_clock(start_sandbox: StartS
 
 # 11. A frame without its place in the channel makes the client forget where it was.
 
-PLACELESS = [channel_fault(frame, "alter", parameters={"channelSerial": None}) for frame in ("ATTACHED", "MESSAGE")]
+PLACELESS = [realtime_fault(frame, "alter", parameters={"channelSerial": None}) for frame in ("ATTACHED", "MESSAGE")]
 
 
 async def test_row_11_alone(start_sandbox: StartSandbox) -> None:
@@ -452,7 +451,7 @@ async def test_row_12_the_key_is_in_no_log(
         sandbox.change(
             {
                 "faults": [
-                    channel_fault(name, "error", parameters={"code": 40101, "status": 401})
+                    realtime_fault(name, "error", parameters={"code": 40101, "status": 401})
                     for name in ("upgrade", "CONNECTED", "requestToken", "history")
                 ]
             }

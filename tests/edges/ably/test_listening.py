@@ -12,7 +12,6 @@ from tests.support.channels import (
     QUICK,
     SOCKET_ALONE,
     Kept,
-    channel_fault,
     connects,
     descriptors,
     listening,
@@ -25,14 +24,14 @@ from tests.support.channels import (
     until,
 )
 from tests.support.reading import Notices
-from tests.support.sandbox import StartSandbox, events
+from tests.support.sandbox import StartSandbox, events, realtime_fault
 
 from ibkr_rebalancer.edges.ably.deadlines import Deadlines
 from ibkr_rebalancer.sandbox.run import Sandbox
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:ably")
 
-MUTE = [channel_fault("MESSAGE", "drop")]
+MUTE = [realtime_fault("MESSAGE", "drop")]
 """The socket never brings anything."""
 
 HOW = pytest.mark.parametrize(
@@ -198,7 +197,7 @@ async def test_a_short_drop_is_resumed_and_told_to_nobody(start_sandbox: StartSa
 async def test_history_that_fails_is_tried_again(
     start_sandbox: StartSandbox, request_: str, what: str, parameters: Any
 ) -> None:
-    failing = channel_fault(request_, what, parameters=parameters, count=2)
+    failing = realtime_fault(request_, what, parameters=parameters, count=2)
     sandbox, sink = await start_sandbox(faults=[*MUTE, failing]), Kept()
     sink.cursors[CHANNEL] = datetime.fromisoformat(sandbox.state()["clock"])
     sandbox.publish(CHANNEL, "1")
@@ -273,7 +272,7 @@ async def test_history_that_stays_away_is_told_once(start_sandbox: StartSandbox)
     sandbox, sink, notices = await start_sandbox(), Kept(), Notices()
     async with listening(sandbox, sink, notices=notices):
         await until(lambda: notices.heard)
-        sandbox.change({"faults": [channel_fault("history", "error", parameters={"code": 50000, "status": 500})]})
+        sandbox.change({"faults": [realtime_fault("history", "error", parameters={"code": 50000, "status": 500})]})
         assert await noticed(sandbox, notices, 2) == ["events.up", "events.degraded"]
         sandbox.change({"faults": []})
         assert await noticed(sandbox, notices, 3) == ["events.up", "events.degraded", "events.up"]
