@@ -97,6 +97,14 @@ class RunningSandbox:
         """Send a system message to every client."""
         self._do(lambda: self.inside.notice(code))
 
+    def publish(self, channel: str, data: object, **more: object) -> None:
+        """Publish a message."""
+        self._do(lambda: self.inside.publish(channel, data, **more))
+
+    def disturb(self, action: str, **parameters: object) -> None:
+        """Disturb the channels' connections."""
+        self._do(lambda: self.inside.disturb(action, **parameters))
+
     def until(self, condition: Callable[[list[Record]], object]) -> None:
         """Wait for something to show in the log; the test's timeout is its end."""
 
@@ -109,7 +117,7 @@ class RunningSandbox:
     def stop(self) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
 
-    def _do(self, call: Callable[[], None]) -> None:
+    def _do(self, call: Callable[[], object]) -> None:
         async def called() -> None:
             call()
 
