@@ -90,6 +90,7 @@ def test_an_empty_variable_is_not_set() -> None:
         ("IBKR_CLIENT_ID", "-1"),
         ("IBKR_CLIENT_ID", "2147483639"),
         ("LOG_LEVEL", "TRACE"),
+        ("REALTIME_ENDPOINT", "https://relay:8443"),
     ],
 )
 def test_a_value_that_does_not_fit(name: str, text: str) -> None:

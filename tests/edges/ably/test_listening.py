@@ -168,6 +168,16 @@ async def test_a_silent_loss_is_found_by_the_clock(start_sandbox: StartSandbox) 
     assert connects(sandbox) == 1
 
 
+async def test_what_comes_late_into_history_is_found(start_sandbox: StartSandbox) -> None:
+    """The first looks after it was published do not show it."""
+    late = realtime_fault("history", "alter", parameters={"messages": []}, after=2, count=4)
+    sandbox, sink = await start_sandbox(faults=[*MUTE, late]), Kept()
+    async with listening(sandbox, sink, deadlines=HISTORY_ALONE):
+        sandbox.publish(CHANNEL, "late")
+        await until(lambda: sink.taken)
+    assert len(events(sandbox.log, "history")) > 6
+
+
 async def test_a_short_drop_is_resumed_and_told_to_nobody(start_sandbox: StartSandbox) -> None:
     sandbox, sink, notices = await start_sandbox(), Kept(), Notices()
     async with listening(sandbox, sink, notices=notices, deadlines=SOCKET_ALONE):
