@@ -171,7 +171,8 @@ async def _in_daemon_thread(work: Callable[[], bytes], ends: float) -> bytes:
             outcome.set_exception(error)
 
     threading.Thread(target=run, name="allocation-fetch", daemon=True).start()
-    return await asyncio.wait_for(asyncio.wrap_future(outcome), ends - time.monotonic())
+    async with asyncio.timeout(ends - time.monotonic()):  # `wait_for` can lose a cancellation
+        return await asyncio.wrap_future(outcome)
 
 
 def _body(response: requests.Response, url: str) -> bytes:

@@ -134,8 +134,7 @@ class Watch:
                 self._acknowledge_halt()
                 self._news.clear()
                 wake = self._begin_what_is_due()
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._news.wait(), self._nap_s(wake))
+                await _within(self._nap_s(wake), self._news)
                 self._raise_failures()
         finally:
             await self._stop()
@@ -318,8 +317,7 @@ class _GatewayWatch:
                 self.is_ready = trouble is None
                 on_change()
             pause_s = SHORTEST_PAUSE_S if trouble is None else min(2 * pause_s, LONGEST_PAUSE_S)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._doubted.wait(), GATEWAY_S if trouble is None else pause_s)
+            await _within(GATEWAY_S if trouble is None else pause_s, self._doubted)
 
     async def _trouble(self) -> RebalancerError | None:
         try:
@@ -340,6 +338,13 @@ class _GatewayWatch:
             severity = Severity.STEP if self.is_ready is None else Severity.WARNING
             notice = Notice(event="gateway.up", text="The gateway is there", severity=severity)
         self._ports.observer.notify(notice)
+
+
+async def _within(time_s: float, event: asyncio.Event) -> None:
+    """Wait for it, and no longer. (`wait_for` loses a cancellation that comes together with the event.)"""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(time_s):
+            await event.wait()
 
 
 def told(entry: Entry, step: Step) -> str:

@@ -244,7 +244,8 @@ class Connection:
             while True:
                 pause_s = self._server.app.settings.max_idle_ms / 1000 / HEARTBEATS
                 try:
-                    output = await asyncio.wait_for(self._outbox.get(), pause_s)
+                    async with asyncio.timeout(pause_s):  # `wait_for` can lose a cancellation
+                        output = await self._outbox.get()
                 except TimeoutError:
                     self.perform(self.session.tick(self._server.clock()))
                     continue
