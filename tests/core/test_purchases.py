@@ -375,16 +375,22 @@ def test_a_rejection_for_want_of_money_is_known_by_its_words(reason: str, funds:
     assert not lacked_funds(rejected(reason, OrderStatus.SENT))
 
 
-@pytest.mark.parametrize(("quantity", "less"), [(100, 95), (20, 19), (19, 18), (2, 1)])
-def test_the_one_second_attempt_is_a_twentieth_smaller_and_at_least_a_share(quantity: int, less: int) -> None:
+@pytest.mark.parametrize(
+    ("quantity", "filled", "less"),
+    [(100, 0, 95), (20, 0, 19), (19, 0, 18), (2, 0, 1), (100, 60, 38), (100, 1, 94), (100, 98, 1)],
+)
+def test_the_one_second_attempt_is_a_twentieth_smaller_than_what_is_left_and_at_least_a_share(
+    quantity: int, filled: int, less: int
+) -> None:
     first = intent(f"BUY {quantity} AAA", limit="10.03")
-    second = shrunk(first)
+    second = shrunk(first, filled=filled)
     assert second == replace(
         first, quantity=less, order_ref=order_ref(AccountId("DU1"), "plan", con_id("AAA"), Side.BUY, attempt=2)
     )
     assert second is not None
-    assert shrunk(second) is None
+    assert shrunk(second, filled=0) is None
 
 
-def test_a_single_share_is_not_tried_again() -> None:
-    assert shrunk(intent("BUY 1 AAA")) is None
+@pytest.mark.parametrize(("quantity", "filled"), [(1, 0), (100, 99), (100, 100), (100, 139)])
+def test_where_a_single_share_is_left_or_none_nothing_is_tried_again(quantity: int, filled: int) -> None:
+    assert shrunk(intent(f"BUY {quantity} AAA"), filled=filled) is None

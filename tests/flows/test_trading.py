@@ -258,6 +258,33 @@ def test_a_purchase_that_is_tried_again_smaller_is_one_order_of_the_day(tmp_path
     play(story())
 
 
+REFUSED_LATE = {"code": 201, "ms": 1000, **REFUSED}
+ELSEWHERE = {"when": {"order": {"symbol": "CCC"}}, "what": {"reject": {"text": "No trading permissions"}}}
+"""One purchase is not allowed, and its money stays."""
+
+
+@pytest.mark.parametrize(
+    ("filled", "again"),
+    [(60, ["BUY 56 BBB"]), (117, ["BUY 1 BBB"]), (118, [])],
+)
+def test_of_a_purchase_that_filled_in_part_before_it_was_refused_only_the_rest_is_tried_again(
+    tmp_path: Path, filled: int, again: list[str]
+) -> None:
+    """Also where there is money for the whole of it."""
+
+    async def story() -> None:
+        bbb = {"when": {"order": {"symbol": "BBB"}, "count": 1}}
+        partly = {**bbb, "what": {"partial": {"shares": filled}}}
+        scene = on_the_way(tmp_path, faults=[partly, {**bbb, "what": {"cancelled": REFUSED_LATE}}, ELSEWHERE])
+        report = reported(await scene.rebalance(targets(AAA="0.5", BBB="0.3", CCC="0.2")))
+        assert scene.orders == ["BUY 119 BBB", "BUY 199 CCC", *again]
+        assert scene.held()["BBB"] <= 119
+        first = report.orders[0]
+        assert (first.status, first.filled, first.quantity) == ("rejected", filled, 119)
+
+    play(story())
+
+
 OWING = {
     "a short": {"accounts": {"DU1": {"cash": "10000", "positions": {"AAA": 100, "CCC": -50}}}},
     "a loan in another currency": {

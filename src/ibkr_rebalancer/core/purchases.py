@@ -119,15 +119,16 @@ def speaks_of_funds(text: str) -> bool:
     return any(word in text.lower() for word in FUNDS_WORDS)
 
 
-def shrunk(intent: OrderIntent) -> OrderIntent | None:
-    """The one second attempt at a purchase that lacked funds, smaller by a twentieth, once the first is proven dead.
+def shrunk(intent: OrderIntent, *, filled: int) -> OrderIntent | None:
+    """The one second attempt at a purchase that lacked funds, once the first is proven dead with so much of it filled:
+    what was left of it, smaller by a twentieth.
 
-    None when there is none: a single share was wanted, or this has been the second attempt.
+    None when there is none: a single share was left at most, or this has been the second attempt.
     """
     first, second = (
         order_ref(intent.account, intent.plan_id, intent.con_id, intent.side, attempt=attempt) for attempt in (1, 2)
     )
-    quantity = int(intent.quantity * SHRUNK)
+    quantity = max(0, int((intent.quantity - filled) * SHRUNK))
     return replace(intent, order_ref=second, quantity=quantity) if intent.order_ref == first and quantity else None
 
 

@@ -119,15 +119,21 @@ class Execution:
         """Send what can be paid of the purchases; of those refused for lack of funds, and proven dead, smaller ones,
         once."""
         await self._send(self._intents(*await self._affordable(purchases)))
-        bought = [order for order in self._docket.orders if order.intent.side is Side.BUY]
-        again = [shrunk(order.intent) for order in bought if lacked_funds(order_state(order))]
-        shares = {intent.con_id: intent.quantity for intent in again if intent is not None}
-        if not shares:
+        smaller = [less for trade in purchases if (less := self._left_of(trade)) is not None]
+        if not smaller:
             return
         self._require_clear_sight()
-        self._warn("orders.shrink", f"{len(shares)} purchases were refused for lack of funds; sending smaller ones")
-        smaller = [replace(trade, quantity=shares[trade.con_id]) for trade in purchases if trade.con_id in shares]
+        self._warn("orders.shrink", f"{len(smaller)} purchases were refused for lack of funds; sending smaller ones")
         await self._send(self._intents(*await self._affordable(smaller), attempt=2))
+
+    def _left_of(self, purchase: Trade) -> Trade | None:
+        """What is tried again of a purchase whose order was refused for lack of funds, beside what that has filled."""
+        for order in self._docket.orders:
+            state = order_state(order)
+            is_its = (order.intent.con_id, order.intent.side) == (purchase.con_id, Side.BUY)
+            if is_its and lacked_funds(state) and (less := shrunk(order.intent, filled=state.filled)) is not None:
+                return replace(purchase, quantity=less.quantity, held=purchase.held + state.filled)
+        return None
 
     async def _affordable(self, purchases: Sequence[Trade]) -> tuple[Sequence[Trade], Snapshot]:
         """What the cash reaches for of these purchases at fresh prices, and those prices."""
