@@ -12,6 +12,7 @@ from tests.support.trading_scene import TradingScene
 from tests.support.venue_desk import VenueDesk
 from tests.support.virtual_time import VirtualTimeLoop
 
+from ibkr_rebalancer.core.errors import RebalancerError
 from ibkr_rebalancer.core.orders import OrderIntent
 from ibkr_rebalancer.core.plan import Plan, Side
 from ibkr_rebalancer.core.policy import Limits, OrderType, Policy
@@ -254,6 +255,24 @@ def test_a_purchase_that_is_tried_again_smaller_is_one_order_of_the_day(tmp_path
         assert scene.orders == ["BUY 119 BBB", "BUY 199 CCC", "BUY 113 BBB"]
         outcome = await scene.rebalance(wanted, policy=policy)
         assert ends in (outcome.outcome if isinstance(outcome, Report) else outcome.message)
+
+    play(story())
+
+
+def test_what_was_never_bought_is_asked_about_again_before_anything_is_sent(tmp_path: Path) -> None:
+    async def story() -> None:
+        no = {"text": "No trading permissions"}
+        scene = on_the_way(tmp_path, faults=[{"when": {"order": {"symbol": "BBB"}}, "what": {"reject": no}}])
+        reported(await scene.rebalance(SWITCH))
+        assert scene.orders == ["SELL 100 AAA", "BUY 398 BBB"]
+        scene.change(
+            accounts={"DU1": {"positions": {"CCC": 300}}},
+            faults=[{"when": {"preview": {"symbol": "BBB"}}, "what": {"reject": no}}],
+        )
+        outcome = await scene.rebalance(SWITCH)
+        assert isinstance(outcome, RebalancerError)
+        assert "No trading permissions" in outcome.message
+        assert len(scene.orders) == 2
 
     play(story())
 
