@@ -397,6 +397,22 @@ def test_prices_that_rise_before_anything_is_sent_make_the_purchases_smaller(
     play(story())
 
 
+def test_a_purchase_keeps_the_limit_on_its_value_at_the_price_of_that_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story() -> None:
+        scene = TradingScene(tmp_path, accounts=ALL_CASH)
+        during_the_preview(scene, monkeypatch)
+        policy = Policy(limits=Limits(max_order_value=Decimal(10_002)))
+        report = reported(await scene.rebalance(HALVES, policy=policy))
+        assert scene.orders == ["BUY 199 BBB", "BUY 99 AAA"]
+        assert [cut.reason for cut in report.adjustments] == [
+            "BUY 200 BBB costs 10046.00 in the account's currency; max_order_value is 10002."
+        ]
+
+    play(story())
+
+
 def test_what_jumps_before_anything_is_sent_is_left_out_with_its_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
