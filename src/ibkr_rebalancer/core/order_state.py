@@ -204,7 +204,7 @@ def _proven(
     if rejection := _rejection(since, _looks(since)):
         return OrderStatus.REJECTED, rejection
     if any(e.status in CANCELLED for e in since if isinstance(e, StatusTold | Completed)):
-        return OrderStatus.CANCELLED, _cancellation(since)
+        return OrderStatus.CANCELLED, _cancellation(told, since)
     if any(isinstance(e, Withheld) for e in told) and not any(_was_there(e) for e in told):
         return OrderStatus.ABSENT, "not sent"
     before = [look for look in looks.values() if look.at < intent.expires_at]
@@ -283,16 +283,20 @@ def unfilled_s(told: Sequence[Evidence]) -> int | None:
     return max(0, round((min(asked) - min(sent)).total_seconds())) if sent and asked else None
 
 
-def _cancellation(told: Sequence[Evidence]) -> str:
+def _cancellation(told: Sequence[Evidence], since: Sequence[Evidence]) -> str:
     """Our own reason if it was us who wanted it, else the broker's if it gives one, else its sentence: that tells of
-    every cancel, and seldom why."""
-    waited_s = unfilled_s(told)
+    every cancel, and seldom why.
+
+    Only what was told `since` the order was last listed as open has led to the cancel; it may have been sent before.
+    """
+    waited_s = unfilled_s([*(e for e in told if isinstance(e, Sent)), *since])
     if waited_s is not None:
         return f"not filled in full within {waited_s} s, so we cancelled it"
-    errors = [e for e in told if isinstance(e, ErrorTold)]
-    sentences = [e.completed_status for e in told if isinstance(e, Completed)]
+    errors = [e for e in since if isinstance(e, ErrorTold)]
+    sentences = [e.completed_status for e in since if isinstance(e, Completed)]
     given = [e for e in errors if e.code == CANCEL_TOLD and not e.text.endswith(":")]
-    return _text(given) or max(sentences, default="") or _text(errors)
+    ours = "we cancelled it" if any(isinstance(e, CancelAsked) for e in since) else ""
+    return _text(given) or ours or max(sentences, default="") or _text(errors)
 
 
 def _text(errors: Sequence[ErrorTold]) -> str:
