@@ -194,7 +194,8 @@ def _money(orders: Sequence[OrderReport], side: Side) -> Decimal:
 def _sentence(report: Report, plan: Plan) -> str:
     trades = len(plan.trades)
     lacking = [missing for trade in plan.trades if (missing := _lines(trade, report)[-1].missing)]
-    lack = f"{sum(lacking):,} shares are" if lacking else "no share is"
+    total = sum(lacking)
+    lack = f"{total:,} shares are" if total > 1 else f"{total or 'no'} share is"
     filled = f"{trades - len(lacking)} of {_orders(trades)} filled in full, {lack} missing."
     match report.outcome:
         case "done":
