@@ -378,7 +378,7 @@ def test_whoever_stops_waiting_makes_it_unknown_unless_it_is_over() -> None:
         ((asked(121), completed(122, "Cancelled", says="Cancelled by Trader")), "we cancelled it"),
         (
             (sent(1), told(2, "Cancelled"), listed(3), asked(61), told(62, "Cancelled"), error(62, 202, "reason:")),
-            "not filled in full within 60 s, so we cancelled it",
+            "open, though it had been said to have ended, so we cancelled it",
         ),
         (
             (sent(1), asked(61), told(62, "Cancelled"), listed(63), told(64, "Cancelled"), error(64, 202, "margin")),
