@@ -214,7 +214,7 @@ class Ledger(Protocol):
         ...
 
     def traded(self, account: AccountId) -> frozenset[tuple[ConId, Side]]:
-        """What we have ever meant to trade there."""
+        """What we have ever traded there: orders that have ended with shares filled, at least one."""
         ...
 
     def runs(self, *, limit: int) -> tuple[RunRecord, ...]:

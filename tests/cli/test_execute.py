@@ -171,9 +171,25 @@ def test_the_first_sale_of_real_holdings_takes_adopt_where_nobody_is_asked(here:
     assert ("SELL", "SPY", 20) in placed(here.sandbox.log)
 
 
-def _go_live(here: Here, **account: object) -> None:
+def test_a_purchase_that_was_refused_makes_nothing_ours_to_sell(here: Here) -> None:
+    """The owner holds some of it, and real money is at stake."""
+    no = order_fault("reject", order={"side": "BUY"}, parameters={"text": "No trading permissions"})
+    here.set(TRADING_MODE="live")
+    here.sandbox.change({"faults": [no]})
+    _go_live(here, positions={"QQQ": 20})
+    assert here.run("execute", LIVE, "--yes").exit_code == 12
+    bought = placed(here.sandbox.log)
+    assert [(side, symbol) for side, symbol, _ in bought] == [("BUY", "QQQ")]
+    here.sandbox.change({"faults": []})
+    _go_live(here, wanted="SPY")
+    refused = here.run("execute", LIVE, "--yes")
+    assert (refused.exit_code, placed(here.sandbox.log)) == (11, bought)
+    assert "would sell holdings that were not bought here: 20 QQQ. Nothing was sent." in refused.err
+
+
+def _go_live(here: Here, *, wanted: str = "QQQ", **account: object) -> None:
     """An account with real money, whose targets are one ETF."""
-    rows = [{"symbol": "QQQ", "allocation": 1}]
+    rows = [{"symbol": wanted, "allocation": 1}]
     body = {"status": "success", "data": {"allocations": rows}}
     here.sandbox.change(
         {"accounts": {LIVE: {"cash": "5000", **account}}, "allocations": {"all": {"http": {"body": body}}}}

@@ -1,11 +1,40 @@
 """The story of an order: in the order in which we learnt it, whatever the clocks say."""
 
+from typing import get_args
+
 import pytest
-from tests.support.trading import asked, at, charged, completed, error, executed, sent, told, tracked
+from tests.support.trading import (
+    asked,
+    at,
+    charged,
+    completed,
+    error,
+    executed,
+    listed,
+    look,
+    resolved,
+    sent,
+    told,
+    tracked,
+    withheld,
+)
 
 from ibkr_rebalancer.cli.tables.orders import Moment
 from ibkr_rebalancer.cli.tables.orders import told as story_of
-from ibkr_rebalancer.core.evidence import Evidence
+from ibkr_rebalancer.core.evidence import (
+    CancelAsked,
+    Commissioned,
+    Completed,
+    ErrorTold,
+    Evidence,
+    Executed,
+    Listed,
+    Missing,
+    Resolved,
+    Sent,
+    StatusTold,
+    Withheld,
+)
 
 ENDED = Moment(at=at(130), text="- ended -")
 NEXT = Moment(at=at(1800), text="- next -")
@@ -58,6 +87,29 @@ def test_what_a_later_run_heard_stands_below_its_beginning() -> None:
         "it is at the exchange (Submitted)",
     ]
     assert texts(*UNFILLED, completed(1801, "Cancelled"))[-3:-1] == ["- ended -", "- next -"]
+
+
+EVERY_KIND: dict[type[Evidence], tuple[Evidence, str | None]] = {
+    Sent: (sent(1), "sent to the gateway"),
+    Withheld: (withheld(1), "not sent: the run stopped before its turn"),
+    CancelAsked: (asked(1), "we want it cancelled"),
+    StatusTold: (told(1, "Submitted"), "it is at the exchange (Submitted)"),
+    Executed: (executed(1, "a.01", 40), "40 filled at 10.00"),
+    Commissioned: (charged("a.01", "1"), None),
+    ErrorTold: (error(1, 399, "not yet"), "the gateway says: not yet (399)"),
+    Completed: (completed(1, "Cancelled"), "among the orders that have ended: Cancelled, 0 of 100 filled"),
+    Missing: (look(1), "nowhere to be found at Interactive Brokers; 0 AAA are held"),
+    Listed: (listed(1), "open at Interactive Brokers after all (Submitted)"),
+    Resolved: (resolved(1, 40), "resolved by hand, 40 of 100 filled: seen in TWS"),
+}
+
+
+@pytest.mark.parametrize("kind", get_args(Evidence), ids=lambda kind: kind.__name__)
+def test_every_kind_of_evidence_has_its_words(kind: type[Evidence]) -> None:
+    """What a print cost stands beside the print."""
+    evidence, words = EVERY_KIND[kind]
+    assert isinstance(evidence, kind)
+    assert texts(evidence) == ([] if words is None else [words])
 
 
 def test_a_cancel_of_an_order_that_nobody_saw_leave_has_no_age() -> None:

@@ -149,6 +149,12 @@ REPORTS = {
         orders(GLD=FILLED_GLD, OLD=NEVER_SEEN),
         trouble=UnknownOutcome("ORDER_UNKNOWN", "Nobody can say what became of one order.", hint="Look for it in TWS:"),
     ),
+    "alarm": ended(
+        orders(GLD=(*FILLED_GLD, executed(3, "h.01", 40, "379.80", perm_id=1)), OLD=(*STUCK_OLD, CANCELLED)),
+        trouble=UnknownOutcome(
+            "ORDER_ALARM", "Order rb1-x has filled 80 shares, more than it asked for.", hint="Correct the positions."
+        ),
+    ),
     "halted": ended(
         orders(GLD=FILLED_GLD, OLD=FILLED_OLD),
         trouble=Halted("HALTED", "Trading has been halted: no good.", hint="Run: rebalancer resume"),
@@ -218,6 +224,15 @@ def test_figures_of_a_report_are_whole_however_narrow_the_terminal(name: str) ->
     assert len(wide) > 8
 
 
+def test_what_was_filled_too_much_makes_up_for_nothing_that_is_missing() -> None:
+    """40 of OLD, and all of AAA and BBB; 40 of GLD too many."""
+    lacking = 40 + QUANTITIES["AAA"] + QUANTITIES["BBB"]
+    assert (
+        "Unknown: something came of an order that never must. 1 of 4 orders filled in full, "
+        f"{lacking} shares are missing."
+    ) in rendered(VIEWS["report-alarm"], 200)
+
+
 def test_the_end_of_every_report_says_what_to_do_next() -> None:
     last = {name: rendered(runs_view([report]), 200).splitlines()[-1] for name, report in REPORTS.items()}
     assert last == {
@@ -225,6 +240,7 @@ def test_the_end_of_every_report_says_what_to_do_next() -> None:
         "partial": "Next: Run the command again: it plans anew from what is held then.",
         "interrupted": "Next: Run the command again: it plans anew from what is held then.",
         "unknown": f"  rebalancer resolve {REPORTS['unknown'].orders[1].order_ref} --filled N --note TEXT",
+        "alarm": "Next: Correct the positions.",
         "halted": "Next: Run: rebalancer resume",
         "declined": "Nothing was sent.",
     }

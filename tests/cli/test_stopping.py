@@ -182,6 +182,21 @@ def test_a_signal_before_anything_is_sent_says_so(here: Here) -> None:
     assert not placed(here.sandbox.log)
 
 
+def test_a_signal_while_the_broker_is_asked_before_the_first_order_says_that_nothing_was_sent(here: Here) -> None:
+    """Of all accounts together; the journal has an end of each run."""
+    answer = fault("openOrder", "delay", where={"whatIf": "1"}, parameters={"ms": 60_000})
+    here.sandbox.change({"faults": [answer]})
+    with here.start("execute", "--yes") as process:
+        here.sandbox.until(lambda log: received(log, "placeOrder"))
+        process.send_signal(SIGTERM)
+        exit_code, out, err = ended(process)
+    assert (exit_code, out) == (130, "")
+    assert err.splitlines()[-1] == "Interrupted. Nothing was sent."
+    assert not events(here.sandbox.log, "order")
+    runs = here.run("runs", "--json").document["runs"]
+    assert [(run["outcome"], run["orders"]) for run in runs] == [("INTERRUPTED", 0)] * 2
+
+
 def test_no_signal_comes_between_a_run_and_its_report(here: Here) -> None:
     """Its reader is slow: signals find the command with its work done, in the midst of telling it, and at its end."""
     unread, out = os.pipe()

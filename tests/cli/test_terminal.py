@@ -43,6 +43,18 @@ def test_a_warning_stays(here: Here) -> None:
     assert "Warning: No price for OLDCO" in COLOUR.sub("", terminal.err.text)
 
 
+def test_nobody_elses_words_command_the_terminal(here: Here) -> None:
+    """Neither as data nor in an error."""
+    title = "\x1b]0;all is well\x07"
+    with on_terminal(here, "halt", f"{title}no good\x1b[2J") as terminal:
+        assert terminal.end() == 0
+    assert "Trading is halted: ]0;all is wellno good[2J." in COLOUR.sub("", terminal.out.text)
+    with on_terminal(here, "execute", FIRST, "--yes", columns=200) as terminal:
+        assert terminal.end() == 14
+    assert "]0;all is wellno good[2J" in terminal.err.text
+    assert [each for each in ("\x07", "\x1b[2J", "\x1b]0") if each in terminal.err.text] == []
+
+
 def test_a_step_is_shown_as_it_is(here: Here) -> None:
     """The path of accounts.yaml may look like markup."""
     config = here.folder / "a[" / "b].yaml"

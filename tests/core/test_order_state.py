@@ -374,6 +374,16 @@ def test_whoever_stops_waiting_makes_it_unknown_unless_it_is_over() -> None:
             "not filled in full within 0 s, so we cancelled it",
         ),
         ((asked(121), told(122, "Cancelled"), error(122, 202, "price check")), "price check (202)"),
+        ((asked(121), told(122, "Cancelled"), error(122, 202, "Order Canceled - reason:")), "we cancelled it"),
+        ((asked(121), completed(122, "Cancelled", says="Cancelled by Trader")), "we cancelled it"),
+        (
+            (sent(1), told(2, "Cancelled"), listed(3), asked(61), told(62, "Cancelled"), error(62, 202, "reason:")),
+            "open, though it had been said to have ended, so we cancelled it",
+        ),
+        (
+            (sent(1), asked(61), told(62, "Cancelled"), listed(63), told(64, "Cancelled"), error(64, 202, "margin")),
+            "margin (202)",
+        ),
         ((told(1, "Inactive"), look(2)), "Interactive Brokers has made it inactive"),
         ((look(1), look(31)), "looked for and found nowhere, the position unchanged"),
     ],

@@ -13,6 +13,7 @@ from tests.support.notation import NOW, con_id, fill, snapshot
 from tests.support.trading import charged, executed, intent, planned, resolved, told, tracked
 
 from ibkr_rebalancer.core.commissions import commission
+from ibkr_rebalancer.core.limits import IDLE, require_within_limits
 from ibkr_rebalancer.core.order_state import OrderState, OrderStatus, TrackedOrder, order_state
 from ibkr_rebalancer.core.orders import OrderType, order_intents, order_ref
 from ibkr_rebalancer.core.plan import Plan, Side
@@ -228,6 +229,79 @@ def test_real_money_buys_nothing_on_delayed_quotes() -> None:
     assert found.adjustments[0].reason == "The quote of AAA is delayed, and real money is at stake."
 
 
+def aaa_within(limits: Limits, ask: str, order_type: OrderType = OrderType.MARKET) -> tuple[int, list[str]]:
+    """How many of 50 AAA, planned at 100 in an account of 10,000, are bought at a dearer price, and why not all."""
+    account, plan = planned(DEPLOY, TARGETS)
+    policy = Policy(limits=limits, order_type=order_type)
+    require_within_limits(plan, snapshot=account, policy=policy, activity=IDLE)
+    found = purchases("1_000_000", policy=policy, fresh=quoting(DEPLOY.replace("AAA @100", f"AAA @{ask}")))
+    return bought(found)["AAA"], [cut.reason for cut in found.adjustments]
+
+
+def costing(value: str, most: str) -> str:
+    return f"BUY 50 AAA costs {value} in the account's currency; max_order_value is {most}."
+
+
+def taking(part: str) -> str:
+    return f"BUY 50 AAA costs {part} % of net liquidation; max_order_pct is 50."
+
+
+@pytest.mark.parametrize(
+    ("value", "ask", "count", "reasons"),
+    [
+        ("5000", "100", 50, []),
+        ("5000", "100.01", 49, [costing("5000.50", "5000")]),
+        ("5000.50", "100.01", 50, []),
+        ("5000.49", "100.01", 49, [costing("5000.50", "5000.49")]),
+        ("5000", "102.04", 49, [costing("5102.00", "5000")]),
+        ("5000", "102.05", 48, [costing("5102.50", "5000")]),
+    ],
+)
+def test_a_purchase_that_has_become_dearer_keeps_the_limit_on_its_value(
+    value: str, ask: str, count: int, reasons: list[str]
+) -> None:
+    assert aaa_within(Limits(max_order_value=Decimal(value)), ask) == (count, reasons)
+
+
+@pytest.mark.parametrize(
+    ("ask", "count", "reasons"),
+    [
+        ("100", 50, []),
+        ("100.01", 49, [taking("50.01")]),
+        ("102.04", 49, [taking("51.02")]),
+        ("102.05", 48, [taking("51.03")]),
+    ],
+)
+def test_a_purchase_that_has_become_dearer_keeps_the_limit_on_its_part_of_the_account(
+    ask: str, count: int, reasons: list[str]
+) -> None:
+    assert aaa_within(Limits(max_order_pct=Decimal(50)), ask) == (count, reasons)
+
+
+def test_a_limit_order_keeps_them_at_its_limit() -> None:
+    """0.3 % above the ask."""
+    assert aaa_within(Limits(max_order_value=Decimal(5_015)), "100", OrderType.LIMIT) == (50, [])
+    assert aaa_within(Limits(max_order_value=Decimal("5014.99")), "100", OrderType.LIMIT) == (
+        49,
+        [f"At its limit price {costing('5015.00', '5014.99')}"],
+    )
+
+
+def test_what_not_even_a_share_may_cost_is_not_bought() -> None:
+    found = purchases("1_000_000", policy=Policy(limits=Limits(max_order_value=Decimal("99.99"))))
+    assert bought(found) == {"BBB": 9}
+    assert {cut.symbol: cut.sent for cut in found.adjustments} == {"AAA": 0, "BBB": 9, "CCC": 0}
+
+
+def test_a_limit_and_a_lack_of_money_are_both_told() -> None:
+    policy = Policy(limits=Limits(max_order_value=Decimal(4_999)))
+    aaa = purchases("5_000", policy=policy).adjustments[0]
+    assert aaa.reason == (
+        "BUY 50 AAA costs 5000.00 in the account's currency; max_order_value is 4999. "
+        "4,987.50 can be spent, and all purchases would cost 9,873.49"
+    )
+
+
 def cost(found: Purchases, policy: Policy, plan: Plan, fresh: Snapshot) -> Decimal:
     """What the orders would take at the worst, judged by the orders themselves."""
     sent = order_intents(found.trades, plan=plan, snapshot=fresh, policy=policy, run_id="r", client_id=52)
@@ -375,16 +449,22 @@ def test_a_rejection_for_want_of_money_is_known_by_its_words(reason: str, funds:
     assert not lacked_funds(rejected(reason, OrderStatus.SENT))
 
 
-@pytest.mark.parametrize(("quantity", "less"), [(100, 95), (20, 19), (19, 18), (2, 1)])
-def test_the_one_second_attempt_is_a_twentieth_smaller_and_at_least_a_share(quantity: int, less: int) -> None:
+@pytest.mark.parametrize(
+    ("quantity", "filled", "less"),
+    [(100, 0, 95), (20, 0, 19), (19, 0, 18), (2, 0, 1), (100, 60, 38), (100, 1, 94), (100, 98, 1)],
+)
+def test_the_one_second_attempt_is_a_twentieth_smaller_than_what_is_left_and_at_least_a_share(
+    quantity: int, filled: int, less: int
+) -> None:
     first = intent(f"BUY {quantity} AAA", limit="10.03")
-    second = shrunk(first)
+    second = shrunk(first, filled=filled)
     assert second == replace(
         first, quantity=less, order_ref=order_ref(AccountId("DU1"), "plan", con_id("AAA"), Side.BUY, attempt=2)
     )
     assert second is not None
-    assert shrunk(second) is None
+    assert shrunk(second, filled=0) is None
 
 
-def test_a_single_share_is_not_tried_again() -> None:
-    assert shrunk(intent("BUY 1 AAA")) is None
+@pytest.mark.parametrize(("quantity", "filled"), [(1, 0), (100, 99), (100, 100), (100, 139)])
+def test_where_a_single_share_is_left_or_none_nothing_is_tried_again(quantity: int, filled: int) -> None:
+    assert shrunk(intent(f"BUY {quantity} AAA"), filled=filled) is None

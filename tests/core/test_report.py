@@ -132,7 +132,7 @@ def test_an_order_without_a_proven_end_is_unknown_and_keeps_what_it_has_filled()
 
 def test_a_smaller_second_attempt_stands_beside_the_first_and_the_plan_is_what_counts() -> None:
     sale, first = orders(FILLED, (sent(1), error(2, 201, "insufficient funds"), look(3)))
-    again = shrunk(first.intent)
+    again = shrunk(first.intent, filled=0)
     assert again is not None
     second = tracked(again, sent(4), executed(5, "d.01", 46))
     came = report([sale, first, second])

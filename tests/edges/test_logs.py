@@ -323,3 +323,9 @@ def test_a_line_of_json_is_one_whatever_is_secret(secret: str, before: str, afte
 def test_text_beside_a_log_of_json_is_cleaned_alike() -> None:
     configured_for_programs(SECRET)
     assert redacted(f"{SECRET} of DU123456") == "*** of DU…456"
+
+
+def test_a_line_commands_no_terminal() -> None:
+    stream = configured()
+    LogObserver().notify(Notice(event="gateway.warn", text="\x1b[2Jgone\x07\u202e"))
+    assert stream.getvalue().endswith("gateway.warn: [2Jgone\n")

@@ -62,6 +62,7 @@ MISBEHAVIOURS: tuple[tuple[str, dict[str, Any], int], ...] = (
     ("hold", {"why": "locate"}, 2),
     ("hold", {"status": "Inactive"}, 1),
     ("cancelled", {"ms": 400}, ALWAYS),
+    ("cancelled", {"ms": 900, "code": 201, "text": FUNDS}, 1),
     ("cancel_late", {"ms": 10_000}, ALWAYS),
     ("cancel_late", {"ms": 50_000}, 2),
     ("cancel_late", {}, 1),

@@ -14,9 +14,11 @@ from tests.support.world import Alter, World
 
 from ibkr_rebalancer.core.order_book import OrderBook
 from ibkr_rebalancer.core.order_state import OrderState, OrderStatus
+from ibkr_rebalancer.core.orders import OrderIntent
 from ibkr_rebalancer.core.plan import Side
 from ibkr_rebalancer.core.policy import Limits, OrderType, Policy
 from ibkr_rebalancer.core.portfolio import AccountId
+from ibkr_rebalancer.core.purchases import shrunk
 from ibkr_rebalancer.core.quotes import Prices
 from ibkr_rebalancer.core.report import Report, execution_report
 from ibkr_rebalancer.flows.order_gate import OrderGate
@@ -43,6 +45,20 @@ async def meets_a_stuck_order(world: World) -> None:
 async def is_cut_off_after_sending(world: World) -> None:
     world.change(fills=SLOW)
     await switches(world, Trouble(cut_at_send=1))
+
+
+async def is_refused_in_the_middle(world: World) -> None:
+    """A purchase lacks funds when half of it is filled; another one is not allowed, and leaves its money."""
+    late = {"ms": 1000, "code": 201, "text": "INSUFFICIENT FUNDS"}
+    world.change(
+        faults=[
+            order_fault("partial", parameters={"shares": 90}, order={"symbol": "BBB"}, count=1),
+            order_fault("cancelled", parameters=late, order={"symbol": "BBB"}, count=1),
+            order_fault("reject", parameters={"text": "No trading permissions"}, order={"symbol": "CCC"}),
+        ]
+    )
+    world.want({"BBB": "0.5", "CCC": "0.5"})
+    await world.run()
 
 
 async def sends_limit_orders(world: World) -> None:
@@ -154,6 +170,10 @@ def is_rich(*_: object) -> Decimal:
     return Decimal(1_000_000)
 
 
+def forgets_what_has_filled(intent: OrderIntent, **_: object) -> OrderIntent | None:
+    return shrunk(intent, filled=0)
+
+
 def costs_the_ask(_: Side, *, prices: Prices, **__: object) -> Decimal:
     return prices.ask
 
@@ -186,7 +206,12 @@ DEFECTS = {
     "float money": Defect(breach="I4 ", story=sends_limit_orders, ports=wrong.counts_money_in_floats),
     "keeps no targets": Defect(breach="I5 ", story=switches, ports=wrong.keeps_no_targets),
     "sends a smaller order after one that filled": Defect(
-        breach="I6 ", story=switches, functions={f"{EXECUTION}.lacked_funds": is_filled}
+        breach="I6 ",
+        story=switches,
+        functions={f"{EXECUTION}.lacked_funds": is_filled, f"{EXECUTION}.shrunk": forgets_what_has_filled},
+    ),
+    "tries all of an order again that filled in part": Defect(
+        breach="I6 ", story=is_refused_in_the_middle, functions={f"{EXECUTION}.shrunk": forgets_what_has_filled}
     ),
     "plans on holdings of yesterday": Defect(
         breach="I7 ", story=switches_and_does_so_again, ports=wrong.remembers_holdings()

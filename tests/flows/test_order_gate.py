@@ -11,7 +11,7 @@ from tests.support.notation import allocation_body
 from tests.support.trading_scene import DU1, START, TradingScene
 from tests.support.virtual_time import VirtualTimeLoop
 
-from ibkr_rebalancer.core.errors import RebalancerError, UnknownOutcome
+from ibkr_rebalancer.core.errors import Halted, RebalancerError, UnknownOutcome
 from ibkr_rebalancer.core.order_state import TrackedOrder
 from ibkr_rebalancer.core.report import Report
 from ibkr_rebalancer.flows.docket import Docket
@@ -20,6 +20,7 @@ from ibkr_rebalancer.flows.trading import Ports
 from ibkr_rebalancer.ports import Halt
 
 EVEN = allocation_body({"AAA": Decimal("0.5"), "BBB": Decimal("0.5")})
+SWITCH = allocation_body({"BBB": Decimal(1)})
 
 
 def play(tmp_path: Path, story: Callable[[TradingScene], Coroutine[Any, Any, None]]) -> None:
@@ -54,7 +55,25 @@ def test_a_halt_before_the_first_order_leaves_nothing_that_was_meant_to_be_sent(
         outcome = await scene.rebalance(EVEN)
         assert isinstance(outcome, RebalancerError)
         assert outcome.code == "HALTED"
+        assert outcome.message.endswith(": a test. Nothing was sent for DU1.")
         assert orders_of(scene) == ()
+
+    play(tmp_path, story)
+
+
+def test_a_halt_between_orders_says_that_no_more_were_sent(tmp_path: Path) -> None:
+    async def story(scene: TradingScene) -> None:
+        def halt(_: object) -> None:
+            if scene.journal is not None and not scene.journal.halted():
+                scene.journal.halt(Halt(at=START, reason="a test"))
+
+        scene.gateway.line.after_send = halt
+        report = await scene.rebalance(SWITCH)
+        assert isinstance(report, Report)
+        assert (report.outcome, len(scene.orders)) == ("halted", 1)
+        assert report.trouble.endswith(": a test. Nothing more was sent for DU1.")
+        with pytest.raises(Halted, match=r": a test\. Nothing was sent for DU1\."):
+            await scene.rebalance(SWITCH)
 
     play(tmp_path, story)
 

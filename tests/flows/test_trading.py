@@ -12,6 +12,7 @@ from tests.support.trading_scene import TradingScene
 from tests.support.venue_desk import VenueDesk
 from tests.support.virtual_time import VirtualTimeLoop
 
+from ibkr_rebalancer.core.errors import RebalancerError
 from ibkr_rebalancer.core.orders import OrderIntent
 from ibkr_rebalancer.core.plan import Plan, Side
 from ibkr_rebalancer.core.policy import Limits, OrderType, Policy
@@ -258,6 +259,51 @@ def test_a_purchase_that_is_tried_again_smaller_is_one_order_of_the_day(tmp_path
     play(story())
 
 
+def test_what_was_never_bought_is_asked_about_again_before_anything_is_sent(tmp_path: Path) -> None:
+    async def story() -> None:
+        no = {"text": "No trading permissions"}
+        scene = on_the_way(tmp_path, faults=[{"when": {"order": {"symbol": "BBB"}}, "what": {"reject": no}}])
+        reported(await scene.rebalance(SWITCH))
+        assert scene.orders == ["SELL 100 AAA", "BUY 398 BBB"]
+        scene.change(
+            accounts={"DU1": {"positions": {"CCC": 300}}},
+            faults=[{"when": {"preview": {"symbol": "BBB"}}, "what": {"reject": no}}],
+        )
+        outcome = await scene.rebalance(SWITCH)
+        assert isinstance(outcome, RebalancerError)
+        assert "No trading permissions" in outcome.message
+        assert len(scene.orders) == 2
+
+    play(story())
+
+
+REFUSED_LATE = {"code": 201, "ms": 1000, **REFUSED}
+ELSEWHERE = {"when": {"order": {"symbol": "CCC"}}, "what": {"reject": {"text": "No trading permissions"}}}
+"""One purchase is not allowed, and its money stays."""
+
+
+@pytest.mark.parametrize(
+    ("filled", "again"),
+    [(60, ["BUY 56 BBB"]), (117, ["BUY 1 BBB"]), (118, [])],
+)
+def test_of_a_purchase_that_filled_in_part_before_it_was_refused_only_the_rest_is_tried_again(
+    tmp_path: Path, filled: int, again: list[str]
+) -> None:
+    """Also where there is money for the whole of it."""
+
+    async def story() -> None:
+        bbb = {"when": {"order": {"symbol": "BBB"}, "count": 1}}
+        partly = {**bbb, "what": {"partial": {"shares": filled}}}
+        scene = on_the_way(tmp_path, faults=[partly, {**bbb, "what": {"cancelled": REFUSED_LATE}}, ELSEWHERE])
+        report = reported(await scene.rebalance(targets(AAA="0.5", BBB="0.3", CCC="0.2")))
+        assert scene.orders == ["BUY 119 BBB", "BUY 199 CCC", *again]
+        assert scene.held()["BBB"] <= 119
+        first = report.orders[0]
+        assert (first.status, first.filled, first.quantity) == ("rejected", filled, 119)
+
+    play(story())
+
+
 OWING = {
     "a short": {"accounts": {"DU1": {"cash": "10000", "positions": {"AAA": 100, "CCC": -50}}}},
     "a loan in another currency": {
@@ -347,6 +393,22 @@ def test_prices_that_rise_before_anything_is_sent_make_the_purchases_smaller(
         assert scene.cash() >= Decimal(25), "half the reserve is for purchases that fill above their ask"
         assert [cut.reason for cut in report.adjustments] == [lack]
         assert (report.outcome, report.exit_code) == ("partial", 12)
+
+    play(story())
+
+
+def test_a_purchase_keeps_the_limit_on_its_value_at_the_price_of_that_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story() -> None:
+        scene = TradingScene(tmp_path, accounts=ALL_CASH)
+        during_the_preview(scene, monkeypatch)
+        policy = Policy(limits=Limits(max_order_value=Decimal(10_002)))
+        report = reported(await scene.rebalance(HALVES, policy=policy))
+        assert scene.orders == ["BUY 199 BBB", "BUY 99 AAA"]
+        assert [cut.reason for cut in report.adjustments] == [
+            "BUY 200 BBB costs 10046.00 in the account's currency; max_order_value is 10002."
+        ]
 
     play(story())
 

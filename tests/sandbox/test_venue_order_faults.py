@@ -94,6 +94,18 @@ def test_the_broker_cancels() -> None:
     assert trader.events[-1] == Complained(client_id=7, order_id=1, code=202, text="Order Canceled - reason:margin")
 
 
+def test_the_broker_refuses_what_is_left() -> None:
+    trader = trader_with(
+        order_fault("cancelled", parameters={"ms": 50, "code": 201, "text": "margin"}),
+        order_fault("partial", parameters={"shares": 4}),
+    )
+    trader.buy()
+    assert trader.wait(milliseconds=50) == ["1 error 201", "1 Inactive 4/10"]
+    assert Complained(client_id=7, order_id=1, code=201, text="margin") in trader.events
+    assert trader.order().completed_status == "margin"
+    assert trader.wait(hours=1) == []
+
+
 def test_the_broker_comes_too_late_for_what_is_filled() -> None:
     trader = trader_with(order_fault("cancelled", parameters={"ms": 50}))
     assert trader.buy() == FILLED

@@ -153,6 +153,7 @@ class Witness:
         self.breaches += [
             f"{breach}: {what}" for breach in (*self._limits(intent), *self._overspent(ticket, ours, venue))
         ]
+        self.breaches += self._beyond_plan(ticket, ticket.quantity + self._open(ticket, ours))
 
     def cancel(self, client_id: int, order: Order | None) -> None:
         """Somebody asks for a cancel; only ours are watched."""
@@ -202,20 +203,22 @@ class Witness:
         self.epoch.traded[ticket.con_id, ticket.side] += int(execution.shares)
         self.breaches += self._overshoot(ticket, scenario)
 
-    def _beyond_plan(self, ticket: Ticket) -> Iterator[str]:
+    def _beyond_plan(self, ticket: Ticket, asked: Decimal = ZERO) -> Iterator[str]:
+        """Whether more shares have been filled of what was printed, or are asked for beside those, than that."""
         intent = self._intents.get(ticket.order_ref)
         plan = self._planned(intent.plan_id) if intent is not None else None
         if intent is None or plan is None:
             return
-        leg = (intent.plan_id, intent.con_id, intent.side)
-        filled = sum(
-            self._filled[ref]
-            for ref, other in self._intents.items()
-            if (other.plan_id, other.con_id, other.side) == leg
-        )
+        filled = sum(self._filled[ref] for ref, other in self._intents.items() if _leg(other) == _leg(intent))
         planned = sum(t.quantity for t in plan.trades if (t.con_id, t.side) == (intent.con_id, intent.side))
-        if filled > planned:
-            yield f"I6 filled {filled} of {planned} planned: {ticket}"
+        if filled + asked > planned:
+            yield f"I6 filled {filled} and asked for {asked} of {planned} planned: {ticket}"
+
+    def _open(self, ticket: Ticket, ours: Sequence[Order]) -> Decimal:
+        """Shares that are open of the same trade of the same plan."""
+        intents = [(self._intents.get(order.ticket.order_ref), order.remaining) for order in ours]
+        leg = _leg(self._intents[ticket.order_ref]) if ticket.order_ref in self._intents else None
+        return sum((remaining for other, remaining in intents if other is not None and _leg(other) == leg), ZERO)
 
     def _unfounded(self, intent: OrderIntent, scenario: Scenario) -> Iterator[str]:
         """Whether the journal has all that the plan was made from, and the same plan would be made from it again.
@@ -384,6 +387,11 @@ def _asked(order: OrderIntent | Ticket) -> tuple[object, ...]:
         kind, side = order.order_type.value, order.side.value
         return order.account, order.con_id, side, Decimal(order.quantity), kind, order.limit_price
     return AccountId(order.account), order.con_id, order.side, order.quantity, order.order_type, order.limit_price
+
+
+def _leg(intent: OrderIntent) -> tuple[object, ...]:
+    """The trade that an order is made for."""
+    return intent.plan_id, intent.con_id, intent.side
 
 
 def _offered(working: Sequence[Order], con_id: int) -> Decimal:

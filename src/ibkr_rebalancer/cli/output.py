@@ -4,17 +4,19 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.text import Text
 
 from ibkr_rebalancer.cli.streams import UNHEARD
 from ibkr_rebalancer.core.documents import document
 from ibkr_rebalancer.core.errors import EXIT_BUG, RebalancerError, gravest
 from ibkr_rebalancer.core.portfolio import AccountId
+from ibkr_rebalancer.core.shown_text import shown_text
 
 T = TypeVar("T")
 
@@ -52,7 +54,16 @@ def conversation() -> Console:
 
 def _console(*, width: int | None = None, stderr: bool = False) -> Console:
     """A console that prints texts as they are: what stands in brackets or between colons is not ours to read."""
-    return Console(highlight=False, markup=False, emoji=False, width=width, stderr=stderr)
+    return _Console(highlight=False, markup=False, emoji=False, width=width, stderr=stderr)
+
+
+class _Console(Console):
+    """Every way to a terminal, also that of spinners and live views, ends here: of all that is shown only we command
+    it, and not what the broker, the targets or a command line say."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=shown_text(segment.text))
 
 
 def show_document(content: Mapping[str, Any], *, in_one_line: bool = False) -> None:

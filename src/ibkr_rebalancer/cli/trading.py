@@ -14,10 +14,11 @@ from ibkr_rebalancer.cli.stopping import AtStake, stoppable
 from ibkr_rebalancer.cli.streams import READER_GONE, OutputFailed
 from ibkr_rebalancer.cli.tables import plans_view, runs_view
 from ibkr_rebalancer.config.schema import Settings
-from ibkr_rebalancer.core.errors import EXIT_DONE, RebalancerError, UsageError, gravest
+from ibkr_rebalancer.core.errors import EXIT_DONE, Deferred, RebalancerError, UsageError, gravest
 from ibkr_rebalancer.core.money import ZERO
 from ibkr_rebalancer.core.plan import Plan
 from ibkr_rebalancer.core.portfolio import AccountId, TradingMode
+from ibkr_rebalancer.core.remedies import INTERRUPTED
 from ibkr_rebalancer.core.report import Report
 from ibkr_rebalancer.flows.trading import Confirm
 
@@ -55,9 +56,12 @@ def _outcomes(
     settings: Settings, named: Sequence[str], observer: AtStake, *, confirm: Confirm | None, adopt: bool
 ) -> Outcomes:
     try:
-        return asyncio.run(_rebalance(settings, named, observer, confirm=confirm, adopt=adopt))
+        outcomes = asyncio.run(_rebalance(settings, named, observer, confirm=confirm, adopt=adopt))
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
+    if all(isinstance(outcome, Deferred) and outcome.code == INTERRUPTED for outcome in outcomes.values()):
+        raise KeyboardInterrupt
+    return outcomes
 
 
 async def _rebalance(

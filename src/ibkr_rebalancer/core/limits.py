@@ -4,9 +4,10 @@ A row says what it measures, whom it concerns and how a breach is told; its defa
 A plan may reach a limit and not pass it. Limits on value and price never stop an exit: what has to go can go.
 """
 
+from bisect import bisect
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import ROUND_CEILING, Decimal
 from enum import Enum
@@ -284,6 +285,22 @@ def price_breaches(trade: Trade, *, snapshot: Snapshot, policy: Policy) -> tuple
     quoted = _Quoted(quote=quote, at=snapshot.assembled_at)
     found = [_breach(limit, quoted, policy, trade) for limit in PRICE_LIMITS if _concerns(limit, trade)]
     return tuple(breach for breach in found if breach)
+
+
+def most_shares(purchase: Trade, *, plan: Plan, policy: Policy) -> tuple[int, Breach | None]:
+    """How many of its shares a purchase of the plan may have at its price by the limits on what one may cost; and the
+    limit that all of them would pass, if one is."""
+
+    def breach(shares: int) -> Breach | None:
+        part = replace(purchase, quantity=shares, notional=shares * purchase.price)
+        leg = _Leg(trade=part, today=_Today(plan=plan, activity=IDLE))
+        found = (_breach(limit, leg, policy, part) for limit in ORDER_LIMITS if limit.applies_to is Scope.BUY)
+        return next(filter(None, found), None)
+
+    passed = breach(purchase.quantity)
+    if passed is None:
+        return purchase.quantity, None
+    return bisect(range(1, purchase.quantity), False, key=lambda shares: breach(shares) is not None), passed
 
 
 def too_many_rejects(states: Sequence[OrderState], policy: Policy) -> Breach | None:

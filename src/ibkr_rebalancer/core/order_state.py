@@ -45,6 +45,8 @@ RECOGNISING = frozenset({104, 136, 161, 202, 399, 404, 10148, 10349, *range(2100
 """Error codes told only of orders that the broker has, or had: cancelled, cannot be cancelled, held until the open or
 until shares can be borrowed, time in force set by a preset, warnings. All others say nothing about the order."""
 
+LISTED_OPEN = "open, though it had been said to have ended"
+
 CANCEL_TOLD = 202
 """The error code that tells of a cancel: `Order Canceled - reason:`, and then the reason, or nothing."""
 
@@ -204,7 +206,7 @@ def _proven(
     if rejection := _rejection(since, _looks(since)):
         return OrderStatus.REJECTED, rejection
     if any(e.status in CANCELLED for e in since if isinstance(e, StatusTold | Completed)):
-        return OrderStatus.CANCELLED, _cancellation(since)
+        return OrderStatus.CANCELLED, _cancellation(told, since)
     if any(isinstance(e, Withheld) for e in told) and not any(_was_there(e) for e in told):
         return OrderStatus.ABSENT, "not sent"
     before = [look for look in looks.values() if look.at < intent.expires_at]
@@ -283,16 +285,23 @@ def unfilled_s(told: Sequence[Evidence]) -> int | None:
     return max(0, round((min(asked) - min(sent)).total_seconds())) if sent and asked else None
 
 
-def _cancellation(told: Sequence[Evidence]) -> str:
+def _cancellation(told: Sequence[Evidence], since: Sequence[Evidence]) -> str:
     """Our own reason if it was us who wanted it, else the broker's if it gives one, else its sentence: that tells of
-    every cancel, and seldom why."""
-    waited_s = unfilled_s(told)
+    every cancel, and seldom why.
+
+    Only what was told `since` the order was last listed as open has led to the cancel; if we wanted that, it was
+    because of the list.
+    """
+    is_ours = any(isinstance(e, CancelAsked) for e in since)
+    if is_ours and len(since) < len(told):
+        return f"{LISTED_OPEN}, so we cancelled it"
+    waited_s = unfilled_s(since)
     if waited_s is not None:
         return f"not filled in full within {waited_s} s, so we cancelled it"
-    errors = [e for e in told if isinstance(e, ErrorTold)]
-    sentences = [e.completed_status for e in told if isinstance(e, Completed)]
+    errors = [e for e in since if isinstance(e, ErrorTold)]
+    sentences = [e.completed_status for e in since if isinstance(e, Completed)]
     given = [e for e in errors if e.code == CANCEL_TOLD and not e.text.endswith(":")]
-    return _text(given) or max(sentences, default="") or _text(errors)
+    return _text(given) or ("we cancelled it" if is_ours else "") or max(sentences, default="") or _text(errors)
 
 
 def _text(errors: Sequence[ErrorTold]) -> str:
@@ -321,7 +330,7 @@ def _underway(told: Sequence[Evidence], filled: int) -> tuple[OrderStatus, str]:
     errors = [e for e in told if isinstance(e, ErrorTold)]
     statuses = [e for e in told if isinstance(e, StatusTold)]
     held = max(statuses, key=lambda e: (e.at, e.status, e.why_held)).why_held if statuses else ""
-    listed = "open, though it had been said to have ended" if any(isinstance(e, Listed) for e in told) else ""
+    listed = LISTED_OPEN if any(isinstance(e, Listed) for e in told) else ""
     reason = f"held: {held}" if held else listed or _text(errors)
     if filled:
         return OrderStatus.PARTIAL, reason

@@ -15,6 +15,7 @@ from ibkr_rebalancer.core.commissions import commission
 from ibkr_rebalancer.core.errors import Refused
 from ibkr_rebalancer.core.evidence import prints
 from ibkr_rebalancer.core.instruments import ConId
+from ibkr_rebalancer.core.limits import most_shares
 from ibkr_rebalancer.core.managed import Managed
 from ibkr_rebalancer.core.money import ZERO, amount_text, share_of
 from ibkr_rebalancer.core.order_state import OrderState, OrderStatus, TrackedOrder
@@ -58,6 +59,10 @@ class _Offer:
     name: Managed
     """Its ask is the most that a share may cost."""
     prices: Prices
+    most: int
+    """Shares, by the limits on what one purchase may cost."""
+    cut: str
+    """Why these are fewer than printed; empty if they are not."""
 
 
 def plan_purchases(
@@ -67,24 +72,26 @@ def plan_purchases(
 
     `cash` is that of the ledger, in the account's currency. Costs are counted at the ask and leave half the reserve; or
     for limit orders at the limit, which is the worst case, and leave nothing owed. They never exceed what the broker
-    lets us spend. Without need nothing is cut; else all are cut to one level of what they should reach.
+    lets us spend. No purchase passes a limit on what one may cost, which had been kept at the prices of the plan.
+    Without need nothing is cut; else all are cut to one level of what they should reach.
     """
     at_limits = policy.order_type is OrderType.LIMIT
     printed = [trade for trade in plan.trades if trade.side is Side.BUY]
     outcomes = [(trade, tradable_prices(trade, snapshot=snapshot, policy=policy)) for trade in printed]
     dropped = [_adjustment(trade, 0, why.message) for trade, why in outcomes if isinstance(why, Refused)]
-    offers = [_offer(t, prices, snapshot, policy) for t, prices in outcomes if not isinstance(prices, Refused)]
+    offers = [_offer(t, prices, snapshot, plan, policy) for t, prices in outcomes if not isinstance(prices, Refused)]
     kept = ZERO if at_limits else max(ZERO, plan.cash_reserve * SLIPPAGE_OF_SALES)
     budget = min(cash - kept, available_funds)
     names = [offer.name for offer in offers]
-    goals = {offer.name.con_id: offer.name.whole + offer.trade.quantity for offer in offers}
+    goals = {offer.name.con_id: offer.name.whole + offer.most for offer in offers}
     shares = _affordable(names, goals, budget, plan)
     worst = " at their limits" if at_limits else ""
     lack = (
         f"{amount_text(budget)} can be spent, and all purchases would cost {amount_text(outlay(names, goals))}{worst}"
     )
     bought = [(offer, shares[offer.name.con_id] - offer.name.whole) for offer in offers]
-    cut = [_adjustment(offer.trade, count, lack) for offer, count in bought if count < offer.trade.quantity]
+    reasons = [(o, count, " ".join(filter(None, [o.cut, lack if count < o.most else ""]))) for o, count in bought]
+    cut = [_adjustment(offer.trade, count, reason) for offer, count, reason in reasons if reason]
     trades = [_bought(offer, count, plan) for offer, count in bought if count]
     return Purchases(trades=tuple(sorted(trades, key=order_of_sending)), adjustments=(*dropped, *cut))
 
@@ -119,15 +126,16 @@ def speaks_of_funds(text: str) -> bool:
     return any(word in text.lower() for word in FUNDS_WORDS)
 
 
-def shrunk(intent: OrderIntent) -> OrderIntent | None:
-    """The one second attempt at a purchase that lacked funds, smaller by a twentieth, once the first is proven dead.
+def shrunk(intent: OrderIntent, *, filled: int) -> OrderIntent | None:
+    """The one second attempt at a purchase that lacked funds, once the first is proven dead with so much of it filled:
+    what was left of it, smaller by a twentieth.
 
-    None when there is none: a single share was wanted, or this has been the second attempt.
+    None when there is none: a single share was left at most, or this has been the second attempt.
     """
     first, second = (
         order_ref(intent.account, intent.plan_id, intent.con_id, intent.side, attempt=attempt) for attempt in (1, 2)
     )
-    quantity = int(intent.quantity * SHRUNK)
+    quantity = max(0, int((intent.quantity - filled) * SHRUNK))
     return replace(intent, order_ref=second, quantity=quantity) if intent.order_ref == first and quantity else None
 
 
@@ -139,9 +147,9 @@ def _affordable(names: Sequence[Managed], goals: Quantities, budget: Decimal, pl
     return size_purchases(names, goals=goals, budget=budget, net_liquidation=plan.net_liquidation)
 
 
-def _offer(trade: Trade, prices: Prices, snapshot: Snapshot, policy: Policy) -> _Offer:
-    dearest = prices.ask
-    if policy.order_type is OrderType.LIMIT:
+def _offer(trade: Trade, prices: Prices, snapshot: Snapshot, plan: Plan, policy: Policy) -> _Offer:
+    dearest, at_limit = prices.ask, policy.order_type is OrderType.LIMIT
+    if at_limit:
         tick_size = snapshot.contracts[trade.con_id].tick_size
         dearest = limit_price(trade.side, prices=prices, tick_size=tick_size, offset_bp=policy.limit_offset_bp)
     name = Managed(
@@ -153,7 +161,9 @@ def _offer(trade: Trade, prices: Prices, snapshot: Snapshot, policy: Policy) -> 
         held=trade.held,
         prices=replace(prices, ask=dearest),
     )
-    return _Offer(trade=trade, name=name, prices=prices)
+    most, breach = most_shares(replace(trade, price=dearest), plan=plan, policy=policy)
+    cut = "" if breach is None else f"{'At its limit price ' if at_limit else ''}{breach.sentence}"
+    return _Offer(trade=trade, name=name, prices=prices, most=most, cut=cut)
 
 
 def _bought(offer: _Offer, count: int, plan: Plan) -> Trade:

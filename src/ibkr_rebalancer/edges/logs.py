@@ -14,6 +14,7 @@ from typing import TextIO
 
 from ibkr_rebalancer.core.account_ids import with_account_ids_masked
 from ibkr_rebalancer.core.notices import Notice, Severity
+from ibkr_rebalancer.core.shown_text import shown_text
 
 LINE = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 TIME = "%Y-%m-%d %H:%M:%SZ"
@@ -105,7 +106,7 @@ class _Lines(logging.Formatter):
         return self.clean(super().format(record))
 
     def clean(self, text: str) -> str:
-        return with_account_ids_masked(self._redact(text))
+        return with_account_ids_masked(shown_text(self._redact(text)))
 
 
 class _JsonLines(_Lines):

@@ -11,14 +11,14 @@ from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
 
-from ibkr_rebalancer.core.errors import Busy, GatewayUnavailable, RebalancerError, Refused, UnknownOutcome
+from ibkr_rebalancer.core.errors import Busy, Deferred, GatewayUnavailable, RebalancerError, Refused, UnknownOutcome
 from ibkr_rebalancer.core.funds import agrees, cash_disagrees
 from ibkr_rebalancer.core.limits import require_few_rejects
 from ibkr_rebalancer.core.notices import Notice, Severity
 from ibkr_rebalancer.core.order_state import lacks_commission, order_state
 from ibkr_rebalancer.core.orders import OrderIntent, order_intents
 from ibkr_rebalancer.core.plan import Side, Trade
-from ibkr_rebalancer.core.portfolio import Portfolio, Snapshot
+from ibkr_rebalancer.core.portfolio import AccountId, Portfolio, Snapshot
 from ibkr_rebalancer.core.purchases import (
     Adjustment,
     cash_after_fills,
@@ -28,6 +28,7 @@ from ibkr_rebalancer.core.purchases import (
     speaks_of_funds,
 )
 from ibkr_rebalancer.core.quotes import NoQuote, Quote
+from ibkr_rebalancer.core.remedies import INTERRUPTED
 from ibkr_rebalancer.core.report import Report, execution_report
 from ibkr_rebalancer.core.runs import RunStart
 from ibkr_rebalancer.flows.docket import Docket
@@ -83,6 +84,8 @@ class Execution:
         except asyncio.CancelledError:
             self.was_interrupted = True
             take_back_cancellation()
+            if not self._docket.orders:
+                raise interruption(self._planned.account.account_id) from None
             trouble = await self._wind_down(link_s=self._patience.stop_s) or trouble
         return self._report(self._alarm() or trouble)
 
@@ -119,15 +122,21 @@ class Execution:
         """Send what can be paid of the purchases; of those refused for lack of funds, and proven dead, smaller ones,
         once."""
         await self._send(self._intents(*await self._affordable(purchases)))
-        bought = [order for order in self._docket.orders if order.intent.side is Side.BUY]
-        again = [shrunk(order.intent) for order in bought if lacked_funds(order_state(order))]
-        shares = {intent.con_id: intent.quantity for intent in again if intent is not None}
-        if not shares:
+        smaller = [less for trade in purchases if (less := self._left_of(trade)) is not None]
+        if not smaller:
             return
         self._require_clear_sight()
-        self._warn("orders.shrink", f"{len(shares)} purchases were refused for lack of funds; sending smaller ones")
-        smaller = [replace(trade, quantity=shares[trade.con_id]) for trade in purchases if trade.con_id in shares]
+        self._warn("orders.shrink", f"{len(smaller)} purchases were refused for lack of funds; sending smaller ones")
         await self._send(self._intents(*await self._affordable(smaller), attempt=2))
+
+    def _left_of(self, purchase: Trade) -> Trade | None:
+        """What is tried again of a purchase whose order was refused for lack of funds, beside what that has filled."""
+        for order in self._docket.orders:
+            state = order_state(order)
+            is_its = (order.intent.con_id, order.intent.side) == (purchase.con_id, Side.BUY)
+            if is_its and lacked_funds(state) and (less := shrunk(order.intent, filled=state.filled)) is not None:
+                return replace(purchase, quantity=less.quantity, held=purchase.held + state.filled)
+        return None
 
     async def _affordable(self, purchases: Sequence[Trade]) -> tuple[Sequence[Trade], Snapshot]:
         """What the cash reaches for of these purchases at fresh prices, and those prices."""
@@ -286,3 +295,9 @@ class Execution:
     def _warn(self, event: str, text: str) -> None:
         account = self._planned.account.account_id
         self._observer.notify(Notice(event=event, text=text, account=account, severity=Severity.WARNING))
+
+
+def interruption(account: AccountId) -> Deferred:
+    """What a run comes to that was told to stop before it had sent anything."""
+    text = f"Interrupted before anything was sent for {account}."
+    return Deferred(INTERRUPTED, text, hint="Run the command again.")

@@ -70,12 +70,12 @@ class OrderGate:
             StorageFailed: the journal failed; likewise.
             GatewayUnavailable: the connection failed; the docket has what was sent and what may have been.
         """
-        self.require_running()
+        self.require_running(begun=bool(docket.orders))
         docket.intend(intents)
         waiting, heard = list(intents), list[Heard]()
         try:
             while waiting:
-                self.require_running()
+                self.require_running(begun=True)
                 intent = waiting.pop(0)
                 await _whole(self._place(intent, heard))
         finally:
@@ -86,8 +86,8 @@ class OrderGate:
         await self._session.desk.place(intent)
         heard.append(Heard(order_ref=intent.order_ref, evidence=Sent(at=self._clock.now())))
 
-    def require_running(self) -> None:
-        """Check that nobody has halted trading.
+    def require_running(self, *, begun: bool = False) -> None:
+        """Check that nobody has halted trading; `begun` says whether orders of the run may have been sent.
 
         Raises:
             Halted: somebody has (`HALTED`).
@@ -96,7 +96,8 @@ class OrderGate:
         if halt is not None:
             raise Halted(
                 "HALTED",
-                f"Trading has been halted since {halt.at:%Y-%m-%d %H:%M} UTC: {halt.reason}.",
+                f"Trading has been halted since {halt.at:%Y-%m-%d %H:%M} UTC: {halt.reason}. "
+                f"Nothing {'more ' if begun else ''}was sent for {self._account}.",
                 hint="When the reason is gone, run: rebalancer resume",
             )
 

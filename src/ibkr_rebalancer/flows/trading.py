@@ -34,7 +34,7 @@ from ibkr_rebalancer.core.policy import Account
 from ibkr_rebalancer.core.portfolio import AccountId, TradingMode
 from ibkr_rebalancer.core.report import Report, unkept, unsent_report
 from ibkr_rebalancer.core.runs import COMMAND, RunStart, run_failure, run_start
-from ibkr_rebalancer.flows.execution import Execution
+from ibkr_rebalancer.flows.execution import Execution, interruption
 from ibkr_rebalancer.flows.order_gate import OrderGate
 from ibkr_rebalancer.flows.rebalance import Planned, plan_accounts
 from ibkr_rebalancer.flows.reconcile import PATIENCE, Patience, reconcile, take_back_cancellation
@@ -146,8 +146,8 @@ class TradingRun:
             _raise_what_concerns_all(begun.values())
             planned = await self._approved(_runs(begun), wish)
         except (RebalancerError, asyncio.CancelledError) as error:
-            for run in _runs(begun).values():
-                self._keep_end(run, error if isinstance(error, RebalancerError) else _interruption(run))
+            for name, run in _runs(begun).items():
+                self._keep_end(run, error if isinstance(error, RebalancerError) else interruption(name))
             raise
         ended = {
             name: self._keep_end(run, await self._turn(run, planned[name], wish)) for name, run in _runs(begun).items()
@@ -159,7 +159,7 @@ class TradingRun:
     ) -> Report | RebalancerError:
         """What the turn of one account comes to."""
         if self._interrupted:
-            return _interruption(run)
+            return interruption(run.account.account_id)
         try:
             fresh = await self._fresh(run, planned, wish)
         except RebalancerError as error:
@@ -167,7 +167,7 @@ class TradingRun:
         except asyncio.CancelledError:
             take_back_cancellation()
             self._interrupted = True
-            return _interruption(run)
+            return interruption(run.account.account_id)
         return await _or_error(self._carry_out(run, fresh, wish))
 
     async def _begin(self, account: Account, held: ExitStack) -> _Begun:
@@ -289,7 +289,7 @@ class TradingRun:
         if isinstance(planned, RebalancerError):
             raise planned
         if self._interrupted:
-            raise _interruption(run)
+            raise interruption(run.account.account_id)
         ports = self._ports
         if planned is None:
             return unsent_report(run.start, outcome="declined", ended=ports.clock.now())
@@ -342,11 +342,6 @@ async def _or_error(step: Awaitable[T]) -> T | RebalancerError:
 
 def _runs(begun: Mapping[AccountId, _Begun | RebalancerError]) -> Mapping[AccountId, _Begun]:
     return {account: run for account, run in begun.items() if isinstance(run, _Begun)}
-
-
-def _interruption(run: _Begun) -> Deferred:
-    text = f"Interrupted before anything was sent for {run.account.account_id}."
-    return Deferred("INTERRUPTED", text, hint="Run the command again.")
 
 
 def _raise_what_concerns_all(outcomes: Iterable[object]) -> None:

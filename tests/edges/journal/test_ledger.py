@@ -188,7 +188,7 @@ def test_orders_since_a_moment(tmp_path: Path) -> None:
         ]
 
 
-def test_what_was_ever_meant_to_be_traded(tmp_path: Path) -> None:
+def test_what_was_ever_traded(tmp_path: Path) -> None:
     with opened(tmp_path / "state") as journal:
         begin(journal)
         begin(journal, "other", account=OTHER)
@@ -196,9 +196,32 @@ def test_what_was_ever_meant_to_be_traded(tmp_path: Path) -> None:
         journal.intend(intent(2))
         journal.intend(intent(3, symbol="BBB", side=Side.BUY))
         journal.intend(intent(4, run_id="other", account=OTHER, symbol="CCC"))
+        assert not journal.traded(ACCOUNT), "an intent is no trade"
         journal.settle(intent(1).order_ref, FILLED)
+        journal.settle(intent(3).order_ref, replace(FILLED, status=OrderStatus.CANCELLED, filled=1))
+        journal.settle(intent(4).order_ref, FILLED)
 
         assert journal.traded(ACCOUNT) == {(con_id("AAA"), Side.SELL), (con_id("BBB"), Side.BUY)}
+
+
+def test_an_order_that_filled_nothing_has_traded_nothing(tmp_path: Path) -> None:
+    """What was learnt last counts: shares that were told late, or taken back by a correction; and nothing of an order
+    that is open again."""
+    unfilled = replace(FILLED, status=OrderStatus.REJECTED, filled=0, average_price=None)
+    ref, sale = intent(1).order_ref, {(con_id("AAA"), Side.SELL)}
+    with opened(tmp_path / "state") as journal:
+        begin(journal)
+        journal.intend(intent(1))
+        journal.settle(ref, unfilled)
+        assert not journal.traded(ACCOUNT)
+        journal.settle(ref, FILLED)
+        assert journal.traded(ACCOUNT) == sale
+        journal.settle(ref, replace(unfilled, reason="corrected"))
+        assert not journal.traded(ACCOUNT)
+        journal.settle(ref, replace(FILLED, reason="resolved by hand: seen"))
+        assert journal.traded(ACCOUNT) == sale
+        journal.observe([Heard(order_ref=ref, evidence=Listed(at=NOW, status="Submitted"))])
+        assert not journal.traded(ACCOUNT)
 
 
 def test_the_newest_runs_come_first(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from itertools import takewhile
-from typing import TypeGuard, assert_never
+from typing import assert_never
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -19,6 +19,7 @@ from ibkr_rebalancer.core.evidence import (
     ErrorTold,
     Evidence,
     Executed,
+    Listed,
     Missing,
     Resolved,
     Sent,
@@ -40,7 +41,7 @@ STATUSES = {
     "Inactive": "it is inactive: rejected, or held back",
 }
 """The broker's words for how an order is, in ours."""
-Timed = Sent | Withheld | CancelAsked | StatusTold | Executed | ErrorTold | Completed | Missing | Resolved
+Timed = Sent | Withheld | CancelAsked | StatusTold | Executed | ErrorTold | Completed | Missing | Listed | Resolved
 """What is heard of an order, but for what a print cost, which has no time of its own."""
 OUR_TIME = (Sent, Withheld, CancelAsked, StatusTold, ErrorTold, Resolved)
 """What is dated by this machine, when we did or heard it; the rest is by the broker's clock."""
@@ -89,8 +90,11 @@ def told(order: TrackedOrder, marks: Sequence[Moment] = ()) -> list[Moment]:
     learnt after it; one with nothing before or after it marks nothing.
     """
     heard = order.evidence
-    news = [(place, evidence) for place, evidence in enumerate(heard) if _is_news(evidence, heard[:place])]
-    story = [(place, Moment(at=evidence.at, text=_words(evidence, order))) for place, evidence in news]
+    story = [
+        (place, Moment(at=evidence.at, text=_words(evidence, order)))
+        for place, evidence in enumerate(heard)
+        if not isinstance(evidence, Commissioned) and _is_news(evidence, heard[:place])
+    ]
     for mark in reversed(marks):
         first = _first_after(mark.at, heard)
         later = next((index for index, (place, _) in enumerate(story) if place >= first), None)
@@ -110,11 +114,9 @@ def _first_after(moment: datetime, heard: Sequence[Evidence]) -> int:
     return next((place for place, at in between if at >= moment), last)
 
 
-def _is_news(evidence: Evidence, before: Sequence[Evidence]) -> TypeGuard[Timed]:
-    """Whether it says more than what a print cost, or how an order is that was known to be so."""
+def _is_news(evidence: Timed, before: Sequence[Evidence]) -> bool:
+    """Whether it says more than how an order is that was known to be so."""
     match evidence:
-        case Commissioned():
-            return False
         case StatusTold(status=status, filled=filled):
             statuses = [earlier for earlier in before if isinstance(earlier, StatusTold)]
             counted = [earlier.filled for earlier in statuses if earlier.filled]
@@ -147,8 +149,8 @@ def _words(evidence: Timed, order: TrackedOrder) -> str:
         case Completed(status=status, filled=filled, completed_status=sentence):
             said = f"; {sentence}" if sentence else ""
             return f"among the orders that have ended: {status}, {_of(filled, intent)} filled{said}"
-        case Missing(position=position):
-            return f"nowhere to be found at Interactive Brokers; {shown_count(position)} {intent.symbol} are held"
+        case Missing() | Listed():
+            return _look_words(evidence, intent)
         case Resolved(filled=filled, note=note):
             return f"resolved by hand, {_of(filled, intent)} filled: {note}"
     assert_never(evidence)
@@ -169,6 +171,12 @@ def _status_words(told: StatusTold, intent: OrderIntent) -> str:
     filled = f", {_of(told.filled, intent)} filled" if told.filled else ""
     held = f", held: {told.why_held}" if told.why_held else ""
     return f"{STATUSES.get(told.status, 'its status is')} ({told.status}){filled}{held}"
+
+
+def _look_words(look: Missing | Listed, intent: OrderIntent) -> str:
+    if isinstance(look, Listed):
+        return f"open at Interactive Brokers after all ({look.status})"
+    return f"nowhere to be found at Interactive Brokers; {shown_count(look.position)} {intent.symbol} are held"
 
 
 def _of(filled: Decimal | int, intent: OrderIntent) -> str:

@@ -45,7 +45,7 @@ class _Line:
     reason: str
     """Why it is not simply filled as planned."""
     missing: int | None
-    """Planned minus filled; None but for the last order of a trade."""
+    """Planned minus filled, and 0 where more was filled; None but for the last order of a trade."""
 
 
 def runs_view(reports: Sequence[Report]) -> RenderableType:
@@ -118,7 +118,7 @@ class Traded:
 def _lines(trade: Trade, report: Report) -> list[_Line]:
     """The orders made for a trade, or that there is none; the first says what was planned, the last what is missing."""
     made = [order for order in report.orders if (order.con_id, order.side) == (trade.con_id, trade.side)]
-    missing = trade.quantity - sum(order.filled for order in made)
+    missing = max(0, trade.quantity - sum(order.filled for order in made))
     cut = next((a for a in report.adjustments if a.con_id == trade.con_id and trade.side is Side.BUY), None)
     shown: list[OrderReport | None] = [*made] or [None]
     return [
@@ -194,13 +194,20 @@ def _money(orders: Sequence[OrderReport], side: Side) -> Decimal:
 def _sentence(report: Report, plan: Plan) -> str:
     trades = len(plan.trades)
     lacking = [missing for trade in plan.trades if (missing := _lines(trade, report)[-1].missing)]
-    filled = f"{trades - len(lacking)} of {_orders(trades)} filled in full, {sum(lacking):,} shares are missing."
+    total = sum(lacking)
+    lack = f"{total:,} shares are" if total > 1 else f"{total or 'no'} share is"
+    filled = f"{trades - len(lacking)} of {_orders(trades)} filled in full, {lack} missing."
     match report.outcome:
         case "done":
             return f"Done: {'the one order is' if trades == 1 else f'all {trades} orders are'} filled."
         case "unknown":
             unknown = sum(order.status == OrderStatus.UNKNOWN.value for order in report.orders)
-            return f"Unknown: nobody can say what became of {_orders(unknown)}. {filled}"
+            doubt = (
+                f"nobody can say what became of {_orders(unknown)}"
+                if unknown
+                else "something came of an order that never must"
+            )
+            return f"Unknown: {doubt}. {filled}"
         case outcome:
             return f"{outcome.capitalize()}: {filled}"
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 
-from sqlalchemy import Connection, RowMapping, Select, exists, select
+from sqlalchemy import JSON, Connection, RowMapping, Select, exists, select, type_coerce
 
 from ibkr_rebalancer.core.documents import encode, encode_variant
 from ibkr_rebalancer.core.errors import NOT_HALTED
@@ -172,8 +172,11 @@ class Journal:
             return tracked_orders(connection, (intents.c.account == account) & (intents.c.kept_at >= in_order(since)))
 
     def traded(self, account: AccountId) -> frozenset[tuple[ConId, Side]]:
-        """What we have ever meant to trade there."""
-        statement = select(intents.c.con_id, intents.c.side).distinct().where(intents.c.account == account)
+        """What we have ever traded there: orders that have filled shares, by their outcomes."""
+        ended = select(type_coerce(outcomes.c.body, JSON)["filled"].as_integer())
+        newest = ended.where(outcomes.c.of_intent == intents.c.id, ~RETRACTED).order_by(outcomes.c.id.desc()).limit(1)
+        ours = select(intents.c.con_id, intents.c.side).where(intents.c.account == account)
+        statement = ours.where(newest.scalar_subquery() > 0).distinct()
         with self._store.reading() as connection:
             return frozenset((ConId(con_id), Side(side)) for con_id, side in connection.execute(statement))
 

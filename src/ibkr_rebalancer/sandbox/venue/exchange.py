@@ -35,6 +35,8 @@ from ibkr_rebalancer.sandbox.venue.scenario import Scenario
 DUPLICATE_AHEAD = 1000
 """How far above all others the order id of a duplicate is, so that its client doesn't come upon it by counting."""
 BY_TRADER, BY_SYSTEM = "Cancelled by Trader", "Cancelled by System"
+CANCEL = 202
+"""The code that tells of a cancel; all others that end an order refuse it."""
 CANCELED = "Order Canceled - reason:"
 PRESET = "Order TIF was set to DAY based on order preset."
 
@@ -130,8 +132,7 @@ class Exchange:
         self._faults[order.perm_id] = faults
         objection = objection_to(order.ticket, self.book.scenario, working, faults)
         if objection is not None:
-            status: Status = "Cancelled" if objection.code == 202 else "Inactive"
-            refused = self.book.end(order, status, objection.text, at)
+            refused = self.book.end(order, _end_by(objection.code), objection.text, at)
             return [ticket.complaint(objection.code, objection.text), Told(order=refused)]
         events: list[Event] = [Told(order=self.book.keep(_held(order, faults)))]
         if not ticket.tif:
@@ -222,7 +223,7 @@ class Exchange:
             return [*events, _too_late(order)]
         for fault in self._met(order, "late_fill"):
             self._put_off(fault, at, partial(self._force, order.perm_id, fault))
-        return [*events, self._ended(order, BY_TRADER, at), order.ticket.complaint(202, CANCELED)]
+        return [*events, self._ended(order, BY_TRADER, at), order.ticket.complaint(CANCEL, CANCELED)]
 
     def _force(self, perm_id: int, fault: OrderFault, at: datetime) -> list[Event]:
         """Fill what the fault says, whatever the market."""
@@ -235,15 +236,17 @@ class Exchange:
         order = self.book.orders[perm_id]
         if not order.working:
             return []
-        reason = str(fault.parameters.get("text", ""))
-        return [self._ended(order, BY_SYSTEM, at), order.ticket.complaint(202, CANCELED + reason)]
+        code, text = int(fault.parameters.get("code", CANCEL)), str(fault.parameters.get("text", ""))
+        if code == CANCEL:
+            return [self._ended(order, BY_SYSTEM, at), order.ticket.complaint(CANCEL, CANCELED + text)]
+        return [order.ticket.complaint(code, text), self._ended(order, text, at, _end_by(code))]
 
     def _expire(self, perm_id: int, at: datetime) -> list[Event]:
         return [self._ended(self.book.orders[perm_id], BY_SYSTEM, at)]
 
-    def _ended(self, order: Order, sentence: str, at: datetime) -> Told:
+    def _ended(self, order: Order, sentence: str, at: datetime, status: Status = "Cancelled") -> Told:
         self._forget(order)
-        return Told(order=self.book.end(order, "Cancelled", sentence, at))
+        return Told(order=self.book.end(order, status, sentence, at))
 
     def _forget(self, order: Order) -> None:
         self._agenda.drop(("look", order.perm_id))
@@ -276,6 +279,10 @@ class Exchange:
 
 def _preset(ticket: Ticket) -> Ticket:
     return ticket if ticket.tif else replace(ticket, tif="DAY")
+
+
+def _end_by(code: int) -> Status:
+    return "Cancelled" if code == CANCEL else "Inactive"
 
 
 def _held(order: Order, faults: tuple[OrderFault, ...]) -> Order:

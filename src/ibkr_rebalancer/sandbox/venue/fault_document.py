@@ -53,7 +53,7 @@ PARAMETER_KEYS: Mapping[str, Keys] = {
     "warn": {"code": whole, "text": text},
     "hold": {"why": text, "status": choice("PreSubmitted", "Inactive")},
     "partial": {"shares": whole},
-    "cancelled": {"ms": whole, "text": text},
+    "cancelled": {"ms": whole, "code": whole, "text": text},
     "cancel_late": {"ms": whole},
     "fill_on_cancel": {"shares": whole},
     "late_fill": {"ms": whole, "shares": whole},

@@ -57,7 +57,8 @@ ORDER_ACTIONS: tuple[OrderAction, ...] = get_args(OrderAction)
 - `warn {code, text}`: this error is told about it, and it lives on; a preview carries the text as its warning
 - `hold {why, status}`: it never fills; the status is PreSubmitted or Inactive
 - `partial {shares}`: no more than these fill
-- `cancelled {ms, text}`: the broker cancels it so long after it was placed
+- `cancelled {ms, code, text}`: the broker cancels it so long after it was placed; by another code than 202 it refuses
+  what is left of it, which ends as Inactive
 - `cancel_late {ms}`: a cancel of it does nothing until so long after, or at all; it may fill meanwhile
 - `fill_on_cancel {shares}`: it doesn't fill until it is cancelled, and then it fills: all, or these shares
 - `late_fill {ms, shares}`: it doesn't fill until it is cancelled, and fills so long after that was told
