@@ -232,14 +232,14 @@ class TradingRun:
         self, run: _Begun, planned: Planned | RebalancerError | None, wish: _Wish
     ) -> Planned | RebalancerError | None:
         """The same plan, checked again if its prices are not of this moment: other accounts took their turns, or a
-        clock was set."""
+        clock was set. Where nobody has seen it, a plan of this moment takes its place."""
         if not isinstance(planned, Planned) or not planned.plan.trades:
             return planned
         if abs(self._ports.clock.now() - planned.snapshot.assembled_at) <= FRESH:
             return planned
         account = run.account.account_id
-        fresh = await self._plan({account: await self._looked_at_again(run)}, wish)
-        return _as_shown(planned, fresh[account])
+        fresh = (await self._plan({account: await self._looked_at_again(run)}, wish))[account]
+        return fresh if wish.confirm is None and wish.printed is None else _as_shown(planned, fresh)
 
     async def _plan(
         self, runs: Mapping[AccountId, _Begun], wish: _Wish
