@@ -128,7 +128,8 @@ class Rebalancer:
         Only with `dry_run=False` is anything sent.
 
         Raises:
-            RebalancerError: nothing was sent, and why; `PLAN_STALE` if something has changed.
+            RebalancerError: nothing was sent, and why; `PLAN_STALE` if something has changed, `PLAN_USED` if it
+                has been carried out before.
         """
         if dry_run:
             now = self._clock.now()

@@ -146,8 +146,10 @@ FAILURES = (
         15,
         "CLIENT_ID_IN_USE",
         "All client ids for reading, 53 to 60, are in use at 127.0.0.1:{gateway_port}.",
-        "Wait until other commands have finished, or set IBKR_CLIENT_ID to numbers that no other program uses; "
-        "but keep it while orders of ours are open, as only the client id that placed an order can cancel it.",
+        "Wait until other commands have finished. Where the other program is no rebalancer, give it other numbers, or "
+        "us with IBKR_CLIENT_ID, but not while orders of ours are open: only the client id that placed an order can "
+        "cancel it. Two rebalancers on one account need the same IBKR_CLIENT_ID: over two, both may send the same "
+        "orders.",
         change=at_wire("startApi", "error", parameters={"code": 326}),
     ),
     gateway(

@@ -31,7 +31,7 @@ from tests.support.trading import (
 
 from ibkr_rebalancer.cli.tables import RunsView, run_view, runs_view
 from ibkr_rebalancer.core.errors import Deferred, Halted, RebalancerError, UnknownOutcome
-from ibkr_rebalancer.core.evidence import Evidence, Withheld
+from ibkr_rebalancer.core.evidence import Commissioned, Evidence, Withheld
 from ibkr_rebalancer.core.order_state import TrackedOrder
 from ibkr_rebalancer.core.orders import order_intents
 from ibkr_rebalancer.core.policy import Policy
@@ -127,6 +127,13 @@ ALL_FILLED = orders(
     AAA=bought("AAA", QUANTITIES["AAA"], "100.02", 3),
     BBB=bought("BBB", QUANTITIES["BBB"], "20.01", 4),
 )
+UNTOLD = orders(
+    GLD=FILLED_GLD,
+    OLD=FILLED_OLD,
+    AAA=[e for e in bought("AAA", QUANTITIES["AAA"], "100.02", 3) if not isinstance(e, Commissioned)],
+    BBB=(sent(5), told(6, "Filled", filled=QUANTITIES["BBB"], perm_id=4)),
+)
+"""Nobody has told the commission of one purchase, and nothing of the other but that it is filled."""
 CANCELLED = told(125, "Cancelled", filled=60, perm_id=2)
 NEVER_SEEN = (sent(1), look(31, position=60))
 """Sent, and then nowhere; yet there are fewer shares than before."""
@@ -159,6 +166,7 @@ REPORTS = {
         orders(GLD=FILLED_GLD, OLD=FILLED_OLD),
         trouble=Halted("HALTED", "Trading has been halted: no good.", hint="Run: rebalancer resume"),
     ),
+    "untold": ended(UNTOLD),
     "declined": unsent_report(START, outcome="declined", ended=ENDED),
 }
 """Every way in which a run with trades can end."""
@@ -242,5 +250,17 @@ def test_the_end_of_every_report_says_what_to_do_next() -> None:
         "unknown": f"  rebalancer resolve {REPORTS['unknown'].orders[1].order_ref} --filled N --note TEXT",
         "alarm": "Next: Correct the positions.",
         "halted": "Next: Run: rebalancer resume",
+        "untold": f"  rebalancer runs {START.run_id}",
         "declined": "Nothing was sent.",
     }
+
+
+def test_prices_and_commissions_that_are_told_after_a_run_are_found_out_later() -> None:
+    lines = rendered(run_view(record(*ALL_FILLED, report=REPORTS["untold"]), next_run=None), 120).splitlines()
+    assert lines[-2:] == [
+        "Found out later: BUY 127 AAA is filled, 127 of 127 shares filled at 100.02, commission 1.00.",
+        "Found out later: BUY 422 BBB is filled, 422 of 422 shares filled at 20.01, commission 1.00.",
+    ]
+    told_alike = rendered(run_view(record(*UNTOLD, report=REPORTS["untold"]), next_run=None), 120)
+    assert "filled, 422 of 422 shares filled at an unknown price, commission unknown" in told_alike
+    assert "Found out later" not in told_alike

@@ -247,18 +247,21 @@ def test_a_status_from_before_a_correction_does_not_bring_its_shares_back() -> N
 
 def test_the_average_price_is_that_of_the_executions_there_are() -> None:
     assert state(told(1, "Filled", filled=100)).average_price is None
+    assert state(told(1, "Filled", filled=100), executed(1, "a.01", 99, "10")).average_price is None
+    assert state(executed(1, "a.01", 40), resolved(5, 100)).average_price is None
     assert state(executed(1, "a.01", 30, "10"), executed(2, "b.01", 10, "14")).average_price == 11
     assert state(executed(1, "a.01", 30, "10"), executed(2, "a.02", 0, "10")).average_price is None
 
 
 def test_commissions_are_counted_once_for_each_execution_that_counts() -> None:
     fills = (executed(1, "a.01", 30), executed(2, "b.01", 10))
-    assert state(*fills, charged("a.01", "1.00")).commission == 1
+    assert state(*fills, charged("a.01", "1.00")).commission is None
+    assert state(told(1, "Filled", filled=100)).commission is None
     assert state(
         *fills, charged("a.01", "1.00"), charged("b.01", "0.35"), charged("a.01", "1.00")
     ).commission == Decimal("1.35")
     corrected = (*fills, executed(3, "a.02", 20), charged("a.02", "0.50"), charged("a.01", "1.00"))
-    assert state(*corrected).commission == Decimal("0.50")
+    assert state(*corrected, charged("b.01", "0.25")).commission == Decimal("0.75")
     assert state(charged("z.01", "9.00")).commission == 0
     assert [(p.shares, p.commission) for p in prints(corrected)] == [
         (Decimal(20), Decimal("0.50")),

@@ -57,7 +57,13 @@ def report(
 
 
 ALL = orders(
-    (sent(0), executed(1, "a.01", 60, "50"), executed(2, "b.01", 40, "49.50"), charged("a.01", "0.60")),
+    (
+        sent(0),
+        executed(1, "a.01", 60, "50"),
+        executed(2, "b.01", 40, "49.50"),
+        charged("a.01", "0.60"),
+        charged("b.01", "0.40"),
+    ),
     (sent(3), executed(4, "c.01", 49, "100.02"), charged("c.01", "1.00")),
 )
 
@@ -73,7 +79,7 @@ def test_the_case_of_the_plan_that_all_fills() -> None:
     assert (done.run_id, done.account, done.mode, done.trigger) == (START.run_id, "DU1", RunMode.REBALANCE, "command")
     assert (done.started, done.ended, done.plan) == (NOW, ENDED, PLAN)
     assert [(o.symbol, o.quantity, o.filled, o.average_price, o.commission, o.status) for o in done.orders] == [
-        ("OLD", 100, 100, Decimal("49.8"), Decimal("0.60"), "filled"),
+        ("OLD", 100, 100, Decimal("49.8"), Decimal("1.00"), "filled"),
         ("AAA", 49, 49, Decimal("100.02"), Decimal("1.00"), "filled"),
     ]
     assert [o.order_ref for o in done.orders] == [o.intent.order_ref for o in ALL]
@@ -84,7 +90,7 @@ def test_the_case_of_the_plan_that_all_fills() -> None:
     [
         (ALL, {}, "done", 0),
         (ALL, {"interrupted": True}, "done", 0),
-        (ALL, {"trouble": trouble_of(GatewayUnavailable)}, "done", 0),
+        (ALL, {"trouble": trouble_of(Refused)}, "partial", 12),
         (ALL, {"trouble": trouble_of(Halted)}, "halted", 14),
         (ALL, {"trouble": trouble_of(StorageFailed)}, "failed", 30),
         (ALL, {"trouble": trouble_of(UnknownOutcome)}, "unknown", 13),
@@ -122,6 +128,15 @@ def test_a_gateway_that_stays_away_leaves_orders_to_look_for() -> None:
     )
     assert report(orders(FILLED), trouble=trouble_of(GatewayUnavailable)).hint == "Do this."
     assert report(orders((sent(1),)), trouble=trouble_of(UnknownOutcome)).hint == "Do this."
+
+
+def test_what_nobody_has_told_is_unknown_and_not_nothing() -> None:
+    half_told = (sent(3), told(4, "Filled", filled=49), executed(4, "c.01", 40, "100"), charged("c.01", "1.00"))
+    sale = (executed(1, "a.01", 60), executed(2, "b.01", 40), charged("a.01", "1"))
+    uncharged, unpriced = report(orders(sale, half_told)).orders
+    assert (uncharged.filled, uncharged.average_price, uncharged.commission) == (100, Decimal(10), None)
+    assert (unpriced.filled, unpriced.average_price, unpriced.commission) == (49, None, None)
+    check_document(document("run", runs=[report(orders(FILLED, half_told))], errors=[]))
 
 
 def test_an_order_without_a_proven_end_is_unknown_and_keeps_what_it_has_filled() -> None:

@@ -470,6 +470,7 @@ CATALOGUE = (
         number=18,
         fault="the process is killed",
         processes=("test_a_process_that_is_killed_is_caught_up_with",),
+        proven_by=("tests/flows/test_positions.py::test_positions_that_lag_after_a_crash_are_not_sold_again",),
         cases=(
             *(
                 Traded(
@@ -1222,6 +1223,14 @@ CATALOGUE = (
         fault="somebody else trades in the account",
         cases=(
             Traded(
+                how="right beside the last order of a run",
+                venue=faults(order_fault("foreign", "BBB", client=99, side="BUY", quantity=1)),
+                ends="12 partial",
+                sent=(SELL, BUY),
+                told=(SOLD, BOUGHT),
+                says="BBB (399 listed, 398 by our fills)",
+            ),
+            Traded(
                 how="an order is open before the run",
                 moment=from_the_start(somebody_trades("BUY 5 BBB @40")),
                 ends="11 FOREIGN_ORDER",
@@ -1487,6 +1496,13 @@ CATALOGUE = (
             Traded(
                 how="commissions come a minute late",
                 venue=faults(order_fault("commission_late", ms=60_000)),
+                ends=DONE,
+                sent=(SELL, BUY),
+                told=(SOLD, BOUGHT),
+            ),
+            Traded(
+                how="positions and cash show every execution five seconds late",
+                venue=faults(order_fault("lag", ms=5_000)),
                 ends=DONE,
                 sent=(SELL, BUY),
                 told=(SOLD, BOUGHT),

@@ -69,6 +69,8 @@ MISBEHAVIOURS: tuple[tuple[str, dict[str, Any], int], ...] = (
     ("fill_on_cancel", {}, 2),
     ("fill_on_cancel", {"shares": 7}, 1),
     ("commission_late", {"ms": 8_000}, ALWAYS),
+    ("lag", {"ms": 4_000}, ALWAYS),
+    ("lag", {"ms": 40_000}, 1),
     ("warn", {"code": 399, "text": "a warning"}, ALWAYS),
     ("warn", {"code": 10349, "text": "TIF set"}, ALWAYS),
 )

@@ -248,8 +248,11 @@ def test_twins_of_a_run_that_was_killed_halt_trading_once(tmp_path: Path) -> Non
     play(story())
 
 
-def test_a_fill_too_many_of_an_order_that_had_ended_halts_trading_once(tmp_path: Path) -> None:
-    """Nobody has told the run of the twin, which the look of the next one shows."""
+@pytest.mark.parametrize("is_lost", [False, True], ids=["at the end of the run", "by the next run"])
+def test_a_fill_too_many_that_nobody_tells_of_is_found_out_and_halts_trading_once(
+    tmp_path: Path, *, is_lost: bool
+) -> None:
+    """Positions show the twin of a purchase, unless the gateway is gone before anybody asks for them."""
 
     async def story() -> None:
         scene = Watched(tmp_path, faults=[order_fault("duplicate_perm", order={"symbol": "CCC"}, count=1)])
@@ -263,9 +266,20 @@ def test_a_fill_too_many_of_an_order_that_had_ended_halts_trading_once(tmp_path:
             return heard if perm_id in perm_ids else None
 
         scene.gateway.line.retold = deaf_to_the_second
-        assert await scene.ends() == "0 done"
-        assert not scene.is_halted
-        await alarms_once(scene)
+        if is_lost:
+            scene.gateway.line.answered = lambda question: lose_after(scene, question)
+        assert await scene.ends() == ("12 partial" if is_lost else "13 unknown")
+        assert scene.is_halted is not is_lost
+        scene.gateway.line.answered = lambda _: None
+        scene.gateway.back_after_s = 0.0
+        if is_lost:
+            assert await scene.ends() == "13 ORDER_ALARM"
+        await is_halted_until_resumed(scene)
+
+    def lose_after(scene: Watched, question: str) -> None:
+        if question == "positions" and scene.held().get("CCC"):
+            scene.gateway.back_after_s = None
+            scene.gateway.line.cut()
 
     play(story())
 
@@ -273,6 +287,10 @@ def test_a_fill_too_many_of_an_order_that_had_ended_halts_trading_once(tmp_path:
 async def alarms_once(scene: Watched) -> None:
     """The next run halts trading; once a person has resumed it, the same evidence is no news."""
     assert await scene.ends() == "13 ORDER_ALARM"
+    await is_halted_until_resumed(scene)
+
+
+async def is_halted_until_resumed(scene: Watched) -> None:
     assert scene.is_halted
     assert await scene.ends() == "14 HALTED"
     with scene.ports({}) as ports:

@@ -48,12 +48,13 @@ CHAIN = [
     ("reqAccountUpdates",),
     ("reqCurrentTime", "reqMktData"),
     ("BUY",),
+    ("reqPositions",),
 ]
 """Two sales and three purchases; the number of round trips is the same for any number of them."""
 
 MORE_THAN_ONCE = {
     "reqCurrentTime": 3,
-    "reqPositions": 2,
+    "reqPositions": 3,
     "reqAccountUpdates": 2,
     "reqContractDetails": 5,
     "reqMktData": 5 + 3,

@@ -1,7 +1,7 @@
 """Accounts take their turns over one gateway: what befalls it in one turn, and the time that passes, in the next."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -14,6 +14,7 @@ from tests.support.virtual_time import VirtualTimeLoop
 
 from ibkr_rebalancer.core.errors import RebalancerError
 from ibkr_rebalancer.core.order_state import OrderStatus, order_state
+from ibkr_rebalancer.core.plan import Plan
 from ibkr_rebalancer.core.portfolio import AccountId
 from ibkr_rebalancer.core.report import Report
 
@@ -38,6 +39,10 @@ def play(story: Any) -> Any:
 
 def endings(outcomes: Mapping[AccountId, Report | RebalancerError]) -> list[str]:
     return [each.outcome if isinstance(each, Report) else each.code for each in outcomes.values()]
+
+
+async def agrees(_: Sequence[Plan]) -> bool:
+    return True
 
 
 @pytest.mark.parametrize("trouble", ["cut", "interrupt"])
@@ -91,14 +96,27 @@ def test_a_turn_that_comes_late_is_looked_at_again(tmp_path: Path) -> None:
     play(story())
 
 
-def test_what_has_changed_until_a_late_turn_stops_it(tmp_path: Path) -> None:
+DEARER = {"market": {"BBB": {"bid": "54.99", "ask": "55.01", "last": "55"}}}
+
+
+def test_what_has_changed_until_a_late_turn_stops_what_somebody_has_confirmed(tmp_path: Path) -> None:
     async def story() -> None:
         scene = TradingScene(tmp_path, accounts=HOLDINGS, faults=[STUCK])
-        dearer = {"market": {"BBB": {"bid": "54.99", "ask": "55.01"}}}
-        asyncio.get_running_loop().call_later(60, lambda: scene.change(**dearer))
-        outcomes = await scene.rebalance_all(BOTH)
+        asyncio.get_running_loop().call_later(60, lambda: scene.change(**DEARER))
+        outcomes = await scene.rebalance_all(BOTH, confirm=agrees)
         assert endings(outcomes) == ["partial", "PLAN_STALE"]
         assert not [ticket for ticket in scene.gateway.placed if ticket.account == DU2]
+
+    play(story())
+
+
+def test_a_late_turn_that_nobody_was_shown_takes_the_plan_of_its_moment(tmp_path: Path) -> None:
+    async def story() -> None:
+        scene = TradingScene(tmp_path, accounts=HOLDINGS, faults=[STUCK])
+        asyncio.get_running_loop().call_later(60, lambda: scene.change(**DEARER))
+        outcomes = await scene.rebalance_all(BOTH)
+        assert endings(outcomes) == ["partial", "done"]
+        assert scene.orders[-2:] == ["SELL 100 AAA", "BUY 362 BBB"]
 
     play(story())
 
@@ -111,7 +129,7 @@ def test_prices_that_rise_a_little_until_a_late_turn_make_its_purchases_smaller(
         scene = TradingScene(tmp_path, accounts=accounts, faults=[STUCK])
         dearer = {"market": {"BBB": {"bid": "50.21", "ask": "50.23", "last": "50.22"}}}
         asyncio.get_running_loop().call_later(60, lambda: scene.change(**dearer))
-        _, late = (await scene.rebalance_all(BOTH)).values()
+        _, late = (await scene.rebalance_all(BOTH, confirm=agrees)).values()
         assert isinstance(late, Report)
         assert scene.orders[-1] == "BUY 397 BBB"
         assert scene.cash("DU2") >= Decimal(25)

@@ -22,7 +22,7 @@ from ibkr_rebalancer.sandbox.tws.messages import FROM_CLIENT
 from ibkr_rebalancer.sandbox.tws.session import Close, Happened, Output, Send, SendBytes, Session, Traded
 from ibkr_rebalancer.sandbox.tws.wire import Message, frame, join_fields
 from ibkr_rebalancer.sandbox.venue.document import Document
-from ibkr_rebalancer.sandbox.venue.orders import Event, Printed
+from ibkr_rebalancer.sandbox.venue.orders import Event
 from ibkr_rebalancer.sandbox.venue.venue import Venue
 
 NOW = datetime(2026, 11, 23, 15, 30, tzinfo=UTC)
@@ -115,11 +115,12 @@ class Dialogue:
     def wait(self, ms: int) -> None:
         """Time passes, and the venue goes on."""
         self.now += timedelta(milliseconds=ms)
+        shown = self.venue.told.accounts
         events = self.venue.advance(self.now)
         self.traded += events
         for session in list(self._heard):
             self._take(session.tell(events), session)
-            if any(isinstance(event, Printed) for event in events):
+            if self.venue.told.accounts != shown:
                 self._take(session.refresh(self.now), session)
 
     def send_line(self, line: str) -> None:

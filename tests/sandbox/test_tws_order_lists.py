@@ -139,6 +139,21 @@ def test_a_time_that_is_none_filters_nothing(time: str) -> None:
     """)
 
 
+def test_an_account_that_lags_shows_a_fill_only_later() -> None:
+    play_with(faults=[{"when": "order", "what": {"lag": {"ms": 500}}}])(f"""
+        >> {MARKET} orderId=12
+        << ...
+        ++ 5
+        << execDetails
+        << ...
+        >> reqPositions
+        << position symbol=AAA position=100
+        << positionEnd
+        ++ 500
+        << position symbol=AAA position=120
+    """)
+
+
 def test_a_commission_that_is_late_is_in_no_list_before() -> None:
     play_with(faults=[{"when": "order", "what": {"commission_late": {"ms": 500}}}])(f"""
         >> {MARKET} orderId=12

@@ -36,6 +36,7 @@ FAULTS: list[Document] = [
     {"late_fill": {"ms": 7}},
     {"correct": {"price": "33.33", "ms": 3}},
     {"commission_late": {"ms": 9}},
+    {"lag": {"ms": 6}},
     {"duplicate_perm": {}},
     {"foreign": {"side": "SELL", "quantity": 4}},
 ]

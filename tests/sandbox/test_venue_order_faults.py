@@ -205,6 +205,29 @@ def test_correct_comes_later_under_the_next_revision() -> None:
     assert trader.account.positions[101].average_cost == (100 * 100 + 10 * Decimal("99.01")) / 110
 
 
+def test_lag_shows_the_account_as_it_was_until_so_long_after_the_last_execution() -> None:
+    lag = order_fault("lag", order={"symbol": "AAA"}, parameters={"ms": 100})
+    trader = trader_with(lag, fills={"delay_ms": 60, "slices": 2})
+    before = trader.account
+    trader.sell()
+    trader.wait(milliseconds=120)
+    assert trader.held() == 90
+    assert trader.venue.told.accounts["DU1"] == before
+    trader.wait(milliseconds=99)
+    assert trader.venue.told.accounts["DU1"] == before
+    trader.wait(milliseconds=1)
+    assert trader.venue.told is trader.venue.scenario
+
+
+def test_an_account_lags_no_longer_than_its_fault_is_there() -> None:
+    trader = trader_with(order_fault("lag", parameters={"ms": 100}))
+    trader.sell()
+    trader.change(market={"AAA": {"ask": "100"}})
+    assert trader.venue.told is not trader.venue.scenario
+    trader.change(faults=[])
+    assert trader.venue.told is trader.venue.scenario
+
+
 def test_commission_late_is_charged_at_once_and_told_later() -> None:
     trader = trader_with(order_fault("commission_late", parameters={"ms": 100}))
     assert trader.buy() == FILLED[:-1]

@@ -111,7 +111,7 @@ class VenueGateway:
             await asyncio.sleep(self.back_after_s)
             self.line.up = True
             self._waiting.clear()
-        return GatewaySession(market=MarketOverLine(self.market, self.line), desk=VenueDesk(self, self.line))
+        return GatewaySession(market=MarketOverLine(self, self.line), desk=VenueDesk(self, self.line))
 
     def now(self) -> datetime:
         return self._clock.now()
@@ -147,10 +147,11 @@ class VenueGateway:
 
 
 class MarketOverLine:
-    """The market as one connection shows it."""
+    """The market as one connection shows it, as it is when it is asked."""
 
-    def __init__(self, market: VenueMarket, line: Line) -> None:
-        self._market = market
+    def __init__(self, gateway: VenueGateway, line: Line) -> None:
+        self._gateway = gateway
+        self._market = gateway.market
         self._line = line
         self._connection = line.connection
 
@@ -161,9 +162,11 @@ class MarketOverLine:
         return self._told("managed_accounts", await self._market.managed_accounts())
 
     async def positions(self, accounts: Collection[AccountId]) -> tuple[Position, ...]:
+        self._gateway.advance()
         return self._told("positions", await self._market.positions(accounts))
 
     async def portfolio(self, account: AccountId) -> Portfolio:
+        self._gateway.advance()
         return self._told("portfolio", await self._market.portfolio(account))
 
     async def contracts(

@@ -106,7 +106,7 @@ class VenueMarket:
 
     @property
     def _scenario(self) -> Scenario:
-        return self._venue.scenario
+        return self._venue.told
 
     @property
     def _time(self) -> datetime:

@@ -98,6 +98,21 @@ def require_no_foreign_orders(plan: Plan, open_orders: Sequence[OpenOrder]) -> N
         )
 
 
+def require_unused(plan: Plan, known: Collection[str]) -> None:
+    """Check that nothing has been sent, or meant to be sent, for this very plan; `known` are references of orders.
+
+    Raises:
+        Refused: something has (`PLAN_USED`).
+    """
+    if known:
+        raise Refused(
+            "PLAN_USED",
+            f"Plan {plan.plan_id} has been carried out before: {', '.join(sorted(known))}. No plan is carried out "
+            "twice, and nothing was sent now.",
+            hint="Make a new plan: it is made from what is held by now.",
+        )
+
+
 def require_same(plan: Plan, fresh: Snapshot) -> None:
     """Check that the account is still what the plan was made from: positions exactly, cash and prices nearly.
 

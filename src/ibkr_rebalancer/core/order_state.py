@@ -90,9 +90,9 @@ class OrderState:
     filled: int
     """Shares, corrections counted once."""
     average_price: Decimal | None
-    """Of the shares filled, None while there is none with a price."""
-    commission: Decimal
-    """Charged so far for the prints that count."""
+    """Of the shares filled; None while there is none, or nobody has told what some of them were filled at."""
+    commission: Decimal | None
+    """Charged for them; None while not all of it has been told."""
     reason: str
     """Why it is in this state: the broker's words, or ours; empty where the status says it all."""
     perm_ids: frozenset[int]
@@ -126,11 +126,14 @@ def order_state(tracked: TrackedOrder, *, absence_s: float = ABSENCE_S) -> Order
     else:
         filled = int(executed + _told_beyond_executions(told))
         status, reason = _proven(tracked.intent, told, filled, absence_s) or _underway(told, filled)
+    worth, charges = sum((each.shares * each.price for each in counted), ZERO), [each.commission for each in counted]
+    charged = [charge for charge in charges if charge is not None]
+    is_all_told = executed >= filled
     return OrderState(
         status=status,
         filled=filled,
-        average_price=sum((each.shares * each.price for each in counted), ZERO) / executed if executed else None,
-        commission=sum((each.commission or ZERO for each in counted), ZERO),
+        average_price=worth / executed if executed and is_all_told else None,
+        commission=sum(charged, ZERO) if is_all_told and len(charged) == len(charges) else None,
         reason=reason,
         perm_ids=_perm_ids(told),
     )

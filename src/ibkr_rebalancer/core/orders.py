@@ -28,6 +28,7 @@ __all__ = [
     "limit_price",
     "order_intents",
     "order_ref",
+    "order_refs",
     "require_open",
 ]
 
@@ -85,6 +86,11 @@ def order_ref(account: AccountId, plan_id: str, con_id: ConId, side: Side, *, at
     named = f"{account}|{plan_id}|{con_id}|{side.value}"
     short = b32encode(hashlib.sha256(named.encode()).digest()).decode()[:16].lower()
     return f"{OURS}{short}-{attempt}"
+
+
+def order_refs(plan: Plan) -> frozenset[str]:
+    """The references of all orders that the plan is first carried out with."""
+    return frozenset(order_ref(plan.account, plan.plan_id, trade.con_id, trade.side) for trade in plan.trades)
 
 
 def order_intents(

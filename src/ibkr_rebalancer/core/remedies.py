@@ -44,6 +44,7 @@ PASSING = frozenset(
         "LIMIT_MAX_QUOTE_AGE_S",
         "LIMIT_MAX_SPREAD_PCT",
         "PLAN_STALE",
+        "POSITION_LAGS",
         "PRICE_CROSSED",
         "PRICE_MISSING",
         "PRICE_NOT_LIVE",

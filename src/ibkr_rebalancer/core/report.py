@@ -45,8 +45,9 @@ class OrderReport:
     quantity: int
     filled: int
     average_price: Decimal | None
-    """Of what was filled; None when nothing was."""
-    commission: Decimal
+    """Of what was filled; None when nothing was, or when nobody has told what some of it was filled at."""
+    commission: Decimal | None
+    """None when not all of it has been told."""
     status: str
     reason: str
 
@@ -131,7 +132,7 @@ def execution_report(
     """The report of a run that has sent orders, from what the broker said of them.
 
     An order that nobody waits for any longer and whose end is not proven is unknown, which is graver than any trouble.
-    A run is done when all that was printed has been filled.
+    A run is done when all that was printed has been filled, and nothing stood in the way of finding that out.
     """
     states = [given_up(order_state(order)) for order in tracked]
     outcome, exit_code = _outcome(plan, tracked, states, trouble, interrupted=interrupted)
@@ -178,7 +179,7 @@ def _outcome(
         return "halted", Halted.exit_code
     if isinstance(trouble, StorageFailed):
         return "failed", StorageFailed.exit_code
-    if any(filled[trade.con_id, trade.side] < trade.quantity for trade in plan.trades):
+    if trouble is not None or any(filled[trade.con_id, trade.side] < trade.quantity for trade in plan.trades):
         return "interrupted" if interrupted else "partial", EXIT_PARTIAL
     return "done", EXIT_DONE
 

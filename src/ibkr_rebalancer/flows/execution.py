@@ -7,7 +7,6 @@ been sent there is a report, however the run ends.
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
 
@@ -15,7 +14,7 @@ from ibkr_rebalancer.core.errors import Busy, Deferred, GatewayUnavailable, Reba
 from ibkr_rebalancer.core.funds import agrees, cash_disagrees
 from ibkr_rebalancer.core.limits import require_few_rejects
 from ibkr_rebalancer.core.notices import Notice, Severity
-from ibkr_rebalancer.core.order_state import lacks_commission, order_state
+from ibkr_rebalancer.core.order_state import order_state
 from ibkr_rebalancer.core.orders import OrderIntent, order_intents
 from ibkr_rebalancer.core.plan import Side, Trade
 from ibkr_rebalancer.core.portfolio import AccountId, Portfolio, Snapshot
@@ -31,14 +30,12 @@ from ibkr_rebalancer.core.quotes import NoQuote, Quote
 from ibkr_rebalancer.core.remedies import INTERRUPTED
 from ibkr_rebalancer.core.report import Report, execution_report
 from ibkr_rebalancer.core.runs import RunStart
+from ibkr_rebalancer.flows.closing import close_books
 from ibkr_rebalancer.flows.docket import Docket
 from ibkr_rebalancer.flows.order_gate import OrderGate
 from ibkr_rebalancer.flows.rebalance import Planned
-from ibkr_rebalancer.flows.reconcile import Patience, require_known, settle, take_back_cancellation
+from ibkr_rebalancer.flows.reconcile import POLL_S, Patience, require_known, settle, take_back_cancellation
 from ibkr_rebalancer.ports import Clock, Ledger, Observer
-
-POLL_S = 0.5
-"""Between two looks at the broker's cash."""
 
 LOOKED_INTO = (Busy, GatewayUnavailable, UnknownOutcome)
 """Errors of orders that have been waited for, cancelled and looked for already, as far as that was possible."""
@@ -79,8 +76,7 @@ class Execution:
         trouble: RebalancerError | None = None
         try:
             trouble = await self._traded()
-            with suppress(RebalancerError):
-                await self._hear_commissions()
+            trouble = await self._closed(trouble)
         except asyncio.CancelledError:
             self.was_interrupted = True
             take_back_cancellation()
@@ -233,15 +229,25 @@ class Execution:
         now = asyncio.get_running_loop().time
         until = now() + self._patience.funds_s
         account, before = self._planned.account.account_id, self._planned.snapshot.portfolio.balances
+        has_looked = False
         while True:
             portfolio = await self._gate.session.market.portfolio(account)
-            states = [(order, order_state(order)) for order in self._docket.orders]
-            counted = cash_after_fills(before.cash[before.currency], states)
+            counted = self._counted()
             if counted is not None and agrees(counted, portfolio.balances):
                 return portfolio, counted - before.cash[before.currency]
             if now() >= until:
                 raise cash_disagrees(counted, portfolio.balances)
             await self._gate.listen(self._docket, within_s=POLL_S)
+            if self._counted() is None and not has_looked:
+                has_looked = True
+                await self._gate.look(self._docket)
+                self._require_clear_sight()
+
+    def _counted(self) -> Decimal | None:
+        """The cash by our own count; None while a price has not been told."""
+        before = self._planned.snapshot.portfolio.balances
+        states = [(order, order_state(order)) for order in self._docket.orders]
+        return cash_after_fills(before.cash[before.currency], states)
 
     def _require_clear_sight(self) -> None:
         """Check that nothing is in doubt before more is sent.
@@ -282,12 +288,15 @@ class Execution:
             ended=self._clock.now(),
         )
 
-    async def _hear_commissions(self) -> None:
-        """Wait a little for the last commissions."""
-        now = asyncio.get_running_loop().time
-        until = now() + self._patience.commissions_s
-        while any(map(lacks_commission, self._docket.orders)) and (left_s := until - now()) > 0:
-            await self._gate.listen(self._docket, within_s=left_s)
+    async def _closed(self, trouble: RebalancerError | None) -> RebalancerError | None:
+        """What stood in the way, once the books are closed as far as that could be done."""
+        if isinstance(trouble, Busy | GatewayUnavailable):
+            return trouble
+        try:
+            await close_books(self._planned, self._docket, self._gate, patience=self._patience)
+        except RebalancerError as error:
+            return trouble or error
+        return trouble
 
     def _step(self, event: str, text: str) -> None:
         self._observer.notify(Notice(event=event, text=text, account=self._planned.account.account_id))

@@ -8,6 +8,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from ibkr_rebalancer.core.errors import (
     GatewayUnavailable,
@@ -17,6 +18,7 @@ from ibkr_rebalancer.core.errors import (
     UsageError,
 )
 from ibkr_rebalancer.core.evidence import Commissioned, Executed, Resolved
+from ibkr_rebalancer.core.fills import LONGEST_LAG, has_just_filled, lagging, positions_lag
 from ibkr_rebalancer.core.notices import Notice, Severity
 from ibkr_rebalancer.core.order_book import Heard, OrderBook
 from ibkr_rebalancer.core.order_state import ABSENCE_S, OrderState, OrderStatus, TrackedOrder, needs_a_look, order_state
@@ -43,6 +45,8 @@ class Patience:
     """Between two looks that prove an order absent, by the gateway's clock, which tells whole seconds."""
     funds_s: float = 10.0
     """For the broker's cash to show the sales."""
+    positions_s: float = 10.0
+    """For the broker's positions to show the fills."""
     commissions_s: float = 3.0
     """For the last commissions, which follow their executions."""
 
@@ -51,6 +55,11 @@ PATIENCE = Patience()
 
 PAUSE_S = 1.0
 """Between two looks at a gateway that is there and gives no whole answer."""
+POLL_S = 0.5
+"""Between two looks at positions or cash that lag."""
+
+LIFETIME = timedelta(days=1)
+"""No order of ours lives longer."""
 
 
 async def reconcile(
@@ -58,10 +67,12 @@ async def reconcile(
 ) -> OrderBook:
     """Look at all orders, and bring every one of ours that is open, or may be, to a proven end.
 
-    An interruption cancels what is open and proves it, before it goes on.
+    What has just been filled must be seen in the positions too, or they would be planned on as they were before. An
+    interruption cancels what is open and proves it, before it goes on.
 
     Raises:
         UnknownOutcome: as `require_known` says.
+        Refused: the positions do not come to show our fills (`POSITION_LAGS`); that passes by itself.
         StorageFailed: the broker knows orders of ours that the journal does not (`JOURNAL_LOST`).
         GatewayUnavailable: the gateway could not be asked.
     """
@@ -76,6 +87,7 @@ async def reconcile(
         await _end_at_once(account, docket, gate, news=news, patience=patience)
         raise
     news.know(docket, Severity.STEP)
+    await _require_fills_shown(account, book, gate, ledger=ledger, patience=patience)
     return book
 
 
@@ -259,6 +271,21 @@ def _named(orders: Sequence[OpenOrder]) -> str:
         f"{order.side.value} {order.remaining:f} {order.symbol} ({order.order_ref}, client id {order.client_id})"
         for order in orders
     )
+
+
+async def _require_fills_shown(
+    account: AccountId, book: OrderBook, gate: OrderGate, *, ledger: Ledger, patience: Patience
+) -> None:
+    """Wait until positions show what our orders have just filled, as `lagging` says."""
+    if not has_just_filled((heard.evidence for heard in book.heard), at=book.taken_at):
+        return
+    now = asyncio.get_running_loop().time
+    until = now() + patience.positions_s
+    orders = ledger.orders(account, since=book.taken_at - LONGEST_LAG - LIFETIME)
+    while late := lagging(orders, await gate.session.market.positions((account,)), at=book.taken_at):
+        if now() >= until:
+            raise positions_lag(account, late)
+        await asyncio.sleep(POLL_S)
 
 
 async def _listen(docket: Docket, gate: OrderGate, *, until: float, stop: Callable[[], bool]) -> None:

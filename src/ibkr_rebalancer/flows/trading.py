@@ -15,6 +15,7 @@ from ibkr_rebalancer.core.checks import (
     require_no_foreign_orders,
     require_same,
     require_tradable_prices,
+    require_unused,
 )
 from ibkr_rebalancer.core.errors import (
     Deferred,
@@ -28,7 +29,7 @@ from ibkr_rebalancer.core.instruments import require_unchanged
 from ibkr_rebalancer.core.limits import activity_of, require_within_limits
 from ibkr_rebalancer.core.notices import Notice, Severity
 from ibkr_rebalancer.core.order_book import OrderBook
-from ibkr_rebalancer.core.orders import require_open
+from ibkr_rebalancer.core.orders import order_refs, require_open
 from ibkr_rebalancer.core.plan import Plan, Side
 from ibkr_rebalancer.core.policy import Account
 from ibkr_rebalancer.core.portfolio import AccountId, TradingMode
@@ -208,6 +209,7 @@ class TradingRun:
         """The plans that may be carried out; None of those that their owner declines."""
         planned = await self._plan(runs, wish)
         if wish.printed is not None:
+            require_unused(wish.printed, self._ports.ledger.known(order_refs(wish.printed)))
             return {account: _as_printed(wish.printed, fresh) for account, fresh in planned.items()}
         while wish.confirm is not None and (shown := _with_trades(planned)):
             if not await wish.confirm([each.plan for each in shown.values()]):
@@ -232,14 +234,14 @@ class TradingRun:
         self, run: _Begun, planned: Planned | RebalancerError | None, wish: _Wish
     ) -> Planned | RebalancerError | None:
         """The same plan, checked again if its prices are not of this moment: other accounts took their turns, or a
-        clock was set."""
+        clock was set. Where nobody has seen it, a plan of this moment takes its place."""
         if not isinstance(planned, Planned) or not planned.plan.trades:
             return planned
         if abs(self._ports.clock.now() - planned.snapshot.assembled_at) <= FRESH:
             return planned
         account = run.account.account_id
-        fresh = await self._plan({account: await self._looked_at_again(run)}, wish)
-        return _as_shown(planned, fresh[account])
+        fresh = (await self._plan({account: await self._looked_at_again(run)}, wish))[account]
+        return fresh if wish.confirm is None and wish.printed is None else _as_shown(planned, fresh)
 
     async def _plan(
         self, runs: Mapping[AccountId, _Begun], wish: _Wish

@@ -170,9 +170,8 @@ def _no_end(next_run: RunRecord | None) -> str:
 
 def _found_later(record: RunRecord) -> list[str]:
     """Of which orders more is known now than when the run reported, and which nobody knows yet."""
-    reported = (
-        {order.order_ref: (order.status, order.filled) for order in record.report.orders} if record.report else {}
-    )
+    orders = record.report.orders if record.report else ()
+    reported = {each.order_ref: (each.status, each.filled, each.average_price, each.commission) for each in orders}
     states = {order.intent.order_ref: order_state(order) for order in record.orders}
     lines = []
     for order in record.orders:
@@ -180,7 +179,7 @@ def _found_later(record: RunRecord) -> list[str]:
         before = reported.get(order.intent.order_ref)
         if not state.status.is_terminal:
             lines.append(f"Not known yet: {_named(order)}. If it stays so: rebalancer resolve {order.intent.order_ref}")
-        elif before and before != (state.status.value, state.filled):
+        elif before and before != (state.status.value, state.filled, state.average_price, state.commission):
             lines.append(f"Found out later: {_named(order)} is {outcome(state, order.intent)}.")
     return lines
 

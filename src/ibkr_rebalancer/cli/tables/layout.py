@@ -19,6 +19,10 @@ REASON_CELLS = 24
 SIDE_STYLE = {Side.BUY: "blue", Side.SELL: "yellow"}
 
 
+UNKNOWN = "unknown"
+"""What stands for a figure that nobody has told."""
+
+
 def new_table(title: str | None = None) -> Table:
     return Table(
         title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False, collapse_padding=True
@@ -55,6 +59,11 @@ def shown_count(quantity: Decimal) -> str:
 def shown_price(price: Decimal) -> str:
     """A price with two decimals, or up to four where it has them."""
     return f"{price:,.2f}" if round(price, 2) == price else f"{round(price, 4).normalize():,f}"
+
+
+def shown_told(figure: Decimal | None) -> str:
+    """An amount of money, if all of it has been told."""
+    return UNKNOWN if figure is None else f"{figure:,.2f}"
 
 
 def shown_weight(weight: Decimal) -> str:

@@ -11,7 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ibkr_rebalancer.cli.tables.layout import SIDE_STYLE, shown_count, shown_price
+from ibkr_rebalancer.cli.tables.layout import SIDE_STYLE, shown_count, shown_price, shown_told
 from ibkr_rebalancer.core.evidence import (
     CancelAsked,
     Commissioned,
@@ -77,8 +77,10 @@ def order_view(order: TrackedOrder, marks: Sequence[Moment] = ()) -> RenderableT
 def outcome(state: OrderState, intent: OrderIntent) -> str:
     """What is proven of an order, in one line."""
     filled = f"{state.filled:,} of {intent.quantity:,} shares filled" if state.filled else "no share filled"
-    price = "" if state.average_price is None else f" at {shown_price(state.average_price)}"
-    charged = f", commission {state.commission:,.2f}" if state.commission else ""
+    price = f" at {shown_price(state.average_price)}" if state.average_price is not None else ""
+    if state.filled and state.average_price is None:
+        price = " at an unknown price"
+    charged = f", commission {shown_told(state.commission)}" if state.commission != ZERO else ""
     reason = f": {state.reason}" if state.reason else ""
     return f"{state.status.value}, {filled}{price}{charged}{reason}"
 

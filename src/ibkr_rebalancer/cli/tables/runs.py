@@ -1,6 +1,6 @@
 """What came of runs, as tables: what was planned, what was sent, what the broker filled of it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -12,11 +12,13 @@ from ibkr_rebalancer.cli.tables.labels import labels_of, planned_instrument
 from ibkr_rebalancer.cli.tables.layout import (
     REASON_CELLS,
     SIDE_STYLE,
+    UNKNOWN,
     blocks,
     has_room,
     new_table,
     shown_account,
     shown_price,
+    shown_told,
     uncut,
 )
 from ibkr_rebalancer.cli.tables.plans import PlanView
@@ -32,6 +34,8 @@ NEXT_STEPS = {
     UnknownOutcome.exit_code: "Look for these orders in TWS or Client Portal, then tell what you found, for each:",
 }
 """What to do after a run that ended with this exit code, where no trouble says more."""
+UNTOLD = "Interactive Brokers has not told all prices and commissions. The next run asks again; then see:"
+"""What it means that figures of a report are unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +72,8 @@ class RunReport:
             case Plan() as plan if plan.trades:
                 yield _title(report)
                 yield Traded(report, plan)
+                if any(order.filled and order.commission is None for order in report.orders):
+                    yield Text(f"{UNTOLD}\n  rebalancer runs {report.run_id}")
                 yield from _next_step(report)
             case Plan() as plan:
                 yield PlanView(plan)
@@ -150,15 +156,14 @@ def _table(lines: Sequence[_Line], labels: Mapping[ConId, str], *, wide: bool) -
 def _cells(line: _Line) -> list[RenderableType]:
     order, trade = line.order, line.trade
     is_sent = order is not None and order.order_ref is not None and order.status != OrderStatus.ABSENT.value
-    price = order.average_price if order else None
     return [
         Text(trade.side.value, SIDE_STYLE[trade.side]),
         "" if line.planned is None else f"{line.planned:,}",
         f"{order.quantity:,}" if order and is_sent else "–",
         f"{order.filled:,}" if order and is_sent else "–",
         f"{line.missing:,}" if line.missing else "",
-        "" if price is None else shown_price(price),
-        f"{order.commission:,.2f}" if order and order.filled else "",
+        _price(order) if order and order.filled else "",
+        shown_told(order.commission) if order and order.filled else "",
         Text(order.status if order and is_sent else "not sent", "" if not line.missing else "bold"),
     ]
 
@@ -173,33 +178,45 @@ def _reasons(lines: Sequence[_Line], labels: Mapping[ConId, str]) -> Table:
 
 
 def _totals(report: Report, plan: Plan) -> RenderableType:
-    moved = {side: _money(report.orders, side) for side in Side}
-    commission = sum((order.commission for order in report.orders), ZERO)
+    sold, bought = (_money(report.orders, side) for side in (Side.SELL, Side.BUY))
+    commission = _sum(order.commission for order in report.orders)
+    net = None if sold is None or bought is None or commission is None else sold - bought - commission
+    moved = UNKNOWN if net is None else f"{net:+,.2f} {plan.currency}"
     table = Table.grid(padding=(0, 2))
     for _ in range(4):
         table.add_column(no_wrap=True)
-    net = moved[Side.SELL] - moved[Side.BUY] - commission
-    table.add_row(Text("Sold", "dim"), f"{moved[Side.SELL]:,.2f}", Text("Commission", "dim"), f"{commission:,.2f}")
-    table.add_row(
-        Text("Bought", "dim"), f"{moved[Side.BUY]:,.2f}", Text("Cash moved", "dim"), f"{net:+,.2f} {plan.currency}"
-    )
+    table.add_row(Text("Sold", "dim"), shown_told(sold), Text("Commission", "dim"), shown_told(commission))
+    table.add_row(Text("Bought", "dim"), shown_told(bought), Text("Cash moved", "dim"), moved)
     return uncut(table)
 
 
-def _money(orders: Sequence[OrderReport], side: Side) -> Decimal:
-    """What changed hands for the shares whose price is known."""
-    return sum((o.filled * o.average_price for o in orders if o.side is side and o.average_price is not None), ZERO)
+def _price(order: OrderReport) -> str:
+    return UNKNOWN if order.average_price is None else shown_price(order.average_price)
+
+
+def _money(orders: Sequence[OrderReport], side: Side) -> Decimal | None:
+    """What changed hands; None when nobody has told the price of some of it."""
+    filled = [order for order in orders if order.side is side and order.filled]
+    return _sum(None if order.average_price is None else order.filled * order.average_price for order in filled)
+
+
+def _sum(amounts: Iterable[Decimal | None]) -> Decimal | None:
+    """What they come to; None when one of them is not known."""
+    told = [*amounts]
+    known = [amount for amount in told if amount is not None]
+    return sum(known, ZERO) if len(known) == len(told) else None
 
 
 def _sentence(report: Report, plan: Plan) -> str:
     trades = len(plan.trades)
     lacking = [missing for trade in plan.trades if (missing := _lines(trade, report)[-1].missing)]
-    total = sum(lacking)
-    lack = f"{total:,} shares are" if total > 1 else f"{total or 'no'} share is"
-    filled = f"{trades - len(lacking)} of {_orders(trades)} filled in full, {lack} missing."
+    if not lacking:
+        filled = f"{'the one order is' if trades == 1 else f'all {trades} orders are'} filled."
+    else:
+        total = sum(lacking)
+        lack = f"{total:,} shares are" if total > 1 else f"{total or 'no'} share is"
+        filled = f"{trades - len(lacking)} of {_orders(trades)} filled in full, {lack} missing."
     match report.outcome:
-        case "done":
-            return f"Done: {'the one order is' if trades == 1 else f'all {trades} orders are'} filled."
         case "unknown":
             unknown = sum(order.status == OrderStatus.UNKNOWN.value for order in report.orders)
             doubt = (

@@ -99,8 +99,9 @@ OFFLINE = Trouble(
 ID_TAKEN = Trouble(
     code="CLIENT_ID_IN_USE",
     what="Another program uses our client id",
-    hint="Wait until other commands have finished, or set IBKR_CLIENT_ID to numbers that no other program uses; "
-    "but keep it while orders of ours are open, as only the client id that placed an order can cancel it.",
+    hint="Wait until other commands have finished. Where the other program is no rebalancer, give it other numbers, or "
+    "us with IBKR_CLIENT_ID, but not while orders of ours are open: only the client id that placed an order can cancel "
+    "it. Two rebalancers on one account need the same IBKR_CLIENT_ID: over two, both may send the same orders.",
 )
 
 AT_START = {CUT_OFF: HUNG_UP, NOT_THE_PROTOCOL: NO_GATEWAY, LINK_DOWN: OFFLINE}

@@ -69,7 +69,7 @@ class Reader:
 
     @property
     def _scenario(self) -> Scenario:
-        return self._venue.scenario
+        return self._venue.told
 
     @property
     def _market(self) -> Market:

@@ -13,7 +13,7 @@ from ibkr_rebalancer.sandbox.log import Log
 from ibkr_rebalancer.sandbox.tws.session import Close, Happened, Output, Received, Send, SendBytes, Session, Traded
 from ibkr_rebalancer.sandbox.tws.wire import frame, join_fields
 from ibkr_rebalancer.sandbox.venue.oracle import row
-from ibkr_rebalancer.sandbox.venue.orders import Event, Printed
+from ibkr_rebalancer.sandbox.venue.orders import Event
 from ibkr_rebalancer.sandbox.venue.venue import Venue
 
 LOOPBACK = "127.0.0.1"
@@ -30,8 +30,8 @@ class Gateway:
         self.connections: set[Connection] = set()
         self._server: asyncio.Server | None = None
         self._timer: asyncio.Handle | None = None
-        self._traded = False
-        """Whether anything was bought or sold that followers have not been told of."""
+        self._shown = venue.told.accounts
+        """As those who follow them were told last."""
 
     async def start(self, port: int) -> int:
         """Listen on loopback; port 0 takes any free one. Returns the port."""
@@ -49,6 +49,7 @@ class Gateway:
 
     def refresh(self) -> None:
         """After a change of the venue: let every session tell its client."""
+        self._shown = self.venue.told.accounts
         for connection in list(self.connections):
             connection.perform(connection.session.refresh(self.clock()))
 
@@ -56,8 +57,7 @@ class Gateway:
         """Let the venue catch up with its clock, tell what happened, and come back when something is due again."""
         now = self.clock()
         self.happened(self.venue.advance(now))
-        if self._traded:
-            self._traded = False
+        if self.venue.told.accounts != self._shown:
             self.refresh()
         if self.venue.next_due is None:
             self._wait(None)
@@ -67,7 +67,6 @@ class Gateway:
     def happened(self, events: Sequence[Event], *, to: "Connection | None" = None) -> None:
         """Log what happened to orders, and tell every client but this one, which knows."""
         for event in events:
-            self._traded |= isinstance(event, Printed)
             self.log.write(self.clock(), row(event, self.venue.scenario.market))
         for connection in self.connections - {to}:
             connection.perform(connection.session.tell(events))

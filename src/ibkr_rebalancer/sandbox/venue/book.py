@@ -27,9 +27,18 @@ class Book:
         self.orders: dict[int, Order] = {}
         """By permId, in the order they were placed."""
         self.next_order_id = 1
+        self._stale: dict[str, Account] = {}
+        """Accounts that clients are still told of as they were."""
         self._executions: list[Execution] = []
         """A correction comes beside what it corrects."""
         self._perm_ids: dict[tuple[int, int], int] = {}
+
+    @property
+    def told(self) -> Scenario:
+        """The scenario as clients are told of it."""
+        accounts = self.scenario.accounts
+        stale = {name: account for name, account in self._stale.items() if name in accounts}
+        return replace(self.scenario, accounts={**accounts, **stale}) if stale else self.scenario
 
     @property
     def open_orders(self) -> tuple[Order, ...]:
@@ -96,6 +105,15 @@ class Book:
         else:
             self.keep(replace(filled, status="Submitted") if filled.working else filled)
         return execution
+
+    def keep_untold(self, account_id: str) -> None:
+        """From here on clients are told of the account as it is now, whatever becomes of it."""
+        self._stale.setdefault(account_id, self.scenario.accounts[account_id])
+
+    def tell(self, *account_ids: str) -> None:
+        """Clients are told of these accounts as they are again."""
+        for account_id in account_ids:
+            self._stale.pop(account_id, None)
 
     def correct(self, exec_id: str, price: Decimal) -> Execution:
         """Give the execution of this id, or its latest correction, another price; all else is as it was.

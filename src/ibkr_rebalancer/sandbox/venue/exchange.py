@@ -63,6 +63,8 @@ class Exchange:
             self._switchboard = Switchboard(scenario.order_faults)
             for perm_id, faults in self._faults.items():
                 self._faults[perm_id] = tuple(fault for fault in faults if fault in scenario.order_faults)
+            if not of(scenario.order_faults, "lag"):
+                self.book.tell(*scenario.accounts)
         self.book.scenario = scenario
         self._changed = True
         for order in self.book.open_orders:
@@ -181,6 +183,8 @@ class Exchange:
         return [Told(order=self.book.keep(replace(order, status="Submitted", why_held="")))]
 
     def _fill(self, order: Order, shares: Decimal, price: Decimal, at: datetime) -> list[Event]:
+        for fault in self._met(order, "lag"):
+            self._let_lag(order.ticket.account, fault, at)
         execution = self.book.fill(order, shares, price, at)
         filled = self.book.orders[order.perm_id]
         if not filled.working:
@@ -188,6 +192,15 @@ class Exchange:
         for fault in self._met(order, "correct"):
             self._put_off(fault, at, partial(self._correct, execution.exec_id, Decimal(fault.parameters["price"])))
         return [Printed(execution=execution), Told(order=filled), *self._charge(order, execution, at)]
+
+    def _let_lag(self, account: str, fault: OrderFault, at: datetime) -> None:
+        self.book.keep_untold(account)
+        due = at + timedelta(milliseconds=int(fault.parameters["ms"]))
+        self._agenda.put(("lag", account), due, partial(self._catch_up, account))
+
+    def _catch_up(self, account: str, _: datetime) -> list[Event]:
+        self.book.tell(account)
+        return []
 
     def _charge(self, order: Order, execution: Execution, at: datetime) -> list[Event]:
         self.untold.add(execution.exec_id)

@@ -59,6 +59,7 @@ PARAMETER_KEYS: Mapping[str, Keys] = {
     "late_fill": {"ms": whole, "shares": whole},
     "correct": {"price": number, "ms": whole},
     "commission_late": {"ms": whole},
+    "lag": {"ms": whole},
     "foreign": {"client": whole, "side": choice("BUY", "SELL"), "quantity": whole, "limit_price": number},
 }
 """What the actions of a fault take; `alter` and `precede` take fields of the message, the others nothing."""
@@ -80,6 +81,7 @@ REQUIRED = {
     "late_fill": "ms",
     "correct": "price",
     "commission_late": "ms",
+    "lag": "ms",
 }
 
 

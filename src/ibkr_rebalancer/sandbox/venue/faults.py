@@ -47,6 +47,7 @@ OrderAction = Literal[
     "late_fill",
     "correct",
     "commission_late",
+    "lag",
     "duplicate_perm",
     "foreign",
 ]
@@ -64,11 +65,13 @@ ORDER_ACTIONS: tuple[OrderAction, ...] = get_args(OrderAction)
 - `late_fill {ms, shares}`: it doesn't fill until it is cancelled, and fills so long after that was told
 - `correct {price, ms}`: each of its executions is corrected to this price so long after
 - `commission_late {ms}`: the commission of its executions is told so long after them
+- `lag {ms}`: positions, portfolio and cash of its account show its executions only so long after the last one, and
+  until then nothing else either
 - `duplicate_perm`: a second order with the same reference, under another permId, appears with it
 - `foreign {client, side, quantity, limit_price}`: an order of another client appears just before it; what isn't
   stated is as in the order met
 
-One that is taken away lets go of the orders it holds.
+One that is taken away lets go of the orders it holds, and of the accounts that lag.
 """
 
 RealtimeAction = Literal[

@@ -27,6 +27,11 @@ class Venue:
         """Of this moment: its accounts are moved by every fill."""
         return self._exchange.book.scenario
 
+    @property
+    def told(self) -> Scenario:
+        """Of this moment as clients are told of it: the accounts may lag behind their fills."""
+        return self._exchange.book.told
+
     def changed(self, change: Document) -> Scenario:
         """The scenario as it would be with a change laid over it.
 
