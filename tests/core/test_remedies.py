@@ -39,11 +39,12 @@ DECIDED: Mapping[tuple[type[RebalancerError], Remedy], str] = {
     (Deferred, Remedy.RESTART): "INTERRUPTED",
     (Refused, Remedy.TIME): """
         CASH_DISAGREES CLOCK_SKEW EXCHANGE_RATE_MISSING FOREIGN_ORDER HOURS_UNKNOWN LIMIT_MAX_QUOTE_AGE_S
-        LIMIT_MAX_SPREAD_PCT PLAN_STALE PRICE_CROSSED PRICE_MISSING PRICE_NOT_LIVE PRICE_STALE SHORT_WITHOUT_VALUE
-        SNAPSHOT_INCONSISTENT SYMBOL_HALTED""",
+        LIMIT_MAX_SPREAD_PCT PLAN_STALE POSITION_LAGS PRICE_CROSSED PRICE_MISSING PRICE_NOT_LIVE PRICE_STALE
+        SHORT_WITHOUT_VALUE SNAPSHOT_INCONSISTENT SYMBOL_HALTED""",
     (Refused, Remedy.PERSON): """
         ACCOUNT_EMPTY CONTRACT_AMBIGUOUS CONTRACT_CHANGED CONTRACT_MISMATCH CONTRACT_NOT_A_STOCK CONTRACT_UNKNOWN
-        CURRENCY_MISMATCH FIRST_LIVE_SALE ORDER_WOULD_BE_REJECTED TARGET_HELD_SHORT TARGET_TWICE
+        CURRENCY_MISMATCH FIRST_LIVE_SALE ORDER_WOULD_BE_REJECTED PLAN_USED POSITIONS_DISAGREE
+        POSITIONS_UNCHECKED TARGET_HELD_SHORT TARGET_TWICE
         LIMIT_MAX_DAILY_TURNOVER_PCT LIMIT_MAX_GAP_PCT LIMIT_MAX_ORDERS_PER_DAY LIMIT_MAX_ORDERS_PER_PLAN
         LIMIT_MAX_ORDER_PCT LIMIT_MAX_ORDER_VALUE LIMIT_MAX_REJECTS LIMIT_MAX_SAME_SIDE_PER_DAY
         LIMIT_MAX_TURNOVER_PCT""",
@@ -92,6 +93,8 @@ def _codes(tree: ast.AST) -> Iterator[str]:
                 yield code
             case ast.keyword(arg="code", value=ast.Constant(value=str(code))) if code:
                 yield code
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant(value=str(text))) if name == text:
+                yield text
             case ast.Constant(value=str(text)) if "_" in text and text.replace("_", "").isalpha() and text.isupper():
                 yield text
 
