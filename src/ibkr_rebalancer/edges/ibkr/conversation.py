@@ -7,17 +7,18 @@ formats are the library's; which message answers which request is decided here, 
 
 import asyncio
 import logging
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, Generic, TypeVar, cast
 
 from ib_async import Client
 
 from ibkr_rebalancer.core.errors import GatewayUnavailable
+from ibkr_rebalancer.core.portfolio import AccountId
 from ibkr_rebalancer.edges.ibkr.answers import Answer, Answers, Key, Question
 from ibkr_rebalancer.edges.ibkr.frames import Frames, NotFramesError
 from ibkr_rebalancer.edges.ibkr.link import Link
-from ibkr_rebalancer.edges.ibkr.listener import Listener
+from ibkr_rebalancer.edges.ibkr.listener import UPDATES_OF, Listener
 from ibkr_rebalancer.edges.ibkr.order_messages import OrderMessage
 from ibkr_rebalancer.edges.ibkr.troubles import (
     CLOSED_BY_US,
@@ -54,6 +55,8 @@ class Conversation(Generic[W_co]):
         """Held by whoever asks what has no number."""
         self.answers = Answers()
         self._sending = asyncio.Lock()
+        self._under_way = 0
+        """How many are waiting here for an answer, for their turn, for news or for room to send."""
         self._taken = asyncio.Event()
         """Set unless bytes wait for the network to take them."""
         self._taken.set()
@@ -105,6 +108,14 @@ class Conversation(Generic[W_co]):
             return self.link.trouble.result() is LINK_DOWN
         return not self.answers.owed
 
+    @property
+    def is_at_work(self) -> bool:
+        """Whether somebody is in the middle of something here who is not hindered by an answer that is owed: the
+        updates of one account are owed to whoever asks for them again, and to nobody else.
+        """
+        is_sound = not self.link.trouble.done()
+        return is_sound and self._under_way > 0 and all(kind.startswith(UPDATES_OF) for kind in self.answers.owed)
+
     async def close(self) -> None:
         """Leave. Requests still under way end with an error."""
         self.link.fail(CLOSED_BY_US)
@@ -121,9 +132,10 @@ class Conversation(Generic[W_co]):
             GatewayUnavailable: no whole answer came by the deadline.
             GatewayRefused: the gateway says no.
         """
-        async with self.turn:
-            self.link.require_sound(f"{question.about} was being read")
-            return await self.ask_in_turn(question, deadline_s=deadline_s)
+        with self._working():
+            async with self.turn:
+                self.link.require_sound(f"{question.about} was being read")
+                return await self.ask_in_turn(question, deadline_s=deadline_s)
 
     async def ask_in_turn(self, question: Question[W_co], *, deadline_s: float) -> list[object]:
         """The same, by whoever holds the turn, and may then ask several of different kinds together."""
@@ -173,8 +185,10 @@ class Conversation(Generic[W_co]):
         self.link.require_sound(f"{about} was being read")
         send(self._wire)
 
-    async def dispatch(self, send: Callable[[W_co, int], None], *, about: str, deadline_s: float) -> None:
-        """Send what changes the world, with a fresh number; on return all of it has left this process.
+    async def dispatch(
+        self, send: Callable[[W_co, int], None], *, account: AccountId, about: str, deadline_s: float
+    ) -> None:
+        """Send what changes the world of an account, with a fresh number; on return all of it has left this process.
 
         Nothing of it is ever left in the library's queue: there it would go out although the link has gone down
         meanwhile, or would vanish, without a word, with the connection.
@@ -182,10 +196,11 @@ class Conversation(Generic[W_co]):
         Raises:
             GatewayUnavailable: the connection failed, and the sentence says whether anything was sent.
         """
-        async with self._sending:
-            await self._room(f"{about} was to be sent; it was not sent")
-            send(self._wire, self._next_number())
-            await self._see_off(f"{about} was being sent; it may have been sent or not", deadline_s)
+        with self._working():
+            async with self._sending:
+                await self._room(account, f"{about} was to be sent; it was not sent")
+                send(self._wire, self._next_number())
+                await self._see_off(f"{about} was being sent; it may have been sent or not", deadline_s)
 
     async def until_news(self, news: asyncio.Event, *, timeout_s: float) -> None:
         """Wait for this event, or until the connection fails."""
@@ -239,16 +254,26 @@ class Conversation(Generic[W_co]):
     async def _until(self, event: asyncio.Future[Any], *, timeout_s: float) -> None:
         """Wait for this, for trouble or for the time to be up, whichever comes first."""
         either: set[asyncio.Future[Any]] = {event, self.link.trouble}
-        await asyncio.wait(either, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        with self._working():
+            await asyncio.wait(either, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
 
-    async def _room(self, occupation: str) -> None:
+    @contextmanager
+    def _working(self) -> Iterator[None]:
+        """Count who is in the middle of something."""
+        self._under_way += 1
+        try:
+            yield
+        finally:
+            self._under_way -= 1
+
+    async def _room(self, account: AccountId, occupation: str) -> None:
         """Hear what has come in already, and wait until the library would not hold a message back."""
         await asyncio.sleep(0)  # the event loop looks at the socket,
         await asyncio.sleep(0)  # and reads it
-        self.link.require_informed(occupation)
+        self.link.require_informed(account, occupation)
         while (held_s := self._held_back_s()) > 0:
             await asyncio.wait({self.link.trouble}, timeout=held_s)
-            self.link.require_informed(occupation)
+            self.link.require_informed(account, occupation)
 
     def _held_back_s(self) -> float:
         """How long the library would hold a message back that is given to it now, or at least the first before it."""

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from ibkr_rebalancer.core.portfolio import AccountId
 from ibkr_rebalancer.edges.ibkr.troubles import LINK_DOWN, Trouble
 
 
@@ -13,8 +14,8 @@ class Link:
         """Done while nothing can be asked; a new one once the link to Interactive Brokers is back."""
         self.failures = 0
         """How often it has failed."""
-        self.told = 0
-        """How many of these failures the desk's caller knows of. What was said meanwhile was missed, and an
+        self._told: dict[AccountId, int] = {}
+        """How many of these failures whoever trades an account knows of. What was said meanwhile was missed, and an
         interruption that is over would else pass unnoticed."""
 
     def fail(self, trouble: Trouble) -> None:
@@ -38,12 +39,20 @@ class Link:
         if self.trouble.done():
             raise self.trouble.result().during(occupation)
 
-    def require_informed(self, occupation: str) -> None:
-        """Let nobody go on as if nothing had been missed.
+    def tell(self, account: AccountId, *, failures: int) -> None:
+        """Whoever trades this account knows of the first so many failures now; others have to be told of their own."""
+        self._told[account] = max(failures, self._told.get(account, 0))
+
+    def is_told(self, account: AccountId) -> bool:
+        """Whether whoever trades this account knows of every failure."""
+        return self._told.get(account, 0) == self.failures
+
+    def require_informed(self, account: AccountId, occupation: str) -> None:
+        """Let nobody go on with an account as if nothing had been missed.
 
         Raises:
-            GatewayUnavailable: it has failed, or has failed and recovered and nobody has been told.
+            GatewayUnavailable: it has failed, or has failed and recovered and this account has not been told.
         """
         self.require_sound(occupation)
-        if self.failures > self.told:
+        if not self.is_told(account):
             raise LINK_DOWN.during(occupation)

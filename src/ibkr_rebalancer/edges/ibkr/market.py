@@ -68,6 +68,11 @@ class GatewayMarket:
         """Whether another question may yet be answered here; if not, it takes a new connection."""
         return self._conversation.is_of_use
 
+    @property
+    def is_at_work(self) -> bool:
+        """Whether it is of use at least to those who are in the middle of something here."""
+        return self._conversation.is_at_work
+
     async def server_time(self) -> datetime:
         """The gateway's clock, aware UTC, to the second; sooner or not at all while an earlier answer is owed."""
         deadline_s = self._answer_s if self.is_of_use else self._life_s
