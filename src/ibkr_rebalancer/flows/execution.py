@@ -11,14 +11,14 @@ from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
 
-from ibkr_rebalancer.core.errors import Busy, GatewayUnavailable, RebalancerError, Refused, UnknownOutcome
+from ibkr_rebalancer.core.errors import Busy, Deferred, GatewayUnavailable, RebalancerError, Refused, UnknownOutcome
 from ibkr_rebalancer.core.funds import agrees, cash_disagrees
 from ibkr_rebalancer.core.limits import require_few_rejects
 from ibkr_rebalancer.core.notices import Notice, Severity
 from ibkr_rebalancer.core.order_state import lacks_commission, order_state
 from ibkr_rebalancer.core.orders import OrderIntent, order_intents
 from ibkr_rebalancer.core.plan import Side, Trade
-from ibkr_rebalancer.core.portfolio import Portfolio, Snapshot
+from ibkr_rebalancer.core.portfolio import AccountId, Portfolio, Snapshot
 from ibkr_rebalancer.core.purchases import (
     Adjustment,
     cash_after_fills,
@@ -28,6 +28,7 @@ from ibkr_rebalancer.core.purchases import (
     speaks_of_funds,
 )
 from ibkr_rebalancer.core.quotes import NoQuote, Quote
+from ibkr_rebalancer.core.remedies import INTERRUPTED
 from ibkr_rebalancer.core.report import Report, execution_report
 from ibkr_rebalancer.core.runs import RunStart
 from ibkr_rebalancer.flows.docket import Docket
@@ -66,11 +67,10 @@ class Execution:
         self._patience = patience
         self._docket = Docket((), ledger=ledger)
         self._adjustments: tuple[Adjustment, ...] = ()
-        self.was_interrupted = False
-        """Whether somebody wanted it to stop: then nothing else may be begun either."""
+        self._was_interrupted = False
 
     async def run(self) -> Report:
-        """Send the orders of the plan and bring them to their end.
+        """Send the orders of the plan and bring them to their end; an interruption cancels what is open and proves it.
 
         Raises:
             RebalancerError: the run ended before anything was sent.
@@ -81,8 +81,10 @@ class Execution:
             with suppress(RebalancerError):
                 await self._hear_commissions()
         except asyncio.CancelledError:
-            self.was_interrupted = True
             take_back_cancellation()
+            if not self._docket.orders:
+                raise interruption(self._planned.account.account_id) from None
+            self._was_interrupted = True
             trouble = await self._wind_down(link_s=self._patience.stop_s) or trouble
         return self._report(self._alarm() or trouble)
 
@@ -269,7 +271,7 @@ class Execution:
             self._docket.orders,
             adjustments=self._adjustments,
             trouble=trouble,
-            interrupted=self.was_interrupted,
+            interrupted=self._was_interrupted,
             ended=self._clock.now(),
         )
 
@@ -286,3 +288,9 @@ class Execution:
     def _warn(self, event: str, text: str) -> None:
         account = self._planned.account.account_id
         self._observer.notify(Notice(event=event, text=text, account=account, severity=Severity.WARNING))
+
+
+def interruption(account: AccountId) -> Deferred:
+    """What a run comes to that was told to stop before it had sent anything."""
+    text = f"Interrupted before anything was sent for {account}."
+    return Deferred(INTERRUPTED, text, hint="Run the command again.")

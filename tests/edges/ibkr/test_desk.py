@@ -27,10 +27,12 @@ from ibkr_rebalancer.core.errors import Busy, GatewayRefused, GatewayUnavailable
 from ibkr_rebalancer.core.evidence import Commissioned, Completed, ErrorTold, Executed
 from ibkr_rebalancer.core.instruments import ConId
 from ibkr_rebalancer.core.plan import Side
+from ibkr_rebalancer.core.portfolio import AccountId
 from ibkr_rebalancer.edges.ibkr.connection import TradingGateway
 from ibkr_rebalancer.sandbox.log import Record
 from ibkr_rebalancer.sandbox.tws.messages import FROM_CLIENT
 
+DU2 = AccountId("DU2")
 NEVER = fault("order", "hold") | {"when": "order"}
 """No order fills."""
 
@@ -210,7 +212,7 @@ async def test_nothing_is_sent_while_the_link_is_down(start_sandbox: StartSandbo
         await heard_until(desk, has_status("rb1-test-1", "PreSubmitted"))
         sandbox.notice(code)
         down = await failure_of(heard_until(desk, lambda _: False))
-        for doing in (desk.place(intent(2)), desk.cancel("rb1-test-1"), desk.order_book(DU1), desk.what_if(intent(3))):
+        for doing in (desk.place(intent(2)), desk.cancel(intent()), desk.order_book(DU1), desk.what_if(intent(3))):
             error = await failure_of(doing)
             assert isinstance(error, GatewayUnavailable)
             assert (error.code, error.exit_code) == ("LINK_DOWN", 20)
@@ -264,8 +266,8 @@ async def test_after_an_interruption_nothing_is_sent_before_it_is_known(start_sa
         await until(lambda: failures(gateway) == 1)
         error = await failure_of(desk.place(intent()))
         assert (error.code, "it was not sent" in error.message) == ("LINK_DOWN", True)
-        assert (await failure_of(desk.heard(within_s=PATIENCE_S))).code == "LINK_DOWN"
-        assert await desk.heard(within_s=0) == ()
+        assert (await failure_of(desk.heard(DU1, within_s=PATIENCE_S))).code == "LINK_DOWN"
+        assert await desk.heard(DU1, within_s=0) == ()
         await desk.place(intent())
 
         sandbox.notice(1100)
@@ -284,7 +286,7 @@ async def test_a_failure_is_told_after_what_came_before_it(start_sandbox: StartS
         sandbox.kick()
         heard = await heard_until(gateway.desk, is_charged("rb1-test-1"))
         assert filled("rb1-test-1", heard) == 5
-        error = await failure_of(gateway.desk.heard(within_s=PATIENCE_S))
+        error = await failure_of(gateway.desk.heard(DU1, within_s=PATIENCE_S))
         assert (error.code, error.exit_code) == ("SNAPSHOT_INCOMPLETE", 20)
         assert error.message == "The gateway closed the connection while news of our orders was awaited."
         assert "it was not sent" in (await failure_of(gateway.desk.place(intent(2)))).message
@@ -295,7 +297,7 @@ async def test_leaving_ends_a_wait_for_news(start_sandbox: StartSandbox) -> None
     sandbox = await start_sandbox()
     before = asyncio.all_tasks()
     async with trading(sandbox.gateway_port) as gateway:
-        waiting = asyncio.ensure_future(gateway.desk.heard(within_s=60))
+        waiting = asyncio.ensure_future(gateway.desk.heard(DU1, within_s=60))
         await asyncio.sleep(0)
     assert (await failure_of(waiting)).message.startswith("We closed the connection")
     assert asyncio.all_tasks() == before
@@ -307,7 +309,7 @@ async def test_giving_up_a_wait_leaves_the_connection_whole(start_sandbox: Start
         tasks = asyncio.all_tasks()
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(SOON_S):
-                await gateway.desk.heard(within_s=60)
+                await gateway.desk.heard(DU1, within_s=60)
         assert asyncio.all_tasks() == tasks
         await gateway.desk.place(intent())
         assert await heard_until(gateway.desk, has_status("rb1-test-1", "Filled"))
@@ -370,7 +372,7 @@ async def test_a_book_shows_everybodys_open_orders(start_sandbox: StartSandbox) 
     async with trading(sandbox.gateway_port) as ours, trading(sandbox.gateway_port, client_id=77) as theirs:
         await ours.desk.place(intent(side=Side.SELL))
         await theirs.desk.place(
-            resting(order_ref="", account="DU2", con_id=ConId(102), limit_price=Decimal(40), client_id=77)
+            resting(order_ref="", account=DU2, con_id=ConId(102), limit_price=Decimal(40), client_id=77)
         )
         await heard_until(ours.desk, lambda heard: filled("rb1-test-1", heard) == 3)
         book = await ours.desk.order_book(DU1)
@@ -390,10 +392,10 @@ async def test_a_book_tells_only_of_orders_of_the_account(start_sandbox: StartSa
     """Those of another account may be in another state folder's journal, and unknown to this one."""
     sandbox = await start_sandbox(accounts={"DU2": {"cash": "9999"}})
     async with trading(sandbox.gateway_port) as gateway:
-        await gateway.desk.place(intent(account="DU2"))
-        await gateway.desk.place(resting(2, account="DU2"))
+        await gateway.desk.place(intent(account=DU2))
+        await gateway.desk.place(resting(2, account=DU2))
         await gateway.desk.place(resting(3))
-        await heard_until(gateway.desk, has_status("rb1-test-1", "Filled"))
+        await heard_until(gateway.desk, has_status("rb1-test-1", "Filled"), account=DU2)
         book = await gateway.desk.order_book(DU1)
     assert {heard.order_ref for heard in book.heard} == {"rb1-test-3"}
     assert {order.order_ref for order in book.open_orders} == {"rb1-test-2", "rb1-test-3"}
@@ -406,12 +408,12 @@ async def test_a_book_tells_what_became_of_todays_orders(start_sandbox: StartSan
         await gateway.desk.place(intent(quantity=10))
         await gateway.desk.place(resting(2))
         await heard_until(gateway.desk, has_status("rb1-test-2", "Submitted"))
-        await gateway.desk.cancel("rb1-test-2")
+        await gateway.desk.cancel(intent(2))
         await heard_until(gateway.desk, has_status("rb1-test-2", "Cancelled"))
         await until(lambda: len(sent(sandbox.log, "commissionReport")) == 2)
     async with trading(sandbox.gateway_port) as gateway:
         book = await gateway.desk.order_book(DU1)
-        assert await gateway.desk.heard(within_s=0) == (), "what was asked for is no news"
+        assert await gateway.desk.heard(DU1, within_s=0) == (), "what was asked for is no news"
     first, second = evidence_of("rb1-test-1", book), evidence_of("rb1-test-2", book)
     assert filled("rb1-test-1", book) == 10
     assert sum(each.commission for each in first if isinstance(each, Commissioned)) == 1
@@ -441,10 +443,10 @@ async def test_a_completed_order_without_its_reference_is_known_by_its_permanent
 async def test_executions_are_asked_of_the_account(start_sandbox: StartSandbox) -> None:
     sandbox = await start_sandbox(accounts={"DU2": {"cash": "9999"}})
     async with trading(sandbox.gateway_port) as gateway:
-        await gateway.desk.place(intent(account="DU2"))
-        await heard_until(gateway.desk, is_charged("rb1-test-1"))
+        await gateway.desk.place(intent(account=DU2))
+        await heard_until(gateway.desk, is_charged("rb1-test-1"), account=DU2)
         assert filled("rb1-test-1", await gateway.desk.order_book(DU1)) == 0
-        assert filled("rb1-test-1", await gateway.desk.order_book("DU2")) == 5  # type: ignore[arg-type]  # plain text
+        assert filled("rb1-test-1", await gateway.desk.order_book(DU2)) == 5
 
 
 @pytest.mark.parametrize("request_name", BOOK_PARTS)
@@ -513,7 +515,7 @@ async def test_a_preview_tells_costs_and_places_nothing(start_sandbox: StartSand
     async with trading(sandbox.gateway_port) as gateway:
         preview = await gateway.desk.what_if(intent())
         book = await gateway.desk.order_book(DU1)
-        assert await gateway.desk.heard(within_s=0) == ()
+        assert await gateway.desk.heard(DU1, within_s=0) == ()
     assert (preview.commission, preview.initial_margin_change, preview.warning) == COSTS
     assert (book.open_orders, book.heard) == ((), ())
     (asked,) = placed(sandbox.log)
@@ -605,7 +607,7 @@ async def test_a_cancellation_and_what_comes_of_it(start_sandbox: StartSandbox) 
     async with trading(sandbox.gateway_port) as gateway:
         await gateway.desk.place(intent())
         await heard_until(gateway.desk, lambda heard: filled("rb1-test-1", heard) == 2)
-        await gateway.desk.cancel("rb1-test-1")
+        await gateway.desk.cancel(intent())
         heard = await heard_until(gateway.desk, lambda heard: ErrorTold in map(type, evidence_of("rb1-test-1", heard)))
     assert {"PendingCancel", "Cancelled"} <= set(statuses("rb1-test-1", heard))
     (said,) = [each for each in evidence_of("rb1-test-1", heard) if isinstance(each, ErrorTold)]
@@ -619,7 +621,7 @@ async def test_cancelling_what_has_filled_is_heard_as_an_error_and_kills_nothing
     async with trading(sandbox.gateway_port) as gateway:
         await gateway.desk.place(intent())
         await heard_until(gateway.desk, has_status("rb1-test-1", "Filled"))
-        await gateway.desk.cancel("rb1-test-1")
+        await gateway.desk.cancel(intent())
         heard = await heard_until(gateway.desk, lambda heard: ErrorTold in map(type, evidence_of("rb1-test-1", heard)))
     (said,) = [each for each in evidence_of("rb1-test-1", heard) if isinstance(each, ErrorTold)]
     assert said.code == 10148
@@ -631,7 +633,7 @@ async def test_cancelling_what_fills_in_that_moment(start_sandbox: StartSandbox)
     async with trading(sandbox.gateway_port) as gateway:
         await gateway.desk.place(intent())
         await heard_until(gateway.desk, has_status("rb1-test-1", "PreSubmitted"))
-        await gateway.desk.cancel("rb1-test-1")
+        await gateway.desk.cancel(intent())
         heard = await heard_until(gateway.desk, has_status("rb1-test-1", "Filled"))
     assert filled("rb1-test-1", heard) == 5
 
@@ -644,13 +646,13 @@ async def test_an_order_of_an_earlier_connection_is_cancelled_once_a_look_has_sh
         await gateway.desk.place(resting())
         await heard_until(gateway.desk, has_status("rb1-test-1", "Submitted"))
     async with trading(sandbox.gateway_port) as gateway:
-        error = await failure_of(gateway.desk.cancel("rb1-test-1"))
+        error = await failure_of(gateway.desk.cancel(intent()))
         assert isinstance(error, GatewayRefused)
         assert (error.code, error.exit_code) == ("ORDER_NOT_CANCELLABLE", 21)
         assert "rb1-test-1 is not known to be open under client id 11" in error.message
         assert not received(sandbox.log, "cancelOrder")
         await gateway.desk.order_book(DU1)
-        await gateway.desk.cancel("rb1-test-1")
+        await gateway.desk.cancel(intent())
         await heard_until(gateway.desk, has_status("rb1-test-1", "Cancelled"))
 
 
@@ -661,7 +663,7 @@ async def test_an_order_of_another_client_id_is_not_cancelled_over_this_one(star
         await heard_until(watch.desk, has_status("rb1-test-1", "Submitted"))
         book = await gateway.desk.order_book(DU1)
         assert statuses("rb1-test-1", book) == ["Submitted", "Submitted"]
-        assert (await failure_of(gateway.desk.cancel("rb1-test-1"))).code == "ORDER_NOT_CANCELLABLE"
+        assert (await failure_of(gateway.desk.cancel(intent()))).code == "ORDER_NOT_CANCELLABLE"
     assert not received(sandbox.log, "cancelOrder")
 
 

@@ -71,7 +71,7 @@ class GatewayLine:
             except (Busy, GatewayUnavailable):
                 if now() >= ends:
                     raise
-            while (left_s := min(self._next_try, ends) - now()) > 0:
+            while (left_s := min(self._next_try, ends) - now()) > 0:  # noqa: ASYNC110 (others may put it off meanwhile)
                 await asyncio.sleep(left_s)
 
     async def hang_up(self) -> None:
