@@ -278,6 +278,38 @@ async def test_after_an_interruption_nothing_is_sent_before_it_is_known(start_sa
         assert len(await heard_until(desk, has_status("rb1-test-2", "PreSubmitted")))
 
 
+@pytest.mark.parametrize("is_told", ["by a wait", "by a look"])
+async def test_each_account_learns_of_an_interruption_for_itself(start_sandbox: StartSandbox, is_told: str) -> None:
+    """That one of them has been told, or has looked, lets no other send."""
+    sandbox = await start_sandbox(faults=[NEVER], accounts={"DU2": {"cash": "9999"}})
+    async with trading(sandbox.gateway_port) as gateway:
+        desk = gateway.desk
+        sandbox.notice(1100)
+        sandbox.notice(1102)
+        await until(lambda: failures(gateway) == 1)
+        if is_told == "by a wait":
+            assert (await failure_of(desk.heard(DU1, within_s=PATIENCE_S))).code == "LINK_DOWN"
+        else:
+            await desk.order_book(DU1)
+        await desk.place(intent())
+        error = await failure_of(desk.place(intent(2, account=DU2)))
+        assert (error.code, "it was not sent" in error.message) == ("LINK_DOWN", True)
+        assert (await failure_of(desk.heard(DU2, within_s=PATIENCE_S))).code == "LINK_DOWN"
+        await desk.place(intent(2, account=DU2))
+        await until(lambda: len(placed(sandbox.log)) == 2)
+    assert [order["account"] for order in placed(sandbox.log)] == [DU1, DU2]
+
+
+async def test_all_who_wait_for_news_are_woken_by_an_interruption(start_sandbox: StartSandbox) -> None:
+    sandbox = await start_sandbox()
+    async with trading(sandbox.gateway_port) as gateway:
+        waiting = [asyncio.ensure_future(gateway.desk.heard(account, within_s=60)) for account in (DU1, DU2)]
+        await asyncio.sleep(0)
+        sandbox.notice(1100)
+        sandbox.notice(1102)
+        assert [(await failure_of(each)).code for each in waiting] == ["LINK_DOWN"] * 2
+
+
 async def test_a_failure_is_told_after_what_came_before_it(start_sandbox: StartSandbox) -> None:
     sandbox = await start_sandbox()
     async with trading(sandbox.gateway_port) as gateway:
@@ -496,6 +528,35 @@ async def test_a_book_and_a_market_take_turns(start_sandbox: StartSandbox) -> No
             *(gateway.market.server_time() for _ in range(3)),
             *(gateway.market.positions([DU1]) for _ in range(3)),
         )
+
+
+async def test_two_accounts_that_look_at_once_are_each_told_of_their_own(start_sandbox: StartSandbox) -> None:
+    """While both are being filled."""
+    sandbox = await start_sandbox(latency_ms=2, fills={"delay_ms": 3, "slices": 5}, accounts={"DU2": {"cash": "9999"}})
+    async with trading(sandbox.gateway_port) as gateway:
+        for number in range(1, 5):
+            await gateway.desk.place(intent(number, account=DU1 if number % 2 else DU2))
+        books = await asyncio.gather(*(gateway.desk.order_book(account) for account in (DU1, DU2) * 3))
+        for account, ours in ((DU1, {"rb1-test-1", "rb1-test-3"}), (DU2, {"rb1-test-2", "rb1-test-4"})):
+            for ref in ours:
+                await heard_until(gateway.desk, is_charged(ref), account=account)
+            looked = [book for whose, book in zip((DU1, DU2) * 3, books, strict=True) if whose == account]
+            assert {each.order_ref for book in looked for each in book.heard} == ours
+    assert len(received(sandbox.log, "reqExecutions")) == 6
+
+
+async def test_news_of_one_account_waits_while_another_listens(start_sandbox: StartSandbox) -> None:
+    sandbox = await start_sandbox(accounts={"DU2": {"cash": "9999"}})
+    async with trading(sandbox.gateway_port) as gateway:
+        await gateway.desk.place(intent(2, account=DU2))
+        await gateway.desk.place(intent())
+        ours = await heard_until(gateway.desk, is_charged("rb1-test-1"))
+        assert await gateway.desk.heard(DU1, within_s=0) == ()
+        theirs = await heard_until(gateway.desk, is_charged("rb1-test-2"), account=DU2)
+    assert {each.order_ref for each in ours} == {"rb1-test-1"}
+    assert {each.order_ref for each in theirs} == {"rb1-test-2"}
+    assert filled("rb1-test-2", theirs) == 5
+    assert "PreSubmitted" in statuses("rb1-test-2", theirs), "from its first word on"
 
 
 async def test_news_while_a_book_is_read_is_in_both(start_sandbox: StartSandbox) -> None:
