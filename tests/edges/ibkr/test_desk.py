@@ -537,11 +537,16 @@ async def test_two_accounts_that_look_at_once_are_each_told_of_their_own(start_s
         for number in range(1, 5):
             await gateway.desk.place(intent(number, account=DU1 if number % 2 else DU2))
         books = await asyncio.gather(*(gateway.desk.order_book(account) for account in (DU1, DU2) * 3))
-        for account, ours in ((DU1, {"rb1-test-1", "rb1-test-3"}), (DU2, {"rb1-test-2", "rb1-test-4"})):
-            for ref in ours:
-                await heard_until(gateway.desk, is_charged(ref), account=account)
-            looked = [book for whose, book in zip((DU1, DU2) * 3, books, strict=True) if whose == account]
-            assert {each.order_ref for book in looked for each in book.heard} == ours
+        first = await heard_until(
+            gateway.desk, lambda heard: is_charged("rb1-test-1")(heard) and is_charged("rb1-test-3")(heard)
+        )
+        second = await heard_until(
+            gateway.desk, lambda heard: is_charged("rb1-test-2")(heard) and is_charged("rb1-test-4")(heard), account=DU2
+        )
+    assert {each.order_ref for book in books[::2] for each in (*book.heard, *first)} == {"rb1-test-1", "rb1-test-3"}
+    assert {each.order_ref for book in books[1::2] for each in (*book.heard, *second)} == {"rb1-test-2", "rb1-test-4"}
+    assert [filled(ref, first) for ref in ("rb1-test-1", "rb1-test-3")] == [5, 5]
+    assert [filled(ref, second) for ref in ("rb1-test-2", "rb1-test-4")] == [5, 5]
     assert len(received(sandbox.log, "reqExecutions")) == 6
 
 
