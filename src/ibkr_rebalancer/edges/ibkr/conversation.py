@@ -55,6 +55,12 @@ class Conversation(Generic[W_co]):
         """Held by whoever asks what has no number."""
         self.answers = Answers()
         self._sending = asyncio.Lock()
+        self._asking = asyncio.Lock()
+        self._to_send = 0
+        """How many messages that change the world are to leave."""
+        self._all_sent = asyncio.Event()
+        """Set while that is none."""
+        self._all_sent.set()
         self._under_way = 0
         """How many are waiting here for an answer, for their turn, for news or for room to send."""
         self._taken = asyncio.Event()
@@ -141,6 +147,7 @@ class Conversation(Generic[W_co]):
         """The same, by whoever holds the turn, and may then ask several of different kinds together."""
         if question.kind in self.answers.owed:
             raise UNANSWERED.during(f"{question.about} was to be read")
+        await self._room_to_ask(f"{question.about} was being read")
         answer = await self._exchange(
             question.kind, lambda: question.send(self._wire), about=question.about, deadline_s=deadline_s
         )
@@ -159,13 +166,15 @@ class Conversation(Generic[W_co]):
     ) -> Answer:
         """A request with a number, any number of which may be under way; whether it was answered is for the caller.
 
+        The deadline runs from when it has left.
+
         `suffices` may see in the rows so far that the rest is not needed; and `lull_s` for how long, after a row that
         does not suffice, more is waited for.
 
         Raises:
             GatewayUnavailable: the connection failed meanwhile.
         """
-        self.link.require_sound(f"{about} was being read")
+        await self._room_to_ask(f"{about} was being read")
         number = self._next_number()
         return await self._exchange(
             number,
@@ -196,13 +205,13 @@ class Conversation(Generic[W_co]):
         Raises:
             GatewayUnavailable: the connection failed, and the sentence says whether anything was sent.
         """
-        with self._working():
+        with self._working(), self._first():
             async with self._sending:
                 await self._room(account, f"{about} was to be sent; it was not sent")
                 send(self._wire, self._next_number())
                 await self._see_off(f"{about} was being sent; it may have been sent or not", deadline_s)
 
-    async def until_news(self, news: asyncio.Event, *, timeout_s: float) -> None:
+    async def until_news(self, news: asyncio.Event, *, timeout_s: float | None) -> None:
         """Wait for this event, or until the connection fails."""
         waiting = asyncio.ensure_future(news.wait())
         try:
@@ -251,7 +260,7 @@ class Conversation(Generic[W_co]):
                 raise trouble.result().during(occupation)
         return answer
 
-    async def _until(self, event: asyncio.Future[Any], *, timeout_s: float) -> None:
+    async def _until(self, event: asyncio.Future[Any], *, timeout_s: float | None) -> None:
         """Wait for this, for trouble or for the time to be up, whichever comes first."""
         either: set[asyncio.Future[Any]] = {event, self.link.trouble}
         with self._working():
@@ -274,6 +283,34 @@ class Conversation(Generic[W_co]):
         while (held_s := self._held_back_s()) > 0:
             await asyncio.wait({self.link.trouble}, timeout=held_s)
             self.link.require_informed(account, occupation)
+
+    @contextmanager
+    def _first(self) -> Iterator[None]:
+        """Let what is to be sent go before what is to be asked."""
+        self._to_send += 1
+        self._all_sent.clear()
+        try:
+            yield
+        finally:
+            self._to_send -= 1
+            if not self._to_send:
+                self._all_sent.set()
+
+    async def _room_to_ask(self, occupation: str) -> None:
+        """Wait, in the order of asking, until nothing is to be sent and the library would not hold a message back.
+
+        What the library holds back would wait there longer than its deadline, when many ask for much at once; and
+        whatever is to be sent would have to wait for all of it.
+        """
+        with self._working():
+            async with self._asking:
+                self.link.require_sound(occupation)
+                while self._to_send or self._held_back_s() > 0:
+                    if self._to_send:
+                        await self.until_news(self._all_sent, timeout_s=None)
+                    else:
+                        await asyncio.wait({self.link.trouble}, timeout=self._held_back_s())
+                    self.link.require_sound(occupation)
 
     def _held_back_s(self) -> float:
         """How long the library would hold a message back that is given to it now, or at least the first before it."""
