@@ -20,6 +20,7 @@ from ibkr_rebalancer.edges.ibkr.frames import Frames, NotFramesError
 from ibkr_rebalancer.edges.ibkr.link import Link
 from ibkr_rebalancer.edges.ibkr.listener import UPDATES_OF, Listener
 from ibkr_rebalancer.edges.ibkr.order_messages import OrderMessage
+from ibkr_rebalancer.edges.ibkr.room import Room
 from ibkr_rebalancer.edges.ibkr.troubles import (
     CLOSED_BY_US,
     CUT_OFF,
@@ -34,9 +35,6 @@ from ibkr_rebalancer.edges.ibkr.troubles import (
 )
 from ibkr_rebalancer.edges.ibkr.wire import Wire
 from ibkr_rebalancer.ports import Clock
-
-MESSAGES_PER_S = Client.MaxRequests / Client.RequestsInterval
-"""Above this ib_async holds messages back."""
 
 # Its log shows account numbers and balances, and tells failures that are told here, as errors.
 logging.getLogger("ib_async").setLevel(logging.CRITICAL + 1)
@@ -54,13 +52,6 @@ class Conversation(Generic[W_co]):
         self.turn = asyncio.Lock()
         """Held by whoever asks what has no number."""
         self.answers = Answers()
-        self._sending = asyncio.Lock()
-        self._asking = asyncio.Lock()
-        self._to_send = 0
-        """How many messages that change the world are to leave."""
-        self._all_sent = asyncio.Event()
-        """Set while that is none."""
-        self._all_sent.set()
         self._under_way = 0
         """How many are waiting here for an answer, for their turn, for news or for room to send."""
         self._taken = asyncio.Event()
@@ -71,6 +62,7 @@ class Conversation(Generic[W_co]):
         self._listener = Listener(self.answers, self.link, clock, hear_order)
         self._client: Any = Client(self._listener)  # type: ignore[no-untyped-call]  # ib_async leaves it untyped
         self._wire = cast("W_co", self._client)
+        self._room = Room(self._client, self.link)
         self._listen()
 
     @property
@@ -95,7 +87,7 @@ class Conversation(Generic[W_co]):
         try:
             # A link that is lost and back before anybody looks has left a new, unmet trouble behind.
             while not (connecting.done() or self.link.trouble.done()) and (left_s := ends - loop.time()) > 0:
-                await self._until(connecting, timeout_s=left_s)
+                await self.link.until(connecting, timeout_s=left_s)
             if self.link.trouble.done():
                 return self.link.trouble.result()
             if not connecting.done():
@@ -199,26 +191,18 @@ class Conversation(Generic[W_co]):
     ) -> None:
         """Send what changes the world of an account, with a fresh number; on return all of it has left this process.
 
-        Nothing of it is ever left in the library's queue: there it would go out although the link has gone down
-        meanwhile, or would vanish, without a word, with the connection.
-
         Raises:
             GatewayUnavailable: the connection failed, and the sentence says whether anything was sent.
         """
-        with self._working(), self._first():
-            async with self._sending:
-                await self._room(account, f"{about} was to be sent; it was not sent")
+        with self._working():
+            async with self._room.to_send(account, f"{about} was to be sent; it was not sent"):
                 send(self._wire, self._next_number())
                 await self._see_off(f"{about} was being sent; it may have been sent or not", deadline_s)
 
-    async def until_news(self, news: asyncio.Event, *, timeout_s: float | None) -> None:
+    async def until_news(self, news: asyncio.Event, *, timeout_s: float) -> None:
         """Wait for this event, or until the connection fails."""
-        waiting = asyncio.ensure_future(news.wait())
-        try:
-            await self._until(waiting, timeout_s=timeout_s)
-        finally:
-            waiting.cancel()
-            await asyncio.gather(waiting, return_exceptions=True)
+        with self._working():
+            await self.link.until_set(news, timeout_s=timeout_s)
 
     def whole(self, answer: Answer, *, about: str, deadline_s: float) -> list[object]:
         """The rows of an answer that is complete.
@@ -255,16 +239,15 @@ class Conversation(Generic[W_co]):
         answer = Answer(ended=ended, suffices=suffices, lull_s=lull_s)
         with self.answers.expecting(key, answer):
             send()
-            await self._until(ended, timeout_s=deadline_s)
+            with self._working():
+                await self.link.until(ended, timeout_s=deadline_s)
             if trouble.done():
                 raise trouble.result().during(occupation)
         return answer
 
-    async def _until(self, event: asyncio.Future[Any], *, timeout_s: float | None) -> None:
-        """Wait for this, for trouble or for the time to be up, whichever comes first."""
-        either: set[asyncio.Future[Any]] = {event, self.link.trouble}
+    async def _room_to_ask(self, occupation: str) -> None:
         with self._working():
-            await asyncio.wait(either, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+            await self._room.to_ask(occupation)
 
     @contextmanager
     def _working(self) -> Iterator[None]:
@@ -274,51 +257,6 @@ class Conversation(Generic[W_co]):
             yield
         finally:
             self._under_way -= 1
-
-    async def _room(self, account: AccountId, occupation: str) -> None:
-        """Hear what has come in already, and wait until the library would not hold a message back."""
-        await asyncio.sleep(0)  # the event loop looks at the socket,
-        await asyncio.sleep(0)  # and reads it
-        self.link.require_informed(account, occupation)
-        while (held_s := self._held_back_s()) > 0:
-            await asyncio.wait({self.link.trouble}, timeout=held_s)
-            self.link.require_informed(account, occupation)
-
-    @contextmanager
-    def _first(self) -> Iterator[None]:
-        """Let what is to be sent go before what is to be asked."""
-        self._to_send += 1
-        self._all_sent.clear()
-        try:
-            yield
-        finally:
-            self._to_send -= 1
-            if not self._to_send:
-                self._all_sent.set()
-
-    async def _room_to_ask(self, occupation: str) -> None:
-        """Wait, in the order of asking, until nothing is to be sent and the library would not hold a message back.
-
-        What the library holds back would wait there longer than its deadline, when many ask for much at once; and
-        whatever is to be sent would have to wait for all of it.
-        """
-        with self._working():
-            async with self._asking:
-                self.link.require_sound(occupation)
-                while self._to_send or self._held_back_s() > 0:
-                    if self._to_send:
-                        await self.until_news(self._all_sent, timeout_s=None)
-                    else:
-                        await asyncio.wait({self.link.trouble}, timeout=self._held_back_s())
-                    self.link.require_sound(occupation)
-
-    def _held_back_s(self) -> float:
-        """How long the library would hold a message back that is given to it now, or at least the first before it."""
-        sent_at, waiting = self._client._timeQ, self._client._msgQ  # noqa: SLF001  # it tells no other way
-        if not waiting and len(sent_at) < self._client.MaxRequests:
-            return 0
-        left_s: float = sent_at[0] + self._client.RequestsInterval - asyncio.get_running_loop().time()
-        return max(left_s, 0) + 0.001 if waiting else left_s + 0.001
 
     async def _see_off(self, occupation: str, deadline_s: float) -> None:
         """Wait until the network has taken everything that was sent."""

@@ -1,6 +1,7 @@
 """Whether a connection can be used: sound, or ended or interrupted by a trouble, which some troubles get over."""
 
 import asyncio
+from typing import Any
 
 from ibkr_rebalancer.core.portfolio import AccountId
 from ibkr_rebalancer.edges.ibkr.troubles import LINK_DOWN, Trouble
@@ -29,6 +30,20 @@ class Link:
         """The link to Interactive Brokers is back; a connection that is gone stays so."""
         if self.trouble.done() and self.trouble.result() is LINK_DOWN:
             self.trouble = asyncio.get_running_loop().create_future()
+
+    async def until(self, event: asyncio.Future[Any], *, timeout_s: float | None) -> None:
+        """Wait for this, for trouble or for the time to be up, whichever comes first."""
+        either: set[asyncio.Future[Any]] = {event, self.trouble}
+        await asyncio.wait(either, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+
+    async def until_set(self, event: asyncio.Event, *, timeout_s: float | None) -> None:
+        """The same for an event."""
+        waiting = asyncio.ensure_future(event.wait())
+        try:
+            await self.until(waiting, timeout_s=timeout_s)
+        finally:
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
 
     def require_sound(self, occupation: str) -> None:
         """Let nobody begin what cannot work.
