@@ -230,8 +230,7 @@ class Journal:
         Raises:
             StorageFailed: one has.
         """
-        if self._failure:
-            raise _again(self._failure, "Nothing more is sent.")
+        self._store.require_trusted("Nothing more is sent.")
 
     def halt(self, halt: Halt) -> None:
         with self._store.writing(NOT_HALTED) as connection:
