@@ -172,6 +172,53 @@ async def test_what_reading_still_has_to_send_goes_first(start_sandbox: StartSan
         await reading
 
 
+def throttle(gateway: TradingGateway) -> None:
+    """Let five messages leave in a tenth of a second."""
+    client = gateway.desk._conversation._client  # type: ignore[attr-defined]
+    client.MaxRequests, client.RequestsInterval = 5, 0.1
+
+
+async def test_orders_and_cancels_leave_before_questions_that_wait(start_sandbox: StartSandbox) -> None:
+    """Of one account, while another asks for much."""
+    sandbox = await start_sandbox(faults=[NEVER], accounts={"DU2": {"cash": "9999"}})
+    async with trading(sandbox.gateway_port) as gateway:
+        throttle(gateway)
+        previews = [asyncio.ensure_future(gateway.desk.what_if(intent(n, account=DU2))) for n in range(10, 60)]
+        await until(lambda: len(placed(sandbox.log)) >= 5)
+        await gateway.desk.place(intent())
+        await gateway.desk.cancel(intent())
+        await until(lambda: received(sandbox.log, "cancelOrder"))
+        before = [order["orderRef"] for order in placed(sandbox.log)]
+        assert len(before) < 30
+        await asyncio.gather(*previews)
+    assert before.index("rb1-test-1") < 15
+    ids = [int(order["orderId"]) for order in placed(sandbox.log)]
+    assert ids == sorted(set(ids)), "what waits has no number yet"
+
+
+async def test_a_deadline_runs_from_when_a_question_has_left(start_sandbox: StartSandbox) -> None:
+    sandbox = await start_sandbox()
+    async with trading(sandbox.gateway_port, preview_s=0.4) as gateway:
+        throttle(gateway)
+        began = time.monotonic()
+        await asyncio.gather(*(gateway.desk.what_if(intent(n)) for n in range(50)))
+        assert time.monotonic() - began > 0.8
+
+
+async def test_whoever_waits_to_ask_hears_of_a_connection_that_fails(start_sandbox: StartSandbox) -> None:
+    sandbox = await start_sandbox(faults=[NEVER])
+    async with trading(sandbox.gateway_port) as gateway:
+        gateway.desk._conversation._client.RequestsInterval = 60  # type: ignore[attr-defined]
+        asking = [asyncio.ensure_future(gateway.desk.what_if(intent(n))) for n in range(60)]
+        sending = asyncio.ensure_future(gateway.desk.place(intent(99)))
+        await until(lambda: len(placed(sandbox.log)) >= 40)
+        sandbox.kick()
+        async with asyncio.timeout(PATIENCE_S):
+            outcomes = await asyncio.gather(sending, *asking, return_exceptions=True)
+    assert {outcome.code for outcome in outcomes if isinstance(outcome, RebalancerError)} == {"SNAPSHOT_INCOMPLETE"}
+    assert isinstance(outcomes[-1], GatewayUnavailable)
+
+
 async def test_a_network_that_takes_nothing_any_more(start_sandbox: StartSandbox) -> None:
     sandbox = await start_sandbox()
     async with trading(sandbox.gateway_port, answer_s=SOON_S) as gateway:

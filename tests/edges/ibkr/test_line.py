@@ -169,12 +169,12 @@ async def test_what_all_are_owed_ends_the_connection_for_all(start_sandbox: Star
             await listening
 
 
-async def test_a_line_connects_when_it_is_first_asked_to_and_under_its_own_client_id(start_sandbox: StartSandbox) -> None:
+async def test_a_line_connects_when_it_is_first_asked_to_and_under_its_own_client_id(
+    start_sandbox: StartSandbox,
+) -> None:
     sandbox = await start_sandbox()
     port, notices = sandbox.gateway_port, Notices()
-    async with open_line(
-        host=LOOPBACK, port=port, client_id=DESK_ID, clock=StoppedClock(), observer=notices
-    ) as line:
+    async with open_line(host=LOOPBACK, port=port, client_id=DESK_ID, clock=StoppedClock(), observer=notices) as line:
         session = (await sessions(line))[0]
         await session.desk.place(intent())
         assert await heard_until(session.desk, has_status("rb1-test-1", "Filled"))
