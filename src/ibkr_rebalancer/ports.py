@@ -1,7 +1,7 @@
 """What the flows need from the outside world, and nothing about who provides it."""
 
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -79,12 +79,18 @@ EXECUTE = 1
 class OrderDesk(Protocol):
     """The one door through which orders leave. Beside it stands a MarketView on the same connection.
 
-    All methods raise GatewayUnavailable when the gateway is lost, late or cut off.
+    Several accounts use it at the same time: what is heard, and that something may have been missed, each is told for
+    itself. All methods raise GatewayUnavailable when the gateway is lost, late or cut off.
     """
 
     @property
     def client_id(self) -> int:
         """The API client id of this connection."""
+        ...
+
+    @property
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        """The turn to place one order: whoever has it may still decide not to, while the others wait."""
         ...
 
     async def order_book(self, account: AccountId) -> OrderBook:
@@ -108,12 +114,15 @@ class OrderDesk(Protocol):
         """
         ...
 
-    async def cancel(self, order_ref: str) -> None:
+    async def cancel(self, intent: OrderIntent) -> None:
         """Ask the broker to cancel an order of ours that was placed over this client id; heard later."""
         ...
 
-    async def heard(self, *, within_s: float) -> Sequence[Heard]:
-        """What has arrived about orders of ours since the last call; waits for the first piece, and no longer."""
+    async def heard(self, account: AccountId, *, within_s: float) -> Sequence[Heard]:
+        """What has arrived about our orders in the account since its last call; waits for the first piece, no longer.
+
+        What arrives while nobody listens for the account is kept for it.
+        """
         ...
 
 
@@ -129,7 +138,7 @@ class Gateway(Protocol):
     """The gateway as something that can be lost and found again."""
 
     async def session(self, *, within_s: float) -> GatewaySession:
-        """The present connection if it is sound; else the same one once its link is back, or a new one.
+        """The present connection if it is sound; else the same one once its link is back, or a new one, for all.
 
         Raises:
             GatewayUnavailable: there was none within the time.
@@ -251,6 +260,14 @@ class Controls(Protocol):
 
     def halted(self) -> Halt | None:
         """Asked before every order."""
+        ...
+
+    def require_trusted(self) -> None:
+        """Asked before every order, too.
+
+        Raises:
+            StorageFailed: the journal has failed before, at whatever it was asked to keep.
+        """
         ...
 
     def halt(self, halt: Halt) -> None: ...

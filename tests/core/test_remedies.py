@@ -93,7 +93,7 @@ def _codes(tree: ast.AST) -> Iterator[str]:
                 yield code
             case ast.keyword(arg="code", value=ast.Constant(value=str(code))) if code:
                 yield code
-            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant(value=str(text))) if name == text:
+            case ast.Assign(targets=[ast.Name(id="INTERRUPTED")], value=ast.Constant(value=str(text))):
                 yield text
             case ast.Constant(value=str(text)) if "_" in text and text.replace("_", "").isalpha() and text.isupper():
                 yield text

@@ -16,6 +16,7 @@ from ibkr_rebalancer.core.instruments import ConId
 from ibkr_rebalancer.core.order_book import Heard, OrderBook
 from ibkr_rebalancer.core.orders import OrderIntent, OrderType
 from ibkr_rebalancer.core.plan import Side
+from ibkr_rebalancer.core.portfolio import AccountId
 from ibkr_rebalancer.edges.ibkr.connection import Deadlines, TradingGateway, open_desk
 from ibkr_rebalancer.ports import OrderDesk
 from ibkr_rebalancer.sandbox.venue.document import Document
@@ -84,12 +85,14 @@ async def trading(
         yield gateway
 
 
-async def heard_until(desk: OrderDesk, enough: Callable[[list[Heard]], object]) -> list[Heard]:
-    """All news until it is enough."""
+async def heard_until(
+    desk: OrderDesk, enough: Callable[[list[Heard]], object], *, account: AccountId = DU1
+) -> list[Heard]:
+    """All news of the account until it is enough."""
     heard: list[Heard] = []
     async with asyncio.timeout(PATIENCE_S):
         while not enough(heard):
-            heard += await desk.heard(within_s=PATIENCE_S)
+            heard += await desk.heard(account, within_s=PATIENCE_S)
     return heard
 
 

@@ -189,7 +189,7 @@ def takes_a_cut_list_for_a_whole_one(ports: Ports, _: World) -> Ports:
 
 
 def cancels_everything(ports: Ports, world: World) -> Ports:
-    async def cancel(_: str) -> None:
+    async def cancel(_: OrderIntent) -> None:
         world.venue.cancel_all(world.clock.now())
 
     return _dealing(ports, lambda _: {"cancel": cancel})
@@ -208,8 +208,8 @@ def takes_errors_for_cancels(ports: Ports, _: World) -> Ports:
     """As ib_async does."""
 
     def wrong(session: GatewaySession) -> dict[str, Any]:
-        async def heard(*, within_s: float) -> list[Heard]:
-            return [_as_cancelled(one) for one in await session.desk.heard(within_s=within_s)]
+        async def heard(account: AccountId, *, within_s: float) -> list[Heard]:
+            return [_as_cancelled(one) for one in await session.desk.heard(account, within_s=within_s)]
 
         return {"heard": heard}
 

@@ -6,7 +6,7 @@ Its time is the loop's (`virtual_time`). A test cuts the connection or interrupt
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import TypeVar
@@ -14,7 +14,7 @@ from typing import TypeVar
 from tests.support.venue_market import VenueMarket
 
 from ibkr_rebalancer.core.errors import GatewayUnavailable, RebalancerError, Refused
-from ibkr_rebalancer.core.evidence import Commissioned, Completed, ErrorTold, Executed, StatusTold
+from ibkr_rebalancer.core.evidence import Commissioned, Completed, ErrorTold, Evidence, Executed, StatusTold
 from ibkr_rebalancer.core.instruments import ConId, Contract, ContractQuery
 from ibkr_rebalancer.core.order_book import Heard, OrderBook
 from ibkr_rebalancer.core.orders import OpenOrder, OrderIntent, is_ours
@@ -57,8 +57,9 @@ class Line:
     """What is heard in place of what happened, looks aside; None is nothing."""
     connection: int = 1
     """Counts them; what was opened over an earlier one is of no use any more."""
-    uninformed: bool = False
-    """News may have been missed; until somebody looks, nothing is sent or heard."""
+    interruptions: int = 0
+    informed: dict[AccountId, int] = field(default_factory=dict)
+    """Of how many of these each account knows, by having looked or been told; until then nothing is sent for it."""
 
     def cut(self) -> GatewayUnavailable:
         """The socket is gone; the next connection is another one."""
@@ -69,7 +70,7 @@ class Line:
     def interrupt(self) -> None:
         """The gateway has lost Interactive Brokers; the connection to it is still the same one afterwards."""
         self.up = False
-        self.uninformed = True
+        self.interruptions += 1
 
     def require(self, connection: int) -> None:
         """Let nothing pass over a connection that is gone, or while there is none."""
@@ -100,8 +101,9 @@ class VenueGateway:
         self.client_id = CLIENT_ID
         """Under which it is connected."""
         self._clock = clock
-        self._waiting: list[Heard] = []
-        self._arrived = asyncio.Event()
+        self.turn = asyncio.Lock()
+        self._waiting: list[tuple[str, Heard]] = []
+        """What is to be heard, with the account of its order."""
 
     async def session(self, *, within_s: float) -> GatewaySession:
         if not self.line.up:
@@ -109,8 +111,9 @@ class VenueGateway:
                 await asyncio.sleep(within_s)
                 raise lost()
             await asyncio.sleep(self.back_after_s)
-            self.line.up = True
-            self._waiting.clear()
+            if not self.line.up:  # nobody else has found it again meanwhile
+                self.line.up = True
+                self._waiting.clear()
         return GatewaySession(market=MarketOverLine(self, self.line), desk=VenueDesk(self, self.line))
 
     def now(self) -> datetime:
@@ -120,29 +123,32 @@ class VenueGateway:
         """Let the client hear of these, if the line carries them."""
         self.events += events
         if self.line.up and not self.line.deaf:
-            heard = [each for event in events if (each := self._heard(event)) is not None]
-            self._waiting += filter(None, map(self.line.retold, heard))
+            for ticket, evidence in filter(None, map(self._told, events)):
+                heard = self.line.retold(Heard(order_ref=ticket.order_ref, evidence=evidence))
+                self._waiting += [(ticket.account, heard)] if heard else []
 
     def advance(self) -> None:
         self.happen(self.venue.advance(self.now()))
 
-    def take(self) -> list[Heard]:
-        taken, self._waiting = self._waiting, []
+    def take(self, account: AccountId) -> list[Heard]:
+        """What is to be heard of the account's orders; the rest waits for the others."""
+        taken = [heard for whose, heard in self._waiting if whose == account]
+        self._waiting = [(whose, heard) for whose, heard in self._waiting if whose != account]
         return taken
 
-    def _heard(self, event: Event) -> Heard | None:
+    def _told(self, event: Event) -> tuple[Ticket, Evidence] | None:
+        """What the event says of an order of ours."""
         match event:
             case Told(order=order) if is_ours(order.ticket.order_ref):
-                return Heard(order_ref=order.ticket.order_ref, evidence=_status(order, self.now()))
+                return order.ticket, _status(order, self.now())
             case Printed(execution=execution) if is_ours(execution.ticket.order_ref):
-                return Heard(order_ref=execution.ticket.order_ref, evidence=_executed(execution))
+                return execution.ticket, _executed(execution)
             case Charged(execution=execution) if is_ours(execution.ticket.order_ref):
-                return Heard(order_ref=execution.ticket.order_ref, evidence=_charged(execution))
+                return execution.ticket, _charged(execution)
             case Complained() as complaint:
                 for ticket in self.placed:
                     if (ticket.client_id, ticket.order_id) == (complaint.client_id, complaint.order_id):
-                        told = ErrorTold(at=self.now(), code=complaint.code, text=complaint.text)
-                        return Heard(order_ref=ticket.order_ref, evidence=told)
+                        return ticket, ErrorTold(at=self.now(), code=complaint.code, text=complaint.text)
         return None
 
 
@@ -196,6 +202,10 @@ class VenueDesk:
     def client_id(self) -> int:
         return self._gateway.client_id
 
+    @property
+    def turn(self) -> asyncio.Lock:
+        return self._gateway.turn
+
     async def order_book(self, account: AccountId) -> OrderBook:
         self._require_up()
         self._gateway.advance()
@@ -217,8 +227,8 @@ class VenueDesk:
             for order in venue.completed
             if _is_ours_of(order.ticket, account)
         ]
-        self._gateway.take()
-        self._line.uninformed = False
+        self._gateway.take(account)
+        self._line.informed[account] = self._line.interruptions
         if self._line.blind:
             return OrderBook(taken_at=now, open_orders=(), heard=())
         return OrderBook(taken_at=now, open_orders=open_orders, heard=tuple(heard))
@@ -232,30 +242,30 @@ class VenueDesk:
         raise Refused("ORDER_WOULD_BE_REJECTED", f"{answer.text} (code {answer.code}).", hint="Look into it.")
 
     async def place(self, intent: OrderIntent) -> None:
-        self._require_informed()
+        self._require_informed(intent.account)
         self._line.before_send(intent)
-        self._require_informed()
+        self._require_informed(intent.account)
         ticket = self._ticket(intent)
         self._gateway.placed.append(ticket)
         self._gateway.happen(self._gateway.venue.place(ticket, self._gateway.now()))
         self._line.after_send(intent)
         self._require_up()
 
-    async def cancel(self, order_ref: str) -> None:
+    async def cancel(self, intent: OrderIntent) -> None:
         self._require_up()
-        venue = self._gateway.venue
+        venue, order_ref = self._gateway.venue, intent.order_ref
         for order in venue.open_orders:
             if order.ticket.order_ref == order_ref and order.ticket.client_id == self.client_id:
                 self._gateway.cancelled.append(order_ref)
                 self._gateway.happen(venue.cancel(self.client_id, order.ticket.order_id, self._gateway.now()))
 
-    async def heard(self, *, within_s: float) -> Sequence[Heard]:
+    async def heard(self, account: AccountId, *, within_s: float) -> Sequence[Heard]:
         loop = asyncio.get_running_loop()
         until = loop.time() + within_s
         while True:
-            self._require_informed()
+            self._require_informed(account)
             self._gateway.advance()
-            if (taken := self._gateway.take()) or loop.time() >= until:
+            if (taken := self._gateway.take(account)) or loop.time() >= until:
                 return taken
             due = self._gateway.venue.next_due
             wait_s = until - loop.time()
@@ -266,10 +276,10 @@ class VenueDesk:
     def _require_up(self) -> None:
         self._line.require(self._connection)
 
-    def _require_informed(self) -> None:
+    def _require_informed(self, account: AccountId) -> None:
         self._require_up()
-        if self._line.uninformed:
-            self._line.uninformed = False
+        if self._line.informed.get(account, 0) < self._line.interruptions:
+            self._line.informed[account] = self._line.interruptions
             raise lost()
 
     def _ticket(self, intent: OrderIntent) -> Ticket:

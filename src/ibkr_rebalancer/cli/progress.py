@@ -51,6 +51,6 @@ class Progress:
         if self._log is not None:
             self._log.notify(notice)
         elif notice.severity is Severity.WARNING:
-            self._status.console.print(Text.assemble(("Warning: ", "bold yellow"), notice.text))
+            self._status.console.print(Text.assemble(("Warning: ", "bold yellow"), notice.line))
         else:
-            self._status.update(Text(f"{notice.text} …"))
+            self._status.update(Text(f"{notice.line} …"))

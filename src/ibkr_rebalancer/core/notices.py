@@ -23,3 +23,8 @@ class Notice:
     text: str
     account: AccountId | None = None
     severity: Severity = Severity.STEP
+
+    @property
+    def line(self) -> str:
+        """The text for those who read what several accounts do at the same time: it names the account it is about."""
+        return self.text if self.account is None or self.account in self.text else f"{self.account}: {self.text}"

@@ -91,7 +91,7 @@ class LogObserver:
     """The observer that writes every notice into the log."""
 
     def notify(self, notice: Notice) -> None:
-        logger.log(LEVELS[notice.severity], "%s: %s", notice.event, notice.text, extra={NOTICE: notice})
+        logger.log(LEVELS[notice.severity], "%s: %s", notice.event, notice.line, extra={NOTICE: notice})
 
 
 class _Lines(logging.Formatter):

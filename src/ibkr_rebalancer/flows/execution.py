@@ -64,11 +64,10 @@ class Execution:
         self._patience = patience
         self._docket = Docket((), ledger=ledger)
         self._adjustments: tuple[Adjustment, ...] = ()
-        self.was_interrupted = False
-        """Whether somebody wanted it to stop: then nothing else may be begun either."""
+        self._was_interrupted = False
 
     async def run(self) -> Report:
-        """Send the orders of the plan and bring them to their end.
+        """Send the orders of the plan and bring them to their end; an interruption cancels what is open and proves it.
 
         Raises:
             RebalancerError: the run ended before anything was sent.
@@ -78,10 +77,10 @@ class Execution:
             trouble = await self._traded()
             trouble = await self._closed(trouble)
         except asyncio.CancelledError:
-            self.was_interrupted = True
             take_back_cancellation()
             if not self._docket.orders:
                 raise interruption(self._planned.account.account_id) from None
+            self._was_interrupted = True
             trouble = await self._wind_down(link_s=self._patience.stop_s) or trouble
         return self._report(self._alarm() or trouble)
 
@@ -284,7 +283,7 @@ class Execution:
             self._docket.orders,
             adjustments=self._adjustments,
             trouble=trouble,
-            interrupted=self.was_interrupted,
+            interrupted=self._was_interrupted,
             ended=self._clock.now(),
         )
 

@@ -1,7 +1,7 @@
 """The one place from which orders are sent, cancelled and looked for: nothing else holds the desk.
 
 Nothing passes while trading is halted, and nothing leaves that is not in the journal. What was sent is never sent
-again: a doubt is looked into.
+again: a doubt is looked into. Each account has a gate; they take turns, an order at a time.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ class OrderGate:
         return self._session
 
     async def resume(self) -> None:
-        """Use the connection of this moment: another account's trouble may have replaced it.
+        """Use the connection of this moment: it may have been lost since, and found again by another account.
 
         Raises:
             GatewayUnavailable: there is none.
@@ -75,9 +75,10 @@ class OrderGate:
         waiting, heard = list(intents), list[Heard]()
         try:
             while waiting:
-                self.require_running(begun=True)
-                intent = waiting.pop(0)
-                await _whole(self._place(intent, heard))
+                async with self._session.desk.turn:
+                    self.require_running(begun=True)
+                    intent = waiting.pop(0)
+                    await _whole(self._place(intent, heard))
         finally:
             withheld = Withheld(at=self._clock.now())
             docket.observe([*heard, *(Heard(order_ref=left.order_ref, evidence=withheld) for left in waiting)])
@@ -87,11 +88,15 @@ class OrderGate:
         heard.append(Heard(order_ref=intent.order_ref, evidence=Sent(at=self._clock.now())))
 
     def require_running(self, *, begun: bool = False) -> None:
-        """Check that nobody has halted trading; `begun` says whether orders of the run may have been sent.
+        """Check that nobody has halted trading, and that the journal has not failed under anybody.
+
+        `begun` says whether orders of the run may have been sent.
 
         Raises:
             Halted: somebody has (`HALTED`).
+            StorageFailed: it has.
         """
+        self._controls.require_trusted()
         halt = self._controls.halted()
         if halt is not None:
             raise Halted(
@@ -127,7 +132,7 @@ class OrderGate:
         Whether the wish has left.
         """
         try:
-            await self._session.desk.cancel(order.intent.order_ref)
+            await self._session.desk.cancel(order.intent)
         except GatewayRefused:
             return False
         asked = CancelAsked(at=self._clock.now())
@@ -135,12 +140,12 @@ class OrderGate:
         return True
 
     async def listen(self, docket: Docket, *, within_s: float) -> None:
-        """Take in what has arrived about our orders, waiting for the first piece.
+        """Take in what has arrived about the account's orders, waiting for the first piece.
 
         Raises:
             GatewayUnavailable: the connection failed.
         """
-        heard = await self._session.desk.heard(within_s=within_s)
+        heard = await self._session.desk.heard(self._account, within_s=within_s)
         docket.observe([*self._just_asked(), *heard])
 
     async def look(self, docket: Docket) -> OrderBook:

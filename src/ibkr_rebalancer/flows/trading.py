@@ -1,6 +1,7 @@
 """A run that may trade, on one screen: locked, reconciled, planned, confirmed, checked, carried out.
 
-Several accounts share one connection and one batch of quotes; the trouble of one is not another's.
+Several accounts share one connection and one batch of quotes, and are carried out side by side; the trouble of one is
+not another's.
 """
 
 import asyncio
@@ -38,7 +39,8 @@ from ibkr_rebalancer.core.runs import COMMAND, RunStart, run_failure, run_start
 from ibkr_rebalancer.flows.execution import Execution, interruption
 from ibkr_rebalancer.flows.order_gate import OrderGate
 from ibkr_rebalancer.flows.rebalance import Planned, plan_accounts
-from ibkr_rebalancer.flows.reconcile import PATIENCE, Patience, reconcile, take_back_cancellation
+from ibkr_rebalancer.flows.reconcile import PATIENCE, Patience, reconcile
+from ibkr_rebalancer.flows.side_by_side import side_by_side
 from ibkr_rebalancer.flows.snapshot import require_managed
 from ibkr_rebalancer.ports import AllocationSource, Clock, Controls, Gateway, Ledger, Observer
 
@@ -111,7 +113,6 @@ class TradingRun:
         self._occasion = occasion
         self._ports = ports
         self._patience = patience
-        self._interrupted = False
 
     async def rebalance(
         self,
@@ -127,10 +128,14 @@ class TradingRun:
         the only account, is carried out as it is, or refused if it is out of date. With `adopt`, or when somebody
         confirms, real holdings that we never traded may be sold too, from then on.
 
+        Once the plans are carried out, a cancellation is met by every account for itself: what it has sent is brought
+        to a known end, and nothing more is sent.
+
         Raises:
             GatewayUnavailable, GatewayRefused, Busy: the gateway fails before anything was sent.
             Halted: trading is halted.
             StorageFailed: the journal cannot be trusted.
+            CancelledError: cancelled before anything was sent; or again, and orders are left to the next run.
         """
         await self._ports.gateway.session(within_s=0)
         with ExitStack() as held:
@@ -145,31 +150,21 @@ class TradingRun:
             for account in accounts:
                 begun[account.account_id] = await _or_error(self._begin(account, held))
             _raise_what_concerns_all(begun.values())
-            planned = await self._approved(_runs(begun), wish)
+            runs = _runs(begun)
+            planned = await self._fresh(runs, await self._approved(runs, wish), wish)
         except (RebalancerError, asyncio.CancelledError) as error:
             for name, run in _runs(begun).items():
                 self._keep_end(run, error if isinstance(error, RebalancerError) else interruption(name))
             raise
-        ended = {
-            name: self._keep_end(run, await self._turn(run, planned[name], wish)) for name, run in _runs(begun).items()
-        }
+        ends = await side_by_side([self._ended(run, planned[name], wish) for name, run in runs.items()])
+        ended = dict(zip(runs, ends, strict=True))
         return {name: ended[name] if isinstance(run, _Begun) else run for name, run in begun.items()}
 
-    async def _turn(
+    async def _ended(
         self, run: _Begun, planned: Planned | RebalancerError | None, wish: _Wish
     ) -> Report | RebalancerError:
-        """What the turn of one account comes to."""
-        if self._interrupted:
-            return interruption(run.account.account_id)
-        try:
-            fresh = await self._fresh(run, planned, wish)
-        except RebalancerError as error:
-            return error
-        except asyncio.CancelledError:
-            take_back_cancellation()
-            self._interrupted = True
-            return interruption(run.account.account_id)
-        return await _or_error(self._carry_out(run, fresh, wish))
+        """What the run of one account comes to, journalled as soon as it is known."""
+        return self._keep_end(run, await _or_error(self._carry_out(run, planned, wish)))
 
     async def _begin(self, account: Account, held: ExitStack) -> _Begun:
         """Take hold of the account, find out about everything earlier runs left open, and begin its run."""
@@ -231,17 +226,25 @@ class TradingRun:
         return replace(run, book=await self._reconciled(run.account, run.gate))
 
     async def _fresh(
-        self, run: _Begun, planned: Planned | RebalancerError | None, wish: _Wish
-    ) -> Planned | RebalancerError | None:
-        """The same plan, checked again if its prices are not of this moment: other accounts took their turns, or a
-        clock was set. Where nobody has seen it, a plan of this moment takes its place."""
-        if not isinstance(planned, Planned) or not planned.plan.trades:
+        self,
+        runs: Mapping[AccountId, _Begun],
+        planned: Mapping[AccountId, Planned | RebalancerError | None],
+        wish: _Wish,
+    ) -> Mapping[AccountId, Planned | RebalancerError | None]:
+        """The same plans, those checked again, together, whose prices are not of this moment: many plans took long to
+        make, this machine was asleep, or a clock was set. Where nobody has seen one, a plan of this moment takes its
+        place."""
+        now = self._ports.clock.now()
+        late = {a: each for a, each in _with_trades(planned).items() if abs(now - each.snapshot.assembled_at) > FRESH}
+        if not late:
             return planned
-        if abs(self._ports.clock.now() - planned.snapshot.assembled_at) <= FRESH:
-            return planned
-        account = run.account.account_id
-        fresh = (await self._plan({account: await self._looked_at_again(run)}, wish))[account]
-        return fresh if wish.confirm is None and wish.printed is None else _as_shown(planned, fresh)
+        looked = {account: await _or_error(self._looked_at_again(runs[account])) for account in late}
+        _raise_what_concerns_all(looked.values())
+        fresh = await self._plan(_runs(looked), wish)
+        failed = {account: each for account, each in looked.items() if isinstance(each, RebalancerError)}
+        if wish.confirm is not None or wish.printed is not None:
+            fresh = {account: _as_shown(late[account], each) for account, each in fresh.items()}
+        return {**planned, **fresh, **failed}
 
     async def _plan(
         self, runs: Mapping[AccountId, _Begun], wish: _Wish
@@ -290,8 +293,6 @@ class TradingRun:
         """Send the plan, if it is one that may be sent."""
         if isinstance(planned, RebalancerError):
             raise planned
-        if self._interrupted:
-            raise interruption(run.account.account_id)
         ports = self._ports
         if planned is None:
             return unsent_report(run.start, outcome="declined", ended=ports.clock.now())
@@ -313,10 +314,7 @@ class TradingRun:
             observer=ports.observer,
             patience=self._patience,
         )
-        try:
-            return await execution.run()
-        finally:
-            self._interrupted = execution.was_interrupted
+        return await execution.run()
 
     def _keep_end(self, run: _Begun, end: Report | RebalancerError) -> Report | RebalancerError:
         """Journal the end of a run. A journal that fails only now must not hide what was sent, nor be hidden by it."""
@@ -357,7 +355,7 @@ def _is_stale(outcome: Planned | RebalancerError) -> TypeGuard[Refused]:
     return isinstance(outcome, Refused) and outcome.code == STALE
 
 
-def _with_trades(planned: Mapping[AccountId, Planned | RebalancerError]) -> Mapping[AccountId, Planned]:
+def _with_trades(planned: Mapping[AccountId, Planned | RebalancerError | None]) -> Mapping[AccountId, Planned]:
     return {a: each for a, each in planned.items() if isinstance(each, Planned) and each.plan.trades}
 
 

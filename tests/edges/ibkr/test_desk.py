@@ -27,10 +27,12 @@ from ibkr_rebalancer.core.errors import Busy, GatewayRefused, GatewayUnavailable
 from ibkr_rebalancer.core.evidence import Commissioned, Completed, ErrorTold, Executed
 from ibkr_rebalancer.core.instruments import ConId
 from ibkr_rebalancer.core.plan import Side
+from ibkr_rebalancer.core.portfolio import AccountId
 from ibkr_rebalancer.edges.ibkr.connection import TradingGateway
 from ibkr_rebalancer.sandbox.log import Record
 from ibkr_rebalancer.sandbox.tws.messages import FROM_CLIENT
 
+DU2 = AccountId("DU2")
 NEVER = fault("order", "hold") | {"when": "order"}
 """No order fills."""
 
@@ -170,6 +172,53 @@ async def test_what_reading_still_has_to_send_goes_first(start_sandbox: StartSan
         await reading
 
 
+def throttle(gateway: TradingGateway) -> None:
+    """Let five messages leave in a tenth of a second."""
+    client = gateway.desk._conversation._client  # type: ignore[attr-defined]
+    client.MaxRequests, client.RequestsInterval = 5, 0.1
+
+
+async def test_orders_and_cancels_leave_before_questions_that_wait(start_sandbox: StartSandbox) -> None:
+    """Of one account, while another asks for much."""
+    sandbox = await start_sandbox(faults=[NEVER], accounts={"DU2": {"cash": "9999"}})
+    async with trading(sandbox.gateway_port) as gateway:
+        throttle(gateway)
+        previews = [asyncio.ensure_future(gateway.desk.what_if(intent(n, account=DU2))) for n in range(10, 60)]
+        await until(lambda: len(placed(sandbox.log)) >= 5)
+        await gateway.desk.place(intent())
+        await gateway.desk.cancel(intent())
+        await until(lambda: received(sandbox.log, "cancelOrder"))
+        before = [order["orderRef"] for order in placed(sandbox.log)]
+        assert len(before) < 30
+        await asyncio.gather(*previews)
+    assert before.index("rb1-test-1") < 15
+    ids = [int(order["orderId"]) for order in placed(sandbox.log)]
+    assert ids == sorted(set(ids)), "what waits has no number yet"
+
+
+async def test_a_deadline_runs_from_when_a_question_has_left(start_sandbox: StartSandbox) -> None:
+    sandbox = await start_sandbox()
+    async with trading(sandbox.gateway_port, preview_s=0.4) as gateway:
+        throttle(gateway)
+        began = time.monotonic()
+        await asyncio.gather(*(gateway.desk.what_if(intent(n)) for n in range(50)))
+        assert time.monotonic() - began > 0.8
+
+
+async def test_whoever_waits_to_ask_hears_of_a_connection_that_fails(start_sandbox: StartSandbox) -> None:
+    sandbox = await start_sandbox(faults=[NEVER])
+    async with trading(sandbox.gateway_port) as gateway:
+        gateway.desk._conversation._client.RequestsInterval = 60  # type: ignore[attr-defined]
+        asking = [asyncio.ensure_future(gateway.desk.what_if(intent(n))) for n in range(60)]
+        sending = asyncio.ensure_future(gateway.desk.place(intent(99)))
+        await until(lambda: len(placed(sandbox.log)) >= 40)
+        sandbox.kick()
+        async with asyncio.timeout(PATIENCE_S):
+            outcomes = await asyncio.gather(sending, *asking, return_exceptions=True)
+    assert {outcome.code for outcome in outcomes if isinstance(outcome, RebalancerError)} == {"SNAPSHOT_INCOMPLETE"}
+    assert isinstance(outcomes[-1], GatewayUnavailable)
+
+
 async def test_a_network_that_takes_nothing_any_more(start_sandbox: StartSandbox) -> None:
     sandbox = await start_sandbox()
     async with trading(sandbox.gateway_port, answer_s=SOON_S) as gateway:
@@ -210,7 +259,7 @@ async def test_nothing_is_sent_while_the_link_is_down(start_sandbox: StartSandbo
         await heard_until(desk, has_status("rb1-test-1", "PreSubmitted"))
         sandbox.notice(code)
         down = await failure_of(heard_until(desk, lambda _: False))
-        for doing in (desk.place(intent(2)), desk.cancel("rb1-test-1"), desk.order_book(DU1), desk.what_if(intent(3))):
+        for doing in (desk.place(intent(2)), desk.cancel(intent()), desk.order_book(DU1), desk.what_if(intent(3))):
             error = await failure_of(doing)
             assert isinstance(error, GatewayUnavailable)
             assert (error.code, error.exit_code) == ("LINK_DOWN", 20)
@@ -264,8 +313,8 @@ async def test_after_an_interruption_nothing_is_sent_before_it_is_known(start_sa
         await until(lambda: failures(gateway) == 1)
         error = await failure_of(desk.place(intent()))
         assert (error.code, "it was not sent" in error.message) == ("LINK_DOWN", True)
-        assert (await failure_of(desk.heard(within_s=PATIENCE_S))).code == "LINK_DOWN"
-        assert await desk.heard(within_s=0) == ()
+        assert (await failure_of(desk.heard(DU1, within_s=PATIENCE_S))).code == "LINK_DOWN"
+        assert await desk.heard(DU1, within_s=0) == ()
         await desk.place(intent())
 
         sandbox.notice(1100)
@@ -276,6 +325,38 @@ async def test_after_an_interruption_nothing_is_sent_before_it_is_known(start_sa
         assert len(await heard_until(desk, has_status("rb1-test-2", "PreSubmitted")))
 
 
+@pytest.mark.parametrize("is_told", ["by a wait", "by a look"])
+async def test_each_account_learns_of_an_interruption_for_itself(start_sandbox: StartSandbox, is_told: str) -> None:
+    """That one of them has been told, or has looked, lets no other send."""
+    sandbox = await start_sandbox(faults=[NEVER], accounts={"DU2": {"cash": "9999"}})
+    async with trading(sandbox.gateway_port) as gateway:
+        desk = gateway.desk
+        sandbox.notice(1100)
+        sandbox.notice(1102)
+        await until(lambda: failures(gateway) == 1)
+        if is_told == "by a wait":
+            assert (await failure_of(desk.heard(DU1, within_s=PATIENCE_S))).code == "LINK_DOWN"
+        else:
+            await desk.order_book(DU1)
+        await desk.place(intent())
+        error = await failure_of(desk.place(intent(2, account=DU2)))
+        assert (error.code, "it was not sent" in error.message) == ("LINK_DOWN", True)
+        assert (await failure_of(desk.heard(DU2, within_s=PATIENCE_S))).code == "LINK_DOWN"
+        await desk.place(intent(2, account=DU2))
+        await until(lambda: len(placed(sandbox.log)) == 2)
+    assert [order["account"] for order in placed(sandbox.log)] == [DU1, DU2]
+
+
+async def test_all_who_wait_for_news_are_woken_by_an_interruption(start_sandbox: StartSandbox) -> None:
+    sandbox = await start_sandbox()
+    async with trading(sandbox.gateway_port) as gateway:
+        waiting = [asyncio.ensure_future(gateway.desk.heard(account, within_s=60)) for account in (DU1, DU2)]
+        await asyncio.sleep(0)
+        sandbox.notice(1100)
+        sandbox.notice(1102)
+        assert [(await failure_of(each)).code for each in waiting] == ["LINK_DOWN"] * 2
+
+
 async def test_a_failure_is_told_after_what_came_before_it(start_sandbox: StartSandbox) -> None:
     sandbox = await start_sandbox()
     async with trading(sandbox.gateway_port) as gateway:
@@ -284,7 +365,7 @@ async def test_a_failure_is_told_after_what_came_before_it(start_sandbox: StartS
         sandbox.kick()
         heard = await heard_until(gateway.desk, is_charged("rb1-test-1"))
         assert filled("rb1-test-1", heard) == 5
-        error = await failure_of(gateway.desk.heard(within_s=PATIENCE_S))
+        error = await failure_of(gateway.desk.heard(DU1, within_s=PATIENCE_S))
         assert (error.code, error.exit_code) == ("SNAPSHOT_INCOMPLETE", 20)
         assert error.message == "The gateway closed the connection while news of our orders was awaited."
         assert "it was not sent" in (await failure_of(gateway.desk.place(intent(2)))).message
@@ -295,7 +376,7 @@ async def test_leaving_ends_a_wait_for_news(start_sandbox: StartSandbox) -> None
     sandbox = await start_sandbox()
     before = asyncio.all_tasks()
     async with trading(sandbox.gateway_port) as gateway:
-        waiting = asyncio.ensure_future(gateway.desk.heard(within_s=60))
+        waiting = asyncio.ensure_future(gateway.desk.heard(DU1, within_s=60))
         await asyncio.sleep(0)
     assert (await failure_of(waiting)).message.startswith("We closed the connection")
     assert asyncio.all_tasks() == before
@@ -307,7 +388,7 @@ async def test_giving_up_a_wait_leaves_the_connection_whole(start_sandbox: Start
         tasks = asyncio.all_tasks()
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(SOON_S):
-                await gateway.desk.heard(within_s=60)
+                await gateway.desk.heard(DU1, within_s=60)
         assert asyncio.all_tasks() == tasks
         await gateway.desk.place(intent())
         assert await heard_until(gateway.desk, has_status("rb1-test-1", "Filled"))
@@ -370,7 +451,7 @@ async def test_a_book_shows_everybodys_open_orders(start_sandbox: StartSandbox) 
     async with trading(sandbox.gateway_port) as ours, trading(sandbox.gateway_port, client_id=77) as theirs:
         await ours.desk.place(intent(side=Side.SELL))
         await theirs.desk.place(
-            resting(order_ref="", account="DU2", con_id=ConId(102), limit_price=Decimal(40), client_id=77)
+            resting(order_ref="", account=DU2, con_id=ConId(102), limit_price=Decimal(40), client_id=77)
         )
         await heard_until(ours.desk, lambda heard: filled("rb1-test-1", heard) == 3)
         book = await ours.desk.order_book(DU1)
@@ -390,10 +471,10 @@ async def test_a_book_tells_only_of_orders_of_the_account(start_sandbox: StartSa
     """Those of another account may be in another state folder's journal, and unknown to this one."""
     sandbox = await start_sandbox(accounts={"DU2": {"cash": "9999"}})
     async with trading(sandbox.gateway_port) as gateway:
-        await gateway.desk.place(intent(account="DU2"))
-        await gateway.desk.place(resting(2, account="DU2"))
+        await gateway.desk.place(intent(account=DU2))
+        await gateway.desk.place(resting(2, account=DU2))
         await gateway.desk.place(resting(3))
-        await heard_until(gateway.desk, has_status("rb1-test-1", "Filled"))
+        await heard_until(gateway.desk, has_status("rb1-test-1", "Filled"), account=DU2)
         book = await gateway.desk.order_book(DU1)
     assert {heard.order_ref for heard in book.heard} == {"rb1-test-3"}
     assert {order.order_ref for order in book.open_orders} == {"rb1-test-2", "rb1-test-3"}
@@ -406,12 +487,12 @@ async def test_a_book_tells_what_became_of_todays_orders(start_sandbox: StartSan
         await gateway.desk.place(intent(quantity=10))
         await gateway.desk.place(resting(2))
         await heard_until(gateway.desk, has_status("rb1-test-2", "Submitted"))
-        await gateway.desk.cancel("rb1-test-2")
+        await gateway.desk.cancel(intent(2))
         await heard_until(gateway.desk, has_status("rb1-test-2", "Cancelled"))
         await until(lambda: len(sent(sandbox.log, "commissionReport")) == 2)
     async with trading(sandbox.gateway_port) as gateway:
         book = await gateway.desk.order_book(DU1)
-        assert await gateway.desk.heard(within_s=0) == (), "what was asked for is no news"
+        assert await gateway.desk.heard(DU1, within_s=0) == (), "what was asked for is no news"
     first, second = evidence_of("rb1-test-1", book), evidence_of("rb1-test-2", book)
     assert filled("rb1-test-1", book) == 10
     assert sum(each.commission for each in first if isinstance(each, Commissioned)) == 1
@@ -441,10 +522,10 @@ async def test_a_completed_order_without_its_reference_is_known_by_its_permanent
 async def test_executions_are_asked_of_the_account(start_sandbox: StartSandbox) -> None:
     sandbox = await start_sandbox(accounts={"DU2": {"cash": "9999"}})
     async with trading(sandbox.gateway_port) as gateway:
-        await gateway.desk.place(intent(account="DU2"))
-        await heard_until(gateway.desk, is_charged("rb1-test-1"))
+        await gateway.desk.place(intent(account=DU2))
+        await heard_until(gateway.desk, is_charged("rb1-test-1"), account=DU2)
         assert filled("rb1-test-1", await gateway.desk.order_book(DU1)) == 0
-        assert filled("rb1-test-1", await gateway.desk.order_book("DU2")) == 5  # type: ignore[arg-type]  # plain text
+        assert filled("rb1-test-1", await gateway.desk.order_book(DU2)) == 5
 
 
 @pytest.mark.parametrize("request_name", BOOK_PARTS)
@@ -496,6 +577,40 @@ async def test_a_book_and_a_market_take_turns(start_sandbox: StartSandbox) -> No
         )
 
 
+async def test_two_accounts_that_look_at_once_are_each_told_of_their_own(start_sandbox: StartSandbox) -> None:
+    """While both are being filled."""
+    sandbox = await start_sandbox(latency_ms=2, fills={"delay_ms": 3, "slices": 5}, accounts={"DU2": {"cash": "9999"}})
+    async with trading(sandbox.gateway_port) as gateway:
+        for number in range(1, 5):
+            await gateway.desk.place(intent(number, account=DU1 if number % 2 else DU2))
+        books = await asyncio.gather(*(gateway.desk.order_book(account) for account in (DU1, DU2) * 3))
+        first = await heard_until(
+            gateway.desk, lambda heard: is_charged("rb1-test-1")(heard) and is_charged("rb1-test-3")(heard)
+        )
+        second = await heard_until(
+            gateway.desk, lambda heard: is_charged("rb1-test-2")(heard) and is_charged("rb1-test-4")(heard), account=DU2
+        )
+    assert {each.order_ref for book in books[::2] for each in (*book.heard, *first)} == {"rb1-test-1", "rb1-test-3"}
+    assert {each.order_ref for book in books[1::2] for each in (*book.heard, *second)} == {"rb1-test-2", "rb1-test-4"}
+    assert [filled(ref, first) for ref in ("rb1-test-1", "rb1-test-3")] == [5, 5]
+    assert [filled(ref, second) for ref in ("rb1-test-2", "rb1-test-4")] == [5, 5]
+    assert len(received(sandbox.log, "reqExecutions")) == 6
+
+
+async def test_news_of_one_account_waits_while_another_listens(start_sandbox: StartSandbox) -> None:
+    sandbox = await start_sandbox(accounts={"DU2": {"cash": "9999"}})
+    async with trading(sandbox.gateway_port) as gateway:
+        await gateway.desk.place(intent(2, account=DU2))
+        await gateway.desk.place(intent())
+        ours = await heard_until(gateway.desk, is_charged("rb1-test-1"))
+        assert await gateway.desk.heard(DU1, within_s=0) == ()
+        theirs = await heard_until(gateway.desk, is_charged("rb1-test-2"), account=DU2)
+    assert {each.order_ref for each in ours} == {"rb1-test-1"}
+    assert {each.order_ref for each in theirs} == {"rb1-test-2"}
+    assert filled("rb1-test-2", theirs) == 5
+    assert "PreSubmitted" in statuses("rb1-test-2", theirs), "from its first word on"
+
+
 async def test_news_while_a_book_is_read_is_in_both(start_sandbox: StartSandbox) -> None:
     sandbox = await start_sandbox(latency_ms=5)
     async with trading(sandbox.gateway_port) as gateway:
@@ -513,7 +628,7 @@ async def test_a_preview_tells_costs_and_places_nothing(start_sandbox: StartSand
     async with trading(sandbox.gateway_port) as gateway:
         preview = await gateway.desk.what_if(intent())
         book = await gateway.desk.order_book(DU1)
-        assert await gateway.desk.heard(within_s=0) == ()
+        assert await gateway.desk.heard(DU1, within_s=0) == ()
     assert (preview.commission, preview.initial_margin_change, preview.warning) == COSTS
     assert (book.open_orders, book.heard) == ((), ())
     (asked,) = placed(sandbox.log)
@@ -605,7 +720,7 @@ async def test_a_cancellation_and_what_comes_of_it(start_sandbox: StartSandbox) 
     async with trading(sandbox.gateway_port) as gateway:
         await gateway.desk.place(intent())
         await heard_until(gateway.desk, lambda heard: filled("rb1-test-1", heard) == 2)
-        await gateway.desk.cancel("rb1-test-1")
+        await gateway.desk.cancel(intent())
         heard = await heard_until(gateway.desk, lambda heard: ErrorTold in map(type, evidence_of("rb1-test-1", heard)))
     assert {"PendingCancel", "Cancelled"} <= set(statuses("rb1-test-1", heard))
     (said,) = [each for each in evidence_of("rb1-test-1", heard) if isinstance(each, ErrorTold)]
@@ -619,7 +734,7 @@ async def test_cancelling_what_has_filled_is_heard_as_an_error_and_kills_nothing
     async with trading(sandbox.gateway_port) as gateway:
         await gateway.desk.place(intent())
         await heard_until(gateway.desk, has_status("rb1-test-1", "Filled"))
-        await gateway.desk.cancel("rb1-test-1")
+        await gateway.desk.cancel(intent())
         heard = await heard_until(gateway.desk, lambda heard: ErrorTold in map(type, evidence_of("rb1-test-1", heard)))
     (said,) = [each for each in evidence_of("rb1-test-1", heard) if isinstance(each, ErrorTold)]
     assert said.code == 10148
@@ -631,7 +746,7 @@ async def test_cancelling_what_fills_in_that_moment(start_sandbox: StartSandbox)
     async with trading(sandbox.gateway_port) as gateway:
         await gateway.desk.place(intent())
         await heard_until(gateway.desk, has_status("rb1-test-1", "PreSubmitted"))
-        await gateway.desk.cancel("rb1-test-1")
+        await gateway.desk.cancel(intent())
         heard = await heard_until(gateway.desk, has_status("rb1-test-1", "Filled"))
     assert filled("rb1-test-1", heard) == 5
 
@@ -644,13 +759,13 @@ async def test_an_order_of_an_earlier_connection_is_cancelled_once_a_look_has_sh
         await gateway.desk.place(resting())
         await heard_until(gateway.desk, has_status("rb1-test-1", "Submitted"))
     async with trading(sandbox.gateway_port) as gateway:
-        error = await failure_of(gateway.desk.cancel("rb1-test-1"))
+        error = await failure_of(gateway.desk.cancel(intent()))
         assert isinstance(error, GatewayRefused)
         assert (error.code, error.exit_code) == ("ORDER_NOT_CANCELLABLE", 21)
         assert "rb1-test-1 is not known to be open under client id 11" in error.message
         assert not received(sandbox.log, "cancelOrder")
         await gateway.desk.order_book(DU1)
-        await gateway.desk.cancel("rb1-test-1")
+        await gateway.desk.cancel(intent())
         await heard_until(gateway.desk, has_status("rb1-test-1", "Cancelled"))
 
 
@@ -661,7 +776,7 @@ async def test_an_order_of_another_client_id_is_not_cancelled_over_this_one(star
         await heard_until(watch.desk, has_status("rb1-test-1", "Submitted"))
         book = await gateway.desk.order_book(DU1)
         assert statuses("rb1-test-1", book) == ["Submitted", "Submitted"]
-        assert (await failure_of(gateway.desk.cancel("rb1-test-1"))).code == "ORDER_NOT_CANCELLABLE"
+        assert (await failure_of(gateway.desk.cancel(intent()))).code == "ORDER_NOT_CANCELLABLE"
     assert not received(sandbox.log, "cancelOrder")
 
 

@@ -1,4 +1,4 @@
-"""Which order a message is about, whatever it calls it, and what of it is news."""
+"""Which order a message is about, whatever it calls it, whose it is, and what of it is news."""
 
 from datetime import UTC, datetime
 
@@ -6,9 +6,10 @@ import ib_async
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.reading import NOW
+from tests.support.reading import DU1, NOW
 
-from ibkr_rebalancer.core.evidence import Commissioned, Executed, StatusTold
+from ibkr_rebalancer.core.evidence import Commissioned, ErrorTold, Executed, StatusTold
+from ibkr_rebalancer.core.portfolio import AccountId
 from ibkr_rebalancer.edges.ibkr.news import EARLY, OrderNews, References
 from ibkr_rebalancer.edges.ibkr.order_messages import (
     LIVE,
@@ -25,10 +26,11 @@ US, THEM = 11, 77
 """Client ids."""
 OURS, OTHER, FOREIGN = "rb1-ours-1", "rb1-other-1", "somebody"
 """References."""
+DU2, DU3 = AccountId("DU2"), AccountId("DU3")
 
 
-def opened(order_ref: str, *, client_id: int = US, order_id: int = 5, perm_id: int = 900) -> Opened:
-    order = ib_async.Order(orderRef=order_ref, clientId=client_id, orderId=order_id, permId=perm_id)
+def opened(order_ref: str, *, client_id: int = US, order_id: int = 5, perm_id: int = 900, account: str = DU1) -> Opened:
+    order = ib_async.Order(orderRef=order_ref, clientId=client_id, orderId=order_id, permId=perm_id, account=account)
     state = ib_async.OrderState(status="Submitted")
     return Opened(at=NOW, contract=ib_async.Contract(), order=order, state=state)
 
@@ -47,11 +49,18 @@ def stated(*, client_id: int = US, order_id: int = 5, perm_id: int = 900) -> Sta
 
 
 def printed(
-    order_ref: str, *, exec_id: str = "a.01", perm_id: int = 900, client_id: int = US, request: int = LIVE
+    order_ref: str,
+    *,
+    exec_id: str = "a.01",
+    perm_id: int = 900,
+    client_id: int = US,
+    request: int = LIVE,
+    account: str = DU1,
 ) -> Printed:
     execution = ib_async.Execution(
         execId=exec_id,
         orderRef=order_ref,
+        acctNumber=account,
         permId=perm_id,
         clientId=client_id,
         orderId=5,
@@ -66,8 +75,8 @@ def charged(exec_id: str = "a.01", commission: float = 1.0) -> Charged:
     return Charged(report=ib_async.CommissionReport(execId=exec_id, commission=commission, currency="USD"))
 
 
-def ended(order_ref: str, *, perm_id: int = 900) -> Ended:
-    order = ib_async.Order(orderRef=order_ref, permId=perm_id, filledQuantity=5.0)
+def ended(order_ref: str, *, perm_id: int = 900, account: str = DU1) -> Ended:
+    order = ib_async.Order(orderRef=order_ref, permId=perm_id, filledQuantity=5.0, account=account)
     return Ended(at=NOW, order=order, state=ib_async.OrderState(status="Filled"))
 
 
@@ -79,7 +88,7 @@ def told(*messages: OrderMessage, placed: dict[int, str] | None = None) -> Refer
     """References that have learnt of these orders of ours and then of these messages."""
     references = References(US)
     for order_id, order_ref in (placed or {}).items():
-        references.placed(order_id, order_ref)
+        references.placed(order_id, order_ref, DU1)
     for message in messages:
         references.learn(message)
     return references
@@ -146,17 +155,17 @@ def test_what_can_be_cancelled_over_our_client_id(known: References, order_ids: 
     assert known.order_ids(OURS) == order_ids
 
 
-def kinds(news: OrderNews) -> list[type]:
-    return [type(heard.evidence) for heard in news.hear()]
+def kinds(news: OrderNews, account: AccountId = DU1) -> list[type]:
+    return [type(heard.evidence) for heard in news.of(account).take()]
 
 
 def test_news_is_heard_once_and_in_order() -> None:
     news = OrderNews(US)
     for message in (opened(OURS), printed(OURS), charged(), opened(FOREIGN, order_id=6), printed(FOREIGN, exec_id="b")):
         news.take(message)
-    assert news.arrived.is_set()
+    assert news.of(DU1).arrived.is_set()
     assert kinds(news) == [StatusTold, Executed, Commissioned]
-    assert not news.arrived.is_set()
+    assert not news.of(DU1).arrived.is_set()
     assert kinds(news) == []
 
 
@@ -164,14 +173,14 @@ def test_nothing_of_others_is_news() -> None:
     news = OrderNews(US)
     for message in (opened(FOREIGN), stated(perm_id=7), printed(FOREIGN), charged(), complained()):
         news.take(message)
-    assert not news.arrived.is_set()
-    assert news.hear() == ()
+    assert not news.of(DU1).arrived.is_set()
+    assert news.of(DU1).take() == ()
 
 
 def test_a_commission_before_its_execution_waits_for_it() -> None:
     news = OrderNews(US)
     news.take(charged())
-    assert not news.arrived.is_set()
+    assert not news.of(DU1).arrived.is_set()
     news.take(printed(OURS))
     assert kinds(news) == [Executed, Commissioned]
 
@@ -221,14 +230,98 @@ def test_a_commission_that_comes_after_the_list_it_belongs_to_is_news() -> None:
 def test_a_commission_that_is_not_known_yet_is_no_news() -> None:
     news = OrderNews(US)
     news.take(printed(OURS))
-    news.hear()
+    news.of(DU1).take()
     news.take(charged(commission=1.7976931348623157e308))
-    assert news.hear() == ()
+    assert news.of(DU1).take() == ()
+
+
+# Whose it is
+
+
+def two_accounts() -> OrderNews:
+    """Of DU1 an order has gone out under the number 5, of DU2 one under the number 6."""
+    news = OrderNews(US)
+    news.references.placed(5, OURS, DU1)
+    news.references.placed(6, OTHER, DU2)
+    return news
+
+
+THEIRS: list[OrderMessage] = [
+    opened(OTHER, order_id=6, perm_id=901, account=DU2),
+    opened("", order_id=6, perm_id=0, account=""),
+    stated(order_id=6, perm_id=0),
+    printed(OTHER, exec_id="b.01", perm_id=901, account=DU2),
+    printed(OTHER, exec_id="b.01", account=""),
+    complained(6),
+]
+"""Messages about the second order, with and without its account."""
+
+
+@pytest.mark.parametrize("message", THEIRS)
+def test_an_account_hears_of_its_own_orders_only(message: OrderMessage) -> None:
+    news = two_accounts()
+    news.take(message)
+    assert not news.of(DU1).arrived.is_set()
+    assert kinds(news, DU1) == []
+    assert news.of(DU2).arrived.is_set()
+    assert len(kinds(news, DU2)) == 1
+
+
+def test_a_commission_is_for_the_account_of_its_print_whichever_comes_first() -> None:
+    news = two_accounts()
+    for message in (
+        printed(OTHER, exec_id="b.01", account=DU2), charged("b.01"), charged("a.01"), printed(OURS, exec_id="a.01"),
+    ):  # fmt: skip
+        news.take(message)
+    assert kinds(news, DU1) == [Executed, Commissioned]
+    assert kinds(news, DU2) == [Executed, Commissioned]
+
+
+def test_what_nobody_listens_for_waits_until_somebody_does() -> None:
+    news = two_accounts()
+    for message in (stated(order_id=6, perm_id=0), complained(6), stated(perm_id=0)):
+        news.take(message)
+    assert kinds(news, DU1) == [StatusTold]
+    assert kinds(news, DU1) == []
+    assert kinds(news, DU2) == [StatusTold, ErrorTold]
+
+
+def test_an_order_of_an_earlier_connection_is_whose_the_broker_says() -> None:
+    news = OrderNews(US)
+    news.take(opened(OURS, account=DU2))
+    news.take(stated())
+    assert kinds(news, DU1) == []
+    assert kinds(news, DU2) == [StatusTold, StatusTold]
+
+
+@pytest.mark.parametrize("told", [opened(OURS, account=DU2), ended(OURS, account=DU2), printed(OURS, account=DU2)])
+def test_what_is_said_before_the_account_is_known_waits_for_it(told: OrderMessage) -> None:
+    news = OrderNews(US)
+    news.take(opened(OURS, account=""))
+    news.take(stated())
+    for account in (DU1, DU2):
+        assert not news.of(account).arrived.is_set()
+    news.take(told)
+    assert news.of(DU2).arrived.is_set()
+    assert kinds(news, DU2)[:2] == [StatusTold, StatusTold]
+    assert (kinds(news, DU1), news.of(None).take()) == ([], ())
+
+
+def test_an_order_that_we_placed_stays_with_the_account_that_placed_it() -> None:
+    """The account that waits for it is the one that sent it, whatever is said of it by mistake."""
+    news = two_accounts()
+    news.take(opened(OURS, account=DU3))
+    assert (kinds(news, DU1), kinds(news, DU3)) == ([StatusTold], [])
 
 
 messages = st.lists(
     st.one_of(
-        st.builds(opened, st.sampled_from(["", OURS, OTHER, FOREIGN]), client_id=st.sampled_from([US, THEM])),
+        st.builds(
+            opened,
+            st.sampled_from(["", OURS, OTHER, FOREIGN]),
+            client_id=st.sampled_from([US, THEM]),
+            account=st.sampled_from(["", DU1, DU2]),
+        ),
         st.builds(stated, client_id=st.sampled_from([US, THEM]), perm_id=st.sampled_from([0, 900, 901])),
         st.builds(printed, st.sampled_from([OURS, OTHER, FOREIGN]), exec_id=st.sampled_from("abc")),
         st.builds(charged, st.sampled_from("abc")),
@@ -248,4 +341,21 @@ def test_what_is_said_to_be_somebody_elses_never_becomes_ours(said: list[OrderMe
                 assert news.references.of(message) == (order_ref if order_ref != FOREIGN else None)
             case Printed(execution=ib_async.Execution(orderRef=order_ref)):
                 assert news.references.of(message) == (order_ref if order_ref != FOREIGN else None)
-    assert {heard.order_ref for heard in news.hear()} <= {OURS, OTHER}
+    assert {heard.order_ref for heard in news.of(DU1).take()} <= {OURS, OTHER}
+
+
+@given(messages)
+def test_every_piece_is_heard_by_exactly_one_account(said: list[OrderMessage]) -> None:
+    """That in which its order is; and together the accounts hear what one who hears all would hear."""
+    news, references = two_accounts(), two_accounts().references
+    pieces = []
+    for message in said:
+        news.take(message)
+        references.learn(message)
+        if not isinstance(message, Charged):  # those that come before their prints are another matter
+            pieces += [heard] if (heard := references.heard(message)) else []
+    ours, theirs = news.of(DU1).take(), news.of(DU2).take()
+    assert {heard.order_ref for heard in ours} <= {OURS}
+    assert {heard.order_ref for heard in theirs} <= {OTHER}
+    told = [heard for heard in (*ours, *theirs) if not isinstance(heard.evidence, Commissioned)]
+    assert sorted(map(repr, told)) == sorted(map(repr, pieces))

@@ -303,7 +303,7 @@ async def test_trap_19_other_clients_orders_are_seen_and_left_alone(start_sandbo
         theirs = ib.placeOrder(AAA, naive_order(tif="DAY", orderId=number, orderRef="theirs"))
         await until(lambda: theirs.filled() == 5)
         book = await gateway.desk.order_book(DU1)
-        news = await gateway.desk.heard(within_s=0)
+        news = await gateway.desk.heard(DU1, within_s=0)
     assert ours.client_id == 11
     assert [order.order_ref for order in book.open_orders] == ["rb1-test-1"]
     assert {heard.order_ref for heard in (*book.heard, *news)} == {"rb1-test-1"}
@@ -319,7 +319,7 @@ async def test_trap_19_an_order_of_ours_from_another_client_is_heard_under_its_r
         await heard_until(watch.desk, is_charged("rb1-test-1"))
         book = await gateway.desk.order_book(DU1)
         with pytest.raises(GatewayRefused):
-            await gateway.desk.cancel("rb1-test-1")
+            await gateway.desk.cancel(intent())
     assert filled("rb1-test-1", book) == 5
 
 
@@ -345,7 +345,7 @@ async def test_trap_20_completed_orders_tell_what_has_filled(start_sandbox: Star
         await gateway.desk.place(intent())
         await gateway.desk.place(intent(2))
         await heard_until(gateway.desk, has_status("rb1-test-2", "Filled"))
-        await gateway.desk.cancel("rb1-test-1")
+        await gateway.desk.cancel(intent())
         await heard_until(gateway.desk, has_status("rb1-test-1", "Cancelled"))
     async with trading(sandbox.gateway_port) as gateway:
         book = await gateway.desk.order_book(DU1)
@@ -423,4 +423,4 @@ async def test_a_desk_never_cancels_globally(start_sandbox: StartSandbox) -> Non
     sandbox = await start_sandbox()
     async with trading(sandbox.gateway_port) as gateway:
         public = {name for name in dir(gateway.desk) if not name.startswith("_")}
-    assert public == {"cancel", "client_id", "heard", "order_book", "place", "what_if"}
+    assert public == {"cancel", "client_id", "heard", "order_book", "place", "turn", "what_if"}

@@ -391,5 +391,6 @@ async def test_no_reading_ever_sends_an_order(start_sandbox: StartSandbox) -> No
         with suppress(RebalancerError):
             await read_everything(market)
         public = {name for name in dir(market) if not name.startswith("_")}
-    assert public == {"contracts", "is_of_use", "managed_accounts", "portfolio", "positions", "quotes", "server_time"}
+    questions = {"contracts", "managed_accounts", "portfolio", "positions", "quotes", "server_time"}
+    assert public == {*questions, "is_at_work", "is_of_use"}
     assert not order_messages(sandbox.log)

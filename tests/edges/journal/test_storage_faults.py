@@ -267,6 +267,19 @@ def test_a_marker_that_cannot_be_written_is_a_failure(tmp_path: Path) -> None:
     assert caught.value.message.startswith(f"{tmp_path}/journal.marker cannot be opened for writing")
 
 
+def test_a_journal_that_has_failed_is_trusted_by_nobody_any_more(tmp_path: Path) -> None:
+    """Also by those who have nothing to keep just now: they are about to send what they kept before."""
+    with opened(tmp_path) as journal:
+        journal.require_trusted()
+        (tmp_path / "journal.marker").unlink()
+        with pytest.raises(StorageFailed) as first:
+            journal.start_run(start())
+        with pytest.raises(StorageFailed) as caught:
+            journal.require_trusted()
+    assert caught.value.code == first.value.code
+    assert caught.value.message == f"Nothing more is sent. The journal has failed before: {first.value.message}"
+
+
 def test_a_journal_that_another_keeps_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(opening, "PATIENCE_S", 0.05)
     with opened(tmp_path) as journal:

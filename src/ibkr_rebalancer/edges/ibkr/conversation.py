@@ -7,18 +7,20 @@ formats are the library's; which message answers which request is decided here, 
 
 import asyncio
 import logging
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, Generic, TypeVar, cast
 
 from ib_async import Client
 
 from ibkr_rebalancer.core.errors import GatewayUnavailable
+from ibkr_rebalancer.core.portfolio import AccountId
 from ibkr_rebalancer.edges.ibkr.answers import Answer, Answers, Key, Question
 from ibkr_rebalancer.edges.ibkr.frames import Frames, NotFramesError
 from ibkr_rebalancer.edges.ibkr.link import Link
-from ibkr_rebalancer.edges.ibkr.listener import Listener
+from ibkr_rebalancer.edges.ibkr.listener import UPDATES_OF, Listener
 from ibkr_rebalancer.edges.ibkr.order_messages import OrderMessage
+from ibkr_rebalancer.edges.ibkr.room import Room
 from ibkr_rebalancer.edges.ibkr.troubles import (
     CLOSED_BY_US,
     CUT_OFF,
@@ -33,9 +35,6 @@ from ibkr_rebalancer.edges.ibkr.troubles import (
 )
 from ibkr_rebalancer.edges.ibkr.wire import Wire
 from ibkr_rebalancer.ports import Clock
-
-MESSAGES_PER_S = Client.MaxRequests / Client.RequestsInterval
-"""Above this ib_async holds messages back."""
 
 # Its log shows account numbers and balances, and tells failures that are told here, as errors.
 logging.getLogger("ib_async").setLevel(logging.CRITICAL + 1)
@@ -53,7 +52,8 @@ class Conversation(Generic[W_co]):
         self.turn = asyncio.Lock()
         """Held by whoever asks what has no number."""
         self.answers = Answers()
-        self._sending = asyncio.Lock()
+        self._under_way = 0
+        """How many are waiting here for an answer, for their turn, for news or for room to send."""
         self._taken = asyncio.Event()
         """Set unless bytes wait for the network to take them."""
         self._taken.set()
@@ -62,6 +62,7 @@ class Conversation(Generic[W_co]):
         self._listener = Listener(self.answers, self.link, clock, hear_order)
         self._client: Any = Client(self._listener)  # type: ignore[no-untyped-call]  # ib_async leaves it untyped
         self._wire = cast("W_co", self._client)
+        self._room = Room(self._client, self.link)
         self._listen()
 
     @property
@@ -86,7 +87,7 @@ class Conversation(Generic[W_co]):
         try:
             # A link that is lost and back before anybody looks has left a new, unmet trouble behind.
             while not (connecting.done() or self.link.trouble.done()) and (left_s := ends - loop.time()) > 0:
-                await self._until(connecting, timeout_s=left_s)
+                await self.link.until(connecting, timeout_s=left_s)
             if self.link.trouble.done():
                 return self.link.trouble.result()
             if not connecting.done():
@@ -105,6 +106,14 @@ class Conversation(Generic[W_co]):
             return self.link.trouble.result() is LINK_DOWN
         return not self.answers.owed
 
+    @property
+    def is_at_work(self) -> bool:
+        """Whether somebody is in the middle of something here who is not hindered by an answer that is owed: the
+        updates of one account are owed to whoever asks for them again, and to nobody else.
+        """
+        is_sound = not self.link.trouble.done()
+        return is_sound and self._under_way > 0 and all(kind.startswith(UPDATES_OF) for kind in self.answers.owed)
+
     async def close(self) -> None:
         """Leave. Requests still under way end with an error."""
         self.link.fail(CLOSED_BY_US)
@@ -121,14 +130,16 @@ class Conversation(Generic[W_co]):
             GatewayUnavailable: no whole answer came by the deadline.
             GatewayRefused: the gateway says no.
         """
-        async with self.turn:
-            self.link.require_sound(f"{question.about} was being read")
-            return await self.ask_in_turn(question, deadline_s=deadline_s)
+        with self._working():
+            async with self.turn:
+                self.link.require_sound(f"{question.about} was being read")
+                return await self.ask_in_turn(question, deadline_s=deadline_s)
 
     async def ask_in_turn(self, question: Question[W_co], *, deadline_s: float) -> list[object]:
         """The same, by whoever holds the turn, and may then ask several of different kinds together."""
         if question.kind in self.answers.owed:
             raise UNANSWERED.during(f"{question.about} was to be read")
+        await self._room_to_ask(f"{question.about} was being read")
         answer = await self._exchange(
             question.kind, lambda: question.send(self._wire), about=question.about, deadline_s=deadline_s
         )
@@ -147,13 +158,15 @@ class Conversation(Generic[W_co]):
     ) -> Answer:
         """A request with a number, any number of which may be under way; whether it was answered is for the caller.
 
+        The deadline runs from when it has left.
+
         `suffices` may see in the rows so far that the rest is not needed; and `lull_s` for how long, after a row that
         does not suffice, more is waited for.
 
         Raises:
             GatewayUnavailable: the connection failed meanwhile.
         """
-        self.link.require_sound(f"{about} was being read")
+        await self._room_to_ask(f"{about} was being read")
         number = self._next_number()
         return await self._exchange(
             number,
@@ -173,28 +186,23 @@ class Conversation(Generic[W_co]):
         self.link.require_sound(f"{about} was being read")
         send(self._wire)
 
-    async def dispatch(self, send: Callable[[W_co, int], None], *, about: str, deadline_s: float) -> None:
-        """Send what changes the world, with a fresh number; on return all of it has left this process.
-
-        Nothing of it is ever left in the library's queue: there it would go out although the link has gone down
-        meanwhile, or would vanish, without a word, with the connection.
+    async def dispatch(
+        self, send: Callable[[W_co, int], None], *, account: AccountId, about: str, deadline_s: float
+    ) -> None:
+        """Send what changes the world of an account, with a fresh number; on return all of it has left this process.
 
         Raises:
             GatewayUnavailable: the connection failed, and the sentence says whether anything was sent.
         """
-        async with self._sending:
-            await self._room(f"{about} was to be sent; it was not sent")
-            send(self._wire, self._next_number())
-            await self._see_off(f"{about} was being sent; it may have been sent or not", deadline_s)
+        with self._working():
+            async with self._room.to_send(account, f"{about} was to be sent; it was not sent"):
+                send(self._wire, self._next_number())
+                await self._see_off(f"{about} was being sent; it may have been sent or not", deadline_s)
 
     async def until_news(self, news: asyncio.Event, *, timeout_s: float) -> None:
         """Wait for this event, or until the connection fails."""
-        waiting = asyncio.ensure_future(news.wait())
-        try:
-            await self._until(waiting, timeout_s=timeout_s)
-        finally:
-            waiting.cancel()
-            await asyncio.gather(waiting, return_exceptions=True)
+        with self._working():
+            await self.link.until_set(news, timeout_s=timeout_s)
 
     def whole(self, answer: Answer, *, about: str, deadline_s: float) -> list[object]:
         """The rows of an answer that is complete.
@@ -231,32 +239,24 @@ class Conversation(Generic[W_co]):
         answer = Answer(ended=ended, suffices=suffices, lull_s=lull_s)
         with self.answers.expecting(key, answer):
             send()
-            await self._until(ended, timeout_s=deadline_s)
+            with self._working():
+                await self.link.until(ended, timeout_s=deadline_s)
             if trouble.done():
                 raise trouble.result().during(occupation)
         return answer
 
-    async def _until(self, event: asyncio.Future[Any], *, timeout_s: float) -> None:
-        """Wait for this, for trouble or for the time to be up, whichever comes first."""
-        either: set[asyncio.Future[Any]] = {event, self.link.trouble}
-        await asyncio.wait(either, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+    async def _room_to_ask(self, occupation: str) -> None:
+        with self._working():
+            await self._room.to_ask(occupation)
 
-    async def _room(self, occupation: str) -> None:
-        """Hear what has come in already, and wait until the library would not hold a message back."""
-        await asyncio.sleep(0)  # the event loop looks at the socket,
-        await asyncio.sleep(0)  # and reads it
-        self.link.require_informed(occupation)
-        while (held_s := self._held_back_s()) > 0:
-            await asyncio.wait({self.link.trouble}, timeout=held_s)
-            self.link.require_informed(occupation)
-
-    def _held_back_s(self) -> float:
-        """How long the library would hold a message back that is given to it now, or at least the first before it."""
-        sent_at, waiting = self._client._timeQ, self._client._msgQ  # noqa: SLF001  # it tells no other way
-        if not waiting and len(sent_at) < self._client.MaxRequests:
-            return 0
-        left_s: float = sent_at[0] + self._client.RequestsInterval - asyncio.get_running_loop().time()
-        return max(left_s, 0) + 0.001 if waiting else left_s + 0.001
+    @contextmanager
+    def _working(self) -> Iterator[None]:
+        """Count who is in the middle of something."""
+        self._under_way += 1
+        try:
+            yield
+        finally:
+            self._under_way -= 1
 
     async def _see_off(self, occupation: str, deadline_s: float) -> None:
         """Wait until the network has taken everything that was sent."""

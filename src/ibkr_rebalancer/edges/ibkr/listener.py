@@ -209,9 +209,12 @@ class Listener:
             self.last_order_id = max(self.last_order_id, order_id)
 
 
+UPDATES_OF = "updates of "
+
+
 def updates_of(account: str) -> str:
     """The kind of request that account updates of this account answer."""
-    return f"updates of {account}"
+    return UPDATES_OF + account
 
 
 def _farm(text: str) -> str:

@@ -14,7 +14,7 @@ from ibkr_rebalancer.core.portfolio import AccountId, Portfolio, Position
 from ibkr_rebalancer.core.quotes import NoQuote, Quote, unpriced
 from ibkr_rebalancer.edges.ibkr.answers import Answer, Question, together
 from ibkr_rebalancer.edges.ibkr.codes import UNKNOWN_CONTRACT, explain
-from ibkr_rebalancer.edges.ibkr.conversation import MESSAGES_PER_S, Conversation
+from ibkr_rebalancer.edges.ibkr.conversation import Conversation
 from ibkr_rebalancer.edges.ibkr.listener import updates_of
 from ibkr_rebalancer.edges.ibkr.translate import (
     contract_of,
@@ -68,6 +68,11 @@ class GatewayMarket:
         """Whether another question may yet be answered here; if not, it takes a new connection."""
         return self._conversation.is_of_use
 
+    @property
+    def is_at_work(self) -> bool:
+        """Whether it is of use at least to those who are in the middle of something here."""
+        return self._conversation.is_at_work
+
     async def server_time(self) -> datetime:
         """The gateway's clock, aware UTC, to the second; sooner or not at all while an earlier answer is owed."""
         deadline_s = self._answer_s if self.is_of_use else self._life_s
@@ -105,29 +110,25 @@ class GatewayMarket:
         answering others, concerns only those who need that contract.
         """
         asked = list(dict.fromkeys(queries))
-        deadline_s = self._answer_s + len(asked) / MESSAGES_PER_S
-        answers = await together([self._lookup(query, deadline_s) for query in asked])
+        answers = await together([self._lookup(query) for query in asked])
         unanswered = [query for query, answer in zip(asked, answers, strict=True) if not answer.finished]
         if unanswered:
             await self._require_talking(about=_contract_of(unanswered[0]))
-        return {
-            query: self._candidates(query, answer, deadline_s) for query, answer in zip(asked, answers, strict=True)
-        }
+        return {query: self._candidates(query, answer) for query, answer in zip(asked, answers, strict=True)}
 
     async def quotes(self, contracts: Sequence[Contract]) -> Mapping[ConId, Quote | NoQuote]:
         """Fresh prices of all these contracts in one batch; where one has none, why, which is told too.
 
         The gateway ends a snapshot late, up to eleven seconds, where a price is missing; what has come by the
-        deadline counts, which runs from when a market data line is free for the contract.
+        deadline counts, which runs from when a question has left; each waits for a free market data line.
         """
         asked = {contract.con_id: contract for contract in contracts}
         if not asked:
             return {}
         self._conversation.tell(lambda wire: wire.reqMarketDataType(DELAYED_FROZEN), about="the quotes")
-        deadline_s = self._quotes_s + 2 * min(len(asked), QUOTES_AT_ONCE) / MESSAGES_PER_S
-        answers = await together([self._prices(contract, deadline_s) for contract in asked.values()])
+        answers = await together([self._prices(contract) for contract in asked.values()])
         if not any(answer.finished or answer.rows for answer in answers):
-            self._conversation.whole(answers[0], about=f"any of {len(asked)} quotes", deadline_s=deadline_s)
+            self._conversation.whole(answers[0], about=f"any of {len(asked)} quotes", deadline_s=self._quotes_s)
         if not all(answer.finished for answer in answers):
             await self._require_talking(about=f"the last of {len(asked)} quotes")
         quotes = [self._quote(answer) for answer in answers]
@@ -138,26 +139,24 @@ class GatewayMarket:
         """Tell a gateway that has no price from one that says nothing at all any more: the clock always answers."""
         await self._conversation.ask(replace(TIME, about=about), deadline_s=self._life_s)
 
-    async def _lookup(self, query: ContractQuery, deadline_s: float) -> Answer:
+    async def _lookup(self, query: ContractQuery) -> Answer:
         wanted = wanted_contract(query)
 
         def send(wire: Wire, number: int) -> None:
             wire.reqContractDetails(number, wanted)
 
-        return await self._conversation.ask_numbered(send, about=_contract_of(query), deadline_s=deadline_s)
+        return await self._conversation.ask_numbered(send, about=_contract_of(query), deadline_s=self._answer_s)
 
-    def _candidates(
-        self, query: ContractQuery, answer: Answer, deadline_s: float
-    ) -> tuple[Contract, ...] | RebalancerError:
+    def _candidates(self, query: ContractQuery, answer: Answer) -> tuple[Contract, ...] | RebalancerError:
         if answer.refusal is not None and answer.refusal.code == UNKNOWN_CONTRACT:
             return ()
         try:
-            rows = self._conversation.whole(answer, about=_contract_of(query), deadline_s=deadline_s)
+            rows = self._conversation.whole(answer, about=_contract_of(query), deadline_s=self._answer_s)
             return tuple(contract_of(details) for details in rows_of(ib_async.ContractDetails, rows))
         except (GatewayUnavailable, GatewayRefused) as error:
             return error
 
-    async def _prices(self, contract: Contract, deadline_s: float) -> Answer:
+    async def _prices(self, contract: Contract) -> Answer:
         """The prices of one contract, once a market data line is free; the line is free again afterwards."""
         wanted = priced_contract(contract)
         numbers: list[int] = []
@@ -169,7 +168,7 @@ class GatewayMarket:
         about = f"the quote of {contract.symbol}"
         async with self._lines:
             answer = await self._conversation.ask_numbered(
-                send, about=about, deadline_s=deadline_s, suffices=_is_whole, lull_s=_lull_s
+                send, about=about, deadline_s=self._quotes_s, suffices=_is_whole, lull_s=_lull_s
             )
             # The gateway itself has not ended these yet; while lines are free, it may do so in its own time.
             if not answer.finished or (self._lines.locked() and has_all_prices(answer.rows)):

@@ -1,7 +1,8 @@
-"""News of our orders: which order a message is about, and what has been said and not been heard yet.
+"""News of our orders: which order a message is about, whose it is, and what has been said and not been heard yet.
 
 Only some messages carry an order's reference. The others name it by numbers, of which only the broker's permanent id
-is good everywhere: each client has order ids of its own, and a commission knows only its print.
+is good everywhere: each client has order ids of its own, and a commission knows only its print. Fewer still carry the
+account; but an order has one for good, that for which it was placed, so its reference says whose a message is.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 
 from ibkr_rebalancer.core.order_book import Heard
 from ibkr_rebalancer.core.orders import OURS
+from ibkr_rebalancer.core.portfolio import AccountId
 from ibkr_rebalancer.edges.ibkr.order_messages import (
     LIVE,
     Charged,
@@ -20,6 +22,7 @@ from ibkr_rebalancer.edges.ibkr.order_messages import (
     OrderMessage,
     Printed,
     Stated,
+    account_in,
     evidence_in,
 )
 
@@ -36,10 +39,19 @@ class References:
         """By client id and order id."""
         self._by_perm_id: dict[int, str] = {}
         self._by_print: dict[str, str] = {}
+        self._placed_for: dict[str, AccountId] = {}
+        """By reference."""
+        self._seen_in: dict[str, AccountId] = {}
+        """The same, where only the broker has said it."""
 
-    def placed(self, order_id: int, order_ref: str) -> None:
-        """An order goes out over our client id."""
+    def placed(self, order_id: int, order_ref: str, account: AccountId) -> None:
+        """An order for the account goes out over our client id."""
         self._by_number[self._client_id, order_id] = order_ref
+        self._placed_for[order_ref] = account
+
+    def account_of(self, order_ref: str) -> AccountId | None:
+        """Whose the order is: for whom it was placed here, else in whose account the broker has last shown it."""
+        return self._placed_for.get(order_ref) or self._seen_in.get(order_ref)
 
     def order_ids(self, order_ref: str) -> tuple[int, ...]:
         """The order's number under our client id; none unless it was placed here or has been seen open.
@@ -57,7 +69,9 @@ class References:
 
         Order ids are learnt of open orders only: those of past executions may have been given out anew.
         """
-        order_ref = self.of(message)
+        order_ref, account = self.of(message), account_in(message)
+        if order_ref is not None and account is not None:
+            self._seen_in[order_ref] = account
         match message:
             case Opened(order=order):
                 self._assign(order.clientId, order.orderId, order_ref)
@@ -111,22 +125,46 @@ class References:
             self._by_perm_id[perm_id] = order_ref
 
 
+class Unheard:
+    """What has been said about the orders of one account, until it is heard."""
+
+    def __init__(self) -> None:
+        self.arrived = asyncio.Event()
+        """Set while there is something to hear."""
+        self._pieces: list[Heard] = []
+
+    def add(self, heard: Heard) -> None:
+        self._pieces.append(heard)
+        self.arrived.set()
+
+    def take(self) -> tuple[Heard, ...]:
+        """All that is new since the last call."""
+        self.arrived.clear()
+        pieces, self._pieces = self._pieces, []
+        return tuple(pieces)
+
+
 class OrderNews:
-    """What has been said about our orders, until it is heard."""
+    """What has been said about our orders, kept for each account until that is heard.
+
+    Of an order whose account nobody has told yet, it is kept until somebody does.
+    """
 
     def __init__(self, client_id: int) -> None:
         self.references = References(client_id)
-        self.arrived = asyncio.Event()
-        """Set while there is something to hear."""
-        self._unheard: list[Heard] = []
+        self._unheard: dict[AccountId | None, Unheard] = {}
         self._early: deque[Charged] = deque(maxlen=EARLY)
         self._record: list[OrderMessage] | None = None
         self._listed: set[str] = set()
         """Ids of the prints that a request has been answered with, while a record is kept."""
 
+    def of(self, account: AccountId | None) -> Unheard:
+        """What the account has not heard yet, also if nobody ever listened for it; None has what nobody can hear."""
+        return self._unheard.setdefault(account, Unheard())
+
     @contextmanager
     def recording(self) -> Iterator[list[OrderMessage]]:
-        """All that is said of orders, ours or not, news or not, until the block is left."""
+        """All that is said of orders, ours or not, news or not, until the block is left; one at a time."""
         record: list[OrderMessage] = []
         self._record = record
         try:
@@ -140,27 +178,23 @@ class OrderNews:
         self.references.learn(message)
         if self._record is not None:
             self._record.append(message)
+        news = filter(None, map(self.references.heard, self._new_in(message)))
+        for heard in (*self.of(None).take(), *news):
+            self.of(self.references.account_of(heard.order_ref)).add(heard)
+
+    def _new_in(self, message: OrderMessage) -> tuple[OrderMessage, ...]:
+        """What nobody asked for: the message, with what has waited for it; or nothing."""
         match message:
             case Ended():
-                pass
+                return ()
             case Printed(request=request, execution=execution) if request != LIVE:
                 self._listed.add(execution.execId)
+                return ()
             case Charged(report=report) if report.execId in self._listed:
-                pass
+                return ()
             case Printed(execution=execution):
-                self._add(message, *(early for early in self._early if early.report.execId == execution.execId))
+                return (message, *(early for early in self._early if early.report.execId == execution.execId))
             case Charged() if self.references.of(message) is None:
                 self._early.append(message)
-            case _:
-                self._add(message)
-
-    def hear(self) -> tuple[Heard, ...]:
-        """All that is new since the last call."""
-        self.arrived.clear()
-        unheard, self._unheard = self._unheard, []
-        return tuple(unheard)
-
-    def _add(self, *messages: OrderMessage) -> None:
-        for heard in filter(None, map(self.references.heard, messages)):
-            self._unheard.append(heard)
-            self.arrived.set()
+                return ()
+        return (message,)

@@ -115,14 +115,15 @@ def evidence_in(message: OrderMessage) -> Evidence | None:
             return ErrorTold(at=at, code=code, text=text)
 
 
-def account_in(message: OrderMessage) -> str | None:
+def account_in(message: OrderMessage) -> AccountId | None:
     """The account of the order, where the message says it."""
+    told = ""
     match message:
         case Opened(order=order) | Ended(order=order):
-            return order.account or None
+            told = order.account
         case Printed(execution=execution):
-            return execution.acctNumber or None
-    return None
+            told = execution.acctNumber
+    return AccountId(told) if told else None
 
 
 def open_orders_in(rows: Sequence[object]) -> tuple[OpenOrder, ...]:

@@ -1,5 +1,6 @@
 """The gateway as an `OrderDesk`: the only code that sends orders, and the ear for all that is said of them."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
@@ -15,6 +16,7 @@ from ibkr_rebalancer.edges.ibkr.conversation import Conversation
 from ibkr_rebalancer.edges.ibkr.market import TIME
 from ibkr_rebalancer.edges.ibkr.news import OrderNews
 from ibkr_rebalancer.edges.ibkr.order_messages import (
+    OrderMessage,
     account_in,
     has_figures,
     open_orders_in,
@@ -56,11 +58,17 @@ class GatewayOrders:
         self._answer_s = answer_s
         self._preview_s = preview_s
         self._figures_s = figures_s
+        self._turn = asyncio.Lock()
 
     @property
     def client_id(self) -> int:
         """The API client id of this connection."""
         return self._client_id
+
+    @property
+    def turn(self) -> asyncio.Lock:
+        """The turn to place one order, in the order of asking."""
+        return self._turn
 
     async def order_book(self, account: AccountId) -> OrderBook:
         """Open orders of all clients, executions and completed orders, asked for at once and each whole to its end.
@@ -79,15 +87,12 @@ class GatewayOrders:
                         self._conversation.ask_in_turn(TIME, deadline_s=self._answer_s),
                     ]
                 )
-        of = self._news.references.of
-        elsewhere = {of(message) for message in messages if account_in(message) not in {None, account}}
-        heard = filter(None, map(self._news.references.heard, messages))
         book = OrderBook(
             taken_at=rows_of(datetime, clock)[-1],
             open_orders=open_orders_in(messages),
-            heard=tuple(each for each in heard if each.order_ref not in elsewhere),
+            heard=self._heard_of(account, messages),
         )
-        link.told = max(link.told, failures)
+        link.tell(account, failures=failures)
         return book
 
     async def what_if(self, intent: OrderIntent) -> WhatIf:
@@ -123,12 +128,12 @@ class GatewayOrders:
         order = order_of(intent)
 
         def send(wire: OrderWire, number: int) -> None:
-            self._news.references.placed(number, intent.order_ref)
+            self._news.references.placed(number, intent.order_ref, intent.account)
             wire.placeOrder(number, traded_contract(intent.con_id), order)
 
-        await self._conversation.dispatch(send, about=about, deadline_s=self._answer_s)
+        await self._conversation.dispatch(send, account=intent.account, about=about, deadline_s=self._answer_s)
 
-    async def cancel(self, order_ref: str) -> None:
+    async def cancel(self, intent: OrderIntent) -> None:
         """Ask the broker to cancel an order of ours; what comes of it is heard later.
 
         It must have been placed over this client id: here, or before, and then an `order_book` has shown it open.
@@ -137,6 +142,7 @@ class GatewayOrders:
             GatewayRefused: it was not, and nothing was sent (`ORDER_NOT_CANCELLABLE`).
             GatewayUnavailable: the connection or the link failed; the sentence says whether anything was sent.
         """
+        order_ref = intent.order_ref
         order_ids = self._news.references.order_ids(order_ref)
         if not order_ids:
             raise GatewayRefused(
@@ -147,25 +153,35 @@ class GatewayOrders:
             )
         about = f"the cancellation of the order {order_ref}"
         for order_id in order_ids:
-            await self._conversation.dispatch(_cancel(order_id), about=about, deadline_s=self._answer_s)
+            await self._conversation.dispatch(
+                _cancel(order_id), account=intent.account, about=about, deadline_s=self._answer_s
+            )
 
-    async def heard(self, *, within_s: float) -> Sequence[Heard]:
-        """What has arrived about orders of ours since the last call; waits for the first piece, and no longer.
+    async def heard(self, account: AccountId, *, within_s: float) -> Sequence[Heard]:
+        """What has arrived about our orders in the account since its last call; waits for the first piece, no longer.
 
         Raises:
             GatewayUnavailable: the connection or the link has failed, and all that came before has been heard; once
-                also after a failure that is over, as nobody knows what was missed.
+                for each account also after a failure that is over, as nobody knows what was missed.
         """
-        link = self._conversation.link
-        patience_s = within_s if link.failures == link.told else 0
-        await self._conversation.until_news(self._news.arrived, timeout_s=patience_s)
-        unheard = self._news.hear()
-        if not unheard:
+        link, unheard = self._conversation.link, self._news.of(account)
+        patience_s = within_s if link.is_told(account) else 0
+        await self._conversation.until_news(unheard.arrived, timeout_s=patience_s)
+        pieces = unheard.take()
+        if not pieces:
             try:
-                link.require_informed("news of our orders was awaited")
+                link.require_informed(account, "news of our orders was awaited")
             finally:
-                link.told = link.failures
-        return unheard
+                link.tell(account, failures=link.failures)
+        return pieces
+
+    def _heard_of(self, account: AccountId, messages: Sequence[OrderMessage]) -> tuple[Heard, ...]:
+        """What the messages say of our orders, but for those that are known to be in another account."""
+        references = self._news.references
+        heard = tuple(filter(None, map(references.heard, messages)))
+        elsewhere = {references.of(message) for message in messages if account_in(message) not in {None, account}}
+        elsewhere |= {ref for ref in (h.order_ref for h in heard) if references.account_of(ref) not in {None, account}}
+        return tuple(each for each in heard if each.order_ref not in elsewhere)
 
     async def _executions(self, account: AccountId) -> list[object]:
         """Those of the account; each commission is told beside them."""

@@ -227,6 +227,14 @@ class Journal:
             newest = first_row(connection, select(halts).order_by(halts.c.id.desc()))
             return read(Halt, newest["body"]) if newest and newest["halted"] else None
 
+    def require_trusted(self) -> None:
+        """Let nothing be sent once a write has failed, whoever's it was: it may be what is to be sent next.
+
+        Raises:
+            StorageFailed: one has.
+        """
+        self._store.require_trusted("Nothing more is sent.")
+
     def halt(self, halt: Halt) -> None:
         with self._store.writing(NOT_HALTED) as connection:
             add(connection, halts, halted=True, body=written(encode(halt)))

@@ -31,12 +31,20 @@ class Store:
         self._marker = marker
         self._failure: StorageFailed | None = None
 
+    def require_trusted(self, consequence: str) -> None:
+        """Let nothing go on as if all had been kept, once something has failed; the consequence is that of a failure.
+
+        Raises:
+            StorageFailed: something has.
+        """
+        if self._failure:
+            raise _again(self._failure, consequence)
+
     @contextmanager
     def writing(self, consequence: str) -> Iterator[Connection]:
         """One transaction, on disk when the block has been left; the consequence is that of a failure."""
         with self._failing(consequence):
-            if self._failure:
-                raise _again(self._failure, consequence)
+            self.require_trusted(consequence)
             with self.engine.connect() as connection:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
                 yield connection
