@@ -81,6 +81,7 @@ def test_it_carries_out_what_is_published_and_ends_when_told(here: Here) -> None
         exit_code, err = watch.stop()
     assert exit_code == 0
     assert "Traceback" not in err
+    assert "Stopping" not in err  # nothing is under way
     (told, *_) = here.run("runs", "--json").document["runs"]
     assert told["run_id"] == run["run_id"]
     assert told["trigger"] == run["trigger"] != "command"

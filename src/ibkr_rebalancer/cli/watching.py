@@ -14,7 +14,7 @@ from ibkr_rebalancer.cli.stopping import AtStake, stoppable
 from ibkr_rebalancer.cli.streams import READER_GONE, OutputFailed
 from ibkr_rebalancer.cli.tables import runs_view
 from ibkr_rebalancer.config.schema import Settings
-from ibkr_rebalancer.core.errors import RebalancerError, gravest
+from ibkr_rebalancer.core.errors import EXIT_DONE, RebalancerError, gravest
 from ibkr_rebalancer.core.portfolio import AccountId
 from ibkr_rebalancer.core.report import Report
 from ibkr_rebalancer.core.watch_status import WatchStatus
@@ -33,8 +33,11 @@ def watch_until_told(*, dry_run: bool, config: Path | None, state: Path | None, 
         RebalancerError: it could not begin, or could not go on.
     """
     settings = read_settings(config, state=state, verbose=verbose, log_as_json=not sys.stderr.isatty())
-    with AtStake(LogObserver()) as observer:
-        return asyncio.run(_watch(settings, observer, dry_run=dry_run, as_json=as_json))
+    try:
+        with AtStake(LogObserver()) as observer:
+            return asyncio.run(_watch(settings, observer, dry_run=dry_run, as_json=as_json))
+    except KeyboardInterrupt:  # the second signal, and no order is open
+        return EXIT_DONE
 
 
 async def _watch(settings: Settings, at_stake: AtStake, *, dry_run: bool, as_json: bool) -> int:

@@ -218,6 +218,9 @@ class Watch:
         self._take_steps({entry: self._step_after(entry, outcomes[name]) for name, entry in duty.entries.items()})
         if any(isinstance(outcome, GatewayUnavailable | Busy) for outcome in outcomes.values()):
             self._gateway.doubt()
+        for name, outcome in outcomes.items():
+            if isinstance(outcome, Report) and outcome.mode is RunMode.REBALANCE and outcome.outcome != "unknown":
+                self._say("orders.known", f"No order of ours is open in {name}", account=name)
         self._tell(outcomes)
 
     async def _outcomes(self, duty: _Duty) -> Outcomes:
