@@ -146,6 +146,15 @@ class Gateway(Protocol):
         """
         ...
 
+    def over(self, client_id: int) -> AbstractAsyncContextManager[OrderDesk]:
+        """A desk over another client id, until the block is left: only there can be cancelled what went out over it.
+
+        Raises:
+            GatewayUnavailable: there was none.
+            Busy: another process uses this client id.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecord:

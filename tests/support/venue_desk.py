@@ -5,7 +5,8 @@ Its time is the loop's (`virtual_time`). A test cuts the connection or interrupt
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -13,7 +14,7 @@ from typing import TypeVar
 
 from tests.support.venue_market import VenueMarket
 
-from ibkr_rebalancer.core.errors import GatewayUnavailable, RebalancerError, Refused
+from ibkr_rebalancer.core.errors import Busy, GatewayRefused, GatewayUnavailable, RebalancerError, Refused
 from ibkr_rebalancer.core.evidence import Commissioned, Completed, ErrorTold, Evidence, Executed, StatusTold
 from ibkr_rebalancer.core.instruments import ConId, Contract, ContractQuery
 from ibkr_rebalancer.core.order_book import Heard, OrderBook
@@ -21,7 +22,7 @@ from ibkr_rebalancer.core.orders import OpenOrder, OrderIntent, is_ours
 from ibkr_rebalancer.core.plan import Side
 from ibkr_rebalancer.core.portfolio import AccountId, Portfolio, Position
 from ibkr_rebalancer.core.quotes import NoQuote, Quote
-from ibkr_rebalancer.ports import Clock, GatewaySession, WhatIf
+from ibkr_rebalancer.ports import Clock, GatewaySession, OrderDesk, WhatIf
 from ibkr_rebalancer.sandbox.venue.orders import (
     Charged,
     Complained,
@@ -100,6 +101,8 @@ class VenueGateway:
         """All that happened to orders."""
         self.client_id = CLIENT_ID
         """Under which it is connected."""
+        self.ids_in_use: set[int] = set()
+        """By others."""
         self._clock = clock
         self.turn = asyncio.Lock()
         self._waiting: list[tuple[str, Heard]] = []
@@ -115,6 +118,12 @@ class VenueGateway:
                 self.line.up = True
                 self._waiting.clear()
         return GatewaySession(market=MarketOverLine(self, self.line), desk=VenueDesk(self, self.line))
+
+    @asynccontextmanager
+    async def over(self, client_id: int) -> AsyncIterator[OrderDesk]:
+        if client_id in self.ids_in_use:
+            raise Busy("CLIENT_ID_IN_USE", f"Client id {client_id} is in use.", hint="Wait.")
+        yield VenueDesk(self, self.line, client_id=client_id)
 
     def now(self) -> datetime:
         return self._clock.now()
@@ -193,14 +202,16 @@ class MarketOverLine:
 class VenueDesk:
     """The desk of one connection."""
 
-    def __init__(self, gateway: VenueGateway, line: Line) -> None:
+    def __init__(self, gateway: VenueGateway, line: Line, *, client_id: int | None = None) -> None:
+        """Under the gateway's client id, or another one."""
         self._gateway = gateway
         self._line = line
         self._connection = line.connection
+        self._client_id = client_id
 
     @property
     def client_id(self) -> int:
-        return self._gateway.client_id
+        return self._gateway.client_id if self._client_id is None else self._client_id
 
     @property
     def turn(self) -> asyncio.Lock:
@@ -253,10 +264,13 @@ class VenueDesk:
 
     async def cancel(self, intent: OrderIntent) -> None:
         self._require_up()
-        venue, order_ref = self._gateway.venue, intent.order_ref
+        venue = self._gateway.venue
+        placed_by = {each.client_id for each in self._gateway.placed if each.order_ref == intent.order_ref}
+        if placed_by and self.client_id not in placed_by:
+            raise GatewayRefused("ORDER_NOT_CANCELLABLE", f"{intent.order_ref} is another client's.", hint="Ask it.")
         for order in venue.open_orders:
-            if order.ticket.order_ref == order_ref and order.ticket.client_id == self.client_id:
-                self._gateway.cancelled.append(order_ref)
+            if order.ticket.order_ref == intent.order_ref and order.ticket.client_id == self.client_id:
+                self._gateway.cancelled.append(intent.order_ref)
                 self._gateway.happen(venue.cancel(self.client_id, order.ticket.order_id, self._gateway.now()))
 
     async def heard(self, account: AccountId, *, within_s: float) -> Sequence[Heard]:

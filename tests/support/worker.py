@@ -14,8 +14,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from ibkr_rebalancer.edges.ibkr import line  # noqa: F401 (imported once, before
 from ibkr_rebalancer.edges.journal import opening  # noqa: F401
 from ibkr_rebalancer.flows.reconcile import PATIENCE
 from ibkr_rebalancer.flows.trading import TradingRun
-from ibkr_rebalancer.ports import Gateway, GatewaySession
+from ibkr_rebalancer.ports import Gateway, GatewaySession, OrderDesk
 
 ROOT = Path(__file__).parents[2]
 ABSENCE_S = 1.0
@@ -110,6 +110,11 @@ class _TappedGateway:
     async def session(self, *, within_s: float) -> GatewaySession:
         session = await self._gateway.session(within_s=within_s)
         return replace(session, desk=tapped(session.desk, SENDS, self._owner._at))
+
+    @asynccontextmanager
+    async def over(self, client_id: int) -> AsyncIterator[OrderDesk]:
+        async with self._gateway.over(client_id) as desk:
+            yield tapped(desk, SENDS, self._owner._at)
 
 
 def _serve() -> None:

@@ -139,6 +139,21 @@ class OrderGate:
         self._asked.append(Heard(order_ref=order.intent.order_ref, evidence=asked))
         return True
 
+    async def cancel_over(self, client_id: int, orders: Sequence[TrackedOrder]) -> None:
+        """Ask for orders to be cancelled over the client id that they went out over; what comes of it shows at a look.
+
+        Raises:
+            GatewayUnavailable, Busy: that client id cannot be used.
+        """
+        async with self._gateway.over(client_id) as desk:
+            await desk.order_book(self._account)  # tells it the numbers of its orders
+            for order in orders:
+                with suppress(GatewayRefused):  # it has ended meanwhile
+                    await desk.cancel(order.intent)
+                    asked = CancelAsked(at=self._clock.now())
+                    self._asked.append(Heard(order_ref=order.intent.order_ref, evidence=asked))
+            await desk.order_book(self._account)  # the answer says that the gateway has read it all
+
     async def listen(self, docket: Docket, *, within_s: float) -> None:
         """Take in what has arrived about the account's orders, waiting for the first piece.
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from ibkr_rebalancer.core.errors import (
+    Busy,
     GatewayUnavailable,
     RebalancerError,
     StorageFailed,
@@ -26,7 +27,7 @@ from ibkr_rebalancer.core.orders import OpenOrder
 from ibkr_rebalancer.core.portfolio import AccountId
 from ibkr_rebalancer.flows.docket import Docket
 from ibkr_rebalancer.flows.order_gate import OrderGate
-from ibkr_rebalancer.ports import EXECUTE, Clock, Ledger, Observer
+from ibkr_rebalancer.ports import Clock, Ledger, Observer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,13 +103,13 @@ async def _ended(
     if late:  # also of orders that had ended: what has traded since belongs to their history
         unheard = ledger.observe(late)
         docket.take_back({heard.order_ref for heard in unheard if isinstance(heard.evidence, Executed)})
-    _require_cancellable(account, book, gate)
     if docket.open:
         if len(docket.orders) > left_open:
             news.doubt(
                 "Orders that were said to have ended are open at Interactive Brokers; bringing them to their end"
             )
-        await settle(docket, gate, patience=patience, fill_s=patience.fill_s)
+        are_strange = await _cancelled_over_their_ids(account, book, docket, gate, news=news)
+        await settle(docket, gate, patience=patience, fill_s=0 if are_strange else patience.fill_s)
         require_known(account, docket, gate)
         book = await gate.look(docket)
     require_known(account, docket, gate)
@@ -239,19 +240,30 @@ def _require_known_to(ledger: Ledger, account: AccountId, book: OrderBook) -> No
         )
 
 
-def _require_cancellable(account: AccountId, book: OrderBook, gate: OrderGate) -> None:
-    """Only the client that placed an order can cancel it."""
-    ours = gate.session.desk.client_id
-    others = [order for order in book.ours_open(account).values() if order.client_id != ours]
-    if others:
-        theirs = others[0].client_id
-        raise UnknownOutcome(
-            "ORDER_OF_ANOTHER_CLIENT_ID",
-            f"Orders of ours are open in {account} under a client id that is not ours now: {_named(others)}. "
-            f"Over {ours} they cannot be cancelled, and nothing else is sent for this account.",
-            hint=f"Run the command again with IBKR_CLIENT_ID={theirs - EXECUTE}, so that orders go out over {theirs} "
-            "again, or cancel them in TWS or Client Portal. Keep IBKR_CLIENT_ID while orders are open.",
-        )
+async def _cancelled_over_their_ids(
+    account: AccountId, book: OrderBook, docket: Docket, gate: OrderGate, *, news: _News
+) -> bool:
+    """Cancel what is open under other client ids, as only the client that placed an order can; whether there was any.
+
+    `watch` and `execute` have ids of their own, and one may have to clean up after the other. Of such orders nothing is
+    heard here, so nothing is waited for.
+    """
+    strange = [order for order in book.ours_open(account).values() if order.client_id != gate.session.desk.client_id]
+    open_orders = {order.intent.order_ref: order for order in docket.open}
+    for client_id in sorted({order.client_id for order in strange}):
+        theirs = [order for order in strange if order.client_id == client_id]
+        news.doubt(f"Cancelling over client id {client_id} what an earlier run left open under it")
+        try:
+            await gate.cancel_over(client_id, [open_orders[order.order_ref] for order in theirs])
+        except (Busy, GatewayUnavailable) as trouble:
+            raise UnknownOutcome(
+                "ORDER_OF_ANOTHER_CLIENT_ID",
+                f"Orders of ours are open in {account} that can be cancelled over client id {client_id} only: "
+                f"{_named(theirs)}. {trouble.message} Nothing else is sent for this account.",
+                hint="End the process that uses this client id, such as another rebalancer, and run the command again; "
+                "or cancel the orders in TWS or Client Portal.",
+            ) from trouble
+    return bool(strange)
 
 
 def _require_none_open(account: AccountId, book: OrderBook) -> None:

@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 from tests.support.desk import DESK_ID, has_status, heard_until, intent, resting, trading
 from tests.support.reading import DU1, SOON_S, Notices, StoppedClock, until
-from tests.support.sandbox import LOOPBACK, StartSandbox, fault, received
+from tests.support.sandbox import LOOPBACK, StartSandbox, fault, order_fault, received
 
 from ibkr_rebalancer.core.errors import Busy, GatewayUnavailable
 from ibkr_rebalancer.core.portfolio import AccountId
@@ -17,12 +18,15 @@ from ibkr_rebalancer.ports import GatewaySession
 from ibkr_rebalancer.sandbox.run import Sandbox
 
 DU2 = AccountId("DU2")
+OTHER_ID = DESK_ID + 20
 
 
 @asynccontextmanager
 async def line_to(port: int, *, answer_s: float = 10, connect_s: float = 10) -> AsyncIterator[GatewayLine]:
     """With deadlines that only a broken test meets unless they are given."""
-    line = GatewayLine(lambda: trading(port, answer_s=answer_s, connect_s=connect_s))
+    line = GatewayLine(
+        lambda client_id: trading(port, client_id=client_id, answer_s=answer_s, connect_s=connect_s), client_id=DESK_ID
+    )
     try:
         yield line
     finally:
@@ -64,14 +68,14 @@ async def test_all_who_wait_for_a_try_share_its_failure() -> None:
     tried, may_end = 0, asyncio.Event()
 
     @asynccontextmanager
-    async def refused() -> AsyncIterator[TradingGateway]:
+    async def refused(_: int) -> AsyncIterator[TradingGateway]:
         nonlocal tried
         tried += 1
         await may_end.wait()
         raise GatewayUnavailable("GATEWAY_UNREACHABLE", "Nothing listens.", hint="Start it.")
         yield
 
-    line = GatewayLine(refused)
+    line = GatewayLine(refused, client_id=DESK_ID)
     asking = asyncio.gather(*(line.session(within_s=0) for _ in range(20)), return_exceptions=True)
     await until(lambda: tried)
     may_end.set()
@@ -89,13 +93,13 @@ async def test_all_who_go_on_trying_have_one_pause() -> None:
     now = asyncio.get_running_loop().time
 
     @asynccontextmanager
-    async def refused() -> AsyncIterator[TradingGateway]:
+    async def refused(_: int) -> AsyncIterator[TradingGateway]:
         tried.append(now())
         await asyncio.sleep(0)
         raise Busy("CLIENT_ID_IN_USE", "Somebody has it.", hint="Wait.")
         yield
 
-    line = GatewayLine(refused)
+    line = GatewayLine(refused, client_id=DESK_ID)
     failures = await asyncio.gather(*(line.session(within_s=0.9) for _ in range(50)), return_exceptions=True)
     assert {type(failure) for failure in failures} == {Busy}
     assert 2 <= len(tried) <= 5
@@ -179,3 +183,24 @@ async def test_a_line_connects_when_it_is_first_asked_to_and_under_its_own_clien
         await session.desk.place(intent())
         assert await heard_until(session.desk, has_status("rb1-test-1", "Filled"))
     assert notices.texts == [f"Connecting to 127.0.0.1:{port}"]
+
+
+async def test_what_went_out_over_another_client_id_is_cancelled_over_that_one(start_sandbox: StartSandbox) -> None:
+    """Only the client that placed an order can cancel it."""
+    sandbox = await start_sandbox(faults=[order_fault("hold")])
+    async with trading(sandbox.gateway_port, client_id=OTHER_ID) as gateway:
+        placed = replace(intent(), client_id=OTHER_ID)
+        await gateway.desk.place(placed)
+        with pytest.raises(Busy):
+            async with line_to(sandbox.gateway_port) as line, line.over(OTHER_ID):
+                pass
+    async with line_to(sandbox.gateway_port) as line:
+        session = await line.session(within_s=10)
+        async with line.over(OTHER_ID) as desk:
+            assert desk.client_id == OTHER_ID
+            await desk.order_book(placed.account)
+            await desk.cancel(placed)
+            await desk.order_book(placed.account)
+        book = await session.desk.order_book(placed.account)
+        assert book.ours_open(placed.account) == {}
+    assert [frame["client"] for frame in received(sandbox.log, "cancelOrder")] == [OTHER_ID]

@@ -8,13 +8,14 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from ibkr_rebalancer.core.errors import Busy, GatewayUnavailable
 from ibkr_rebalancer.core.notices import Notice
 from ibkr_rebalancer.edges.ibkr.connection import TradingGateway, open_desk
-from ibkr_rebalancer.ports import Clock, GatewaySession, Observer
+from ibkr_rebalancer.ports import Clock, GatewaySession, Observer, OrderDesk
 
 SHORTEST_PAUSE_S = 0.25
 LONGEST_PAUSE_S = 10.0
 """Between two tries, doubling from the one to the other."""
 
-Opener = Callable[[], AbstractAsyncContextManager[TradingGateway]]
+Opener = Callable[[int], AbstractAsyncContextManager[TradingGateway]]
+"""Connects under a client id."""
 
 
 @asynccontextmanager
@@ -26,11 +27,11 @@ async def open_line(
     It has this client id and no other: who else has it is waited for.
     """
 
-    def opener() -> AbstractAsyncContextManager[TradingGateway]:
+    def opener(client_id: int) -> AbstractAsyncContextManager[TradingGateway]:
         observer.notify(Notice(event="gateway.connect", text=f"Connecting to {host}:{port}"))
         return open_desk(host=host, port=port, client_id=client_id, clock=clock, observer=observer)
 
-    line = GatewayLine(opener)
+    line = GatewayLine(opener, client_id=client_id)
     try:
         yield line
     finally:
@@ -40,8 +41,9 @@ async def open_line(
 class GatewayLine:
     """A gateway that can be lost and found again, by several who use it at the same time."""
 
-    def __init__(self, opener: Opener) -> None:
+    def __init__(self, opener: Opener, *, client_id: int) -> None:
         self._opener = opener
+        self._client_id = client_id
         self._open = AsyncExitStack()
         self._gateway: TradingGateway | None = None
         self._trying = asyncio.Lock()
@@ -73,6 +75,17 @@ class GatewayLine:
                     raise
             while (left_s := min(self._next_try, ends) - now()) > 0:  # noqa: ASYNC110 (others may put it off meanwhile)
                 await asyncio.sleep(left_s)
+
+    @asynccontextmanager
+    async def over(self, client_id: int) -> AsyncIterator[OrderDesk]:
+        """A desk over another client id, until the block is left.
+
+        Raises:
+            GatewayUnavailable: it was not to be had.
+            Busy: another process uses this client id (`CLIENT_ID_IN_USE`).
+        """
+        async with self._opener(client_id) as gateway:
+            yield gateway.desk
 
     async def hang_up(self) -> None:
         """Leave the gateway."""
@@ -108,6 +121,6 @@ class GatewayLine:
         if market is not None and not market.is_of_use and not market.is_at_work:
             await self.hang_up()
         if self._gateway is None:
-            self._gateway = await self._open.enter_async_context(self._opener())
+            self._gateway = await self._open.enter_async_context(self._opener(self._client_id))
         self._gateway.link.require_sound("it was to be used again")
         return GatewaySession(market=self._gateway.market, desk=self._gateway.desk)
