@@ -5,11 +5,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from signal import SIGINT, SIGTERM
+from signal import SIG_IGN, SIGINT, SIGTERM, signal
 
 import pytest
 from tests.support.commands import FIRST, SECOND, Ended, Here
-from tests.support.sandbox import fault, received
+from tests.support.sandbox import events, fault, received
 from tests.support.schemas import check_document
 
 from ibkr_rebalancer.app import Rebalancer
@@ -54,6 +54,26 @@ def test_ctrl_c_is_a_document_in_json(here: Here) -> None:
     check_document(ended.document)
     assert ended.document["error"]["code"] == "INTERRUPTED"
     assert ended.document["error"]["exit_code"] == 130
+
+
+def test_another_signal_is_a_document_with_its_own_exit_code(here: Here) -> None:
+    here.sandbox.change({"faults": [fault("reqPositions", "mute")]})
+    ended = _interrupted_in_silence(here, "plan", "--json", stop=SIGTERM)
+    check_document(ended.document)
+    assert ended.exit_code == ended.document["error"]["exit_code"] == 143
+
+
+def test_a_signal_ends_what_ctrl_c_does_not(here: Here) -> None:
+    """In the background of a script Ctrl-C is ignored; SIGTERM is not."""
+    here.sandbox.change({"faults": [fault("reqPositions", "mute")]})
+    kept = signal(SIGINT, SIG_IGN)
+    try:
+        ended = _interrupted_in_silence(here, "plan", stop=SIGTERM)
+    finally:
+        signal(SIGINT, kept)
+    assert (ended.exit_code, ended.out) == (143, "")
+    assert ended.err.splitlines()[-1] == "Interrupted. Nothing was sent."
+    assert "Traceback" not in ended.err
 
 
 LAUNCHERS = pytest.mark.parametrize(
@@ -143,6 +163,50 @@ def test_output_that_cannot_be_written_is_no_defect(here: Here, command: str, un
     ]
     assert "Traceback" not in ended.err
     assert "defect" not in ended.err
+
+
+@pytest.mark.parametrize(
+    "command", ["accounts", "plan --json", "paln --json", "positions --follow --json", "runs", "sandbox", "--help"]
+)
+def test_without_standard_output_nothing_can_be_shown(here: Here, command: str) -> None:
+    ended = closed(here, command, ">&-")
+    assert ended.exit_code == 2
+    assert ended.err.splitlines()[-3:] == [
+        "Error: standard output cannot be written: Bad file descriptor.",
+        "Hint: Make room where it goes, or send it elsewhere.",
+        "OUTPUT_FAILED, exit code 2",
+    ]
+    assert "Traceback" not in ended.err
+
+
+@pytest.mark.parametrize(
+    ("command", "exit_code"),
+    [
+        ("plan --json", 0),
+        ("positions", 0),
+        ("execute", 2),
+        ("runs", 0),
+        ("--help", 0),
+    ],
+)
+@pytest.mark.parametrize("stream", ["<&-", "2>&-"])
+def test_without_the_other_streams_all_goes_on(here: Here, command: str, exit_code: int, stream: str) -> None:
+    ended = closed(here, command, stream)
+    assert ended.exit_code == exit_code
+    assert bool(ended.out) == (exit_code == 0)
+    assert "Traceback" not in ended.err
+    assert not ended.err or "2>&-" not in stream
+
+
+def test_an_execution_needs_no_streams(here: Here) -> None:
+    ended = closed(here, f"execute {SECOND} --yes", "<&- >&- 2>&-")
+    assert (ended.exit_code, ended.out, ended.err) == (0, "", "")
+    assert events(here.sandbox.log, "execution")
+
+
+def closed(here: Here, command: str, streams: str) -> Ended:
+    """A command that a shell has started without some of its streams."""
+    return _launched(here, ["sh", "-c", f'exec "$0" -m ibkr_rebalancer {command} {streams}', sys.executable])
 
 
 @pytest.mark.parametrize(("command", "exit_code"), [("plan", 0), ("plan DU000001", 2), ("paln", 2)])
@@ -264,10 +328,10 @@ def _launched(here: Here, command: list[str], **variables: str) -> Ended:
     return Ended(ended.returncode, ended.stdout, ended.stderr)
 
 
-def _interrupted_in_silence(here: Here, *arguments: str) -> Ended:
-    """A command that is stopped with Ctrl-C once the gateway has fallen silent; well before any deadline."""
+def _interrupted_in_silence(here: Here, *arguments: str, stop: int = SIGINT) -> Ended:
+    """A command that is stopped once the gateway has fallen silent; well before any deadline."""
     with here.start(*arguments) as process:
         here.sandbox.until(lambda log: [record for record in log if record.get("event") == "fault"])
-        process.send_signal(SIGINT)
+        process.send_signal(stop)
         out, err = process.communicate(timeout=5)
     return Ended(process.returncode, out, err)

@@ -368,7 +368,7 @@ FAILURES = (
     refusal(
         "clocks apart, with real money",
         "CLOCK_SKEW",
-        "The gateway's clock and this machine's are {number} s apart.",
+        "The gateway's clock and this machine's are {number} days apart.",
         "Set this machine's clock (for example with chrony) and run again.",
         account="U1234567",
         command=("plan", "U1234567"),

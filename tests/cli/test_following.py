@@ -71,6 +71,17 @@ def test_a_trouble_is_told_once_beside_the_views_which_go_on_after_it(here: Here
     assert "Error" not in out
 
 
+def test_the_trouble_of_one_account_is_told_once_beside_the_views_of_the_others(here: Here) -> None:
+    here.accounts(here.entry("DU999999", "primary"), here.entry(SECOND, "secondary"))
+    with here.start("positions", "--follow", "--every", "1") as process:
+        assert process.stdout is not None
+        assert _held(process.stdout) == _held(process.stdout) == {"SPY": "20"}
+        process.send_signal(SIGINT)
+        out, err = process.communicate(timeout=10)
+    assert err.count("Error: The gateway does not manage DU999999") == 1
+    assert "DU999999" not in out
+
+
 @pytest.mark.parametrize("as_json", [False, True], ids=["for people", "JSON"])
 def test_without_anything_to_see_there_is_nothing_to_follow(here: Here, as_json: bool) -> None:
     here.sandbox.change({"faults": [fault("connect", "disconnect")]})

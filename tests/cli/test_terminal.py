@@ -1,8 +1,10 @@
 """On a terminal: progress on standard error, colour on standard output, a question, a view that refreshes in place."""
 
 import json
+import os
+import pty
 import re
-from signal import SIGINT
+from signal import SIGHUP, SIGINT, SIGTERM
 
 import pytest
 from tests.support.commands import FIRST, SECOND, Here
@@ -146,6 +148,73 @@ def test_following_draws_in_place_on_a_terminal_of_any_height(here: Here, rows: 
     assert "more lines: enlarge the terminal" in frames[-1] or rows == 50
     assert COLOUR.sub("", frames[-1]).startswith("Refreshed 20")
     assert after.count("net liquidation") == after.count("SPY") == after.count("Cash") == 1
+
+
+@pytest.mark.parametrize(
+    ("named", "columns", "rows", "hint"),
+    [
+        ([SECOND], 55, 50, "… more columns: enlarge the terminal"),
+        ([SECOND], 55, 5, "… 4 more lines and more columns: enlarge the terminal"),
+        ([SECOND], 80, 5, "… 4 more lines: enlarge the terminal"),
+        ([FIRST, SECOND], 80, 5, "… 16 more lines: enlarge the terminal, or name one account"),
+        ([FIRST, SECOND], 55, 50, "… more columns: enlarge the terminal"),
+    ],
+)
+def test_following_says_what_it_cannot_show_and_what_would_help(
+    here: Here, named: list[str], columns: int, rows: int, hint: str
+) -> None:
+    with on_terminal(here, "positions", *named, "--follow", "--every", "1", columns=columns, rows=rows) as terminal:
+        terminal.out.until("enlarge the terminal")
+        terminal.interrupt()
+        assert terminal.end() == 0
+    own, after = re.split(re.escape(LEFT), terminal.out.text)
+    lines = COLOUR.sub("", CONTROL.sub("", own.split(FRAME)[-1])).splitlines()
+    assert [line.strip() for line in lines if line.strip()][-1] == hint
+    assert all(len(line) <= columns for line in lines)
+    assert "Weight" in after
+
+
+SHOWS_CURSOR, HIDES_CURSOR = "\x1b[?25h", "\x1b[?25l"
+
+
+@pytest.mark.parametrize("stop", [SIGTERM, SIGHUP], ids=lambda stop: stop.name)
+def test_a_signal_leaves_the_terminal_as_it_was(here: Here, stop: int) -> None:
+    """Off its own screen, with a cursor; and whoever has sent it sees that it was heeded."""
+    with on_terminal(here, *FOLLOW) as terminal:
+        terminal.out.until("SPY")
+        terminal.process.send_signal(stop)
+        assert terminal.end() == 128 + stop
+    _, own, after = re.split(f"{re.escape(OWN_SCREEN)}|{re.escape(LEFT)}", terminal.out.text)
+    assert "SPY" in own
+    assert "SPY" in after
+    assert terminal.out.text.rfind(SHOWS_CURSOR) > terminal.out.text.rfind(HIDES_CURSOR)
+
+
+def test_a_terminal_that_is_closed_ends_following(here: Here) -> None:
+    near, far = pty.openpty()
+    with here.start(*FOLLOW, stdin=far, stdout=far, env={"TERM": "xterm"}) as process:
+        os.close(far)
+        seen = b""
+        while b"SPY" not in seen:
+            seen += os.read(near, 65536)
+        os.close(near)
+        process.send_signal(SIGHUP)
+        _, err = process.communicate(timeout=20)
+    assert process.returncode == 128 + SIGHUP
+    assert "Traceback" not in err
+    assert "Error" not in err
+
+
+@pytest.mark.parametrize("stop", [SIGTERM, SIGHUP], ids=lambda stop: stop.name)
+def test_a_signal_ends_what_is_being_waited_for(here: Here, stop: int) -> None:
+    here.sandbox.change({"faults": [fault("startApi", "mute")]})
+    with on_terminal(here, "plan", FIRST) as terminal:
+        terminal.err.until("Connecting to 127.0.0.1")
+        here.sandbox.until(lambda log: received(log, "startApi"))
+        terminal.process.send_signal(stop)
+        assert terminal.end() == 128 + stop
+    assert terminal.err.text.rfind(SHOWS_CURSOR) > terminal.err.text.rfind(HIDES_CURSOR)
+    assert "Interrupted. Nothing was sent." in terminal.err.text
 
 
 def test_following_shows_what_changes_and_when_it_was_read(here: Here) -> None:

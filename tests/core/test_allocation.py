@@ -108,7 +108,7 @@ def test_a_status_other_than_success_is_refused(status: str) -> None:
         (body('{"symbol": 7, "allocation": 1}'), "entry 1: 7 is not a symbol"),
         (body('{"symbol": "A"}'), "entry 1: A has no allocation."),
         (body(row("A", '"1"')), "the weight of A is '1', not a number"),
-        (body(row("A", "true")), "the weight of A is True, not a number"),
+        (body(row("A", "true")), "the weight of A is true, not a number"),
         (body(row("A", "null")), "entry 1: A has no allocation."),
         (body(row("A", "[1]")), "not a number"),
         (body(row("A", "NaN")), "it contains NaN, which is not a number"),

@@ -30,9 +30,10 @@ from tests.support.judge import (
 )
 from tests.support.notation import Line, allocation_of, fill, snapshot_of
 
-from ibkr_rebalancer.core import planner, sizing
+from ibkr_rebalancer.core import planner
 from ibkr_rebalancer.core.plan import Plan, Side
 from ibkr_rebalancer.core.policy import Policy
+from ibkr_rebalancer.core.sizing import accounting
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -93,7 +94,7 @@ def drawn_accounts(draw: st.DrawFn, *, policy: Policy = GATED) -> Case:
 @contextmanager
 def without_commission() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        for module in (planner, sizing):
+        for module in (planner, accounting):
             patch.setattr(module, "commission", lambda *_: ZERO)
         yield
 

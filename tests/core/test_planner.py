@@ -186,6 +186,38 @@ def test_cash_that_the_broker_keeps_back_is_not_spent() -> None:
     assert "Of 10,000.00 cash the broker lets 1,000.00 be spent." in plan.remarks
 
 
+@pytest.mark.parametrize(
+    ("available", "bought", "reason", "remark"),
+    [
+        (
+            "0",
+            9,
+            "the broker lets only 0.00 be spent before the sales",
+            "Of 5,000.00 cash the broker lets 0.00 be spent before the sales.",
+        ),
+        (
+            "-500",
+            4,
+            "available funds are -500.00 before the sales",
+            "The broker lets nothing be spent before the sales: available funds are -500.00.",
+        ),
+    ],
+)
+def test_sales_bring_what_the_broker_does_not_let_be_spent_before(
+    available: str, bought: int, reason: str, remark: str
+) -> None:
+    plan = planned(f"DU1 cash 5_000 available {available}; 10 OLD @100; AAA @100", "AAA 100")
+    assert orders(plan) == ["SELL 10 OLD", f"BUY {bought} AAA"]
+    assert plan.trades[1].reason.endswith(f" short, {reason}")
+    assert remark in plan.remarks
+
+
+def test_without_sales_funds_below_nothing_are_told_as_such() -> None:
+    plan = planned("DU1 cash 5_000 available -500; AAA @100", "AAA 100")
+    assert [skip.reason for skip in plan.skips] == ["49 shares under the target, available funds are -500.00"]
+    assert "The broker lets nothing be spent: available funds are -500.00." in plan.remarks
+
+
 def test_an_unlisted_fraction_stays_and_is_told() -> None:
     plan = planned("DU1 cash 100; 10.5 OLD @10; AAA @10", "AAA 100")
     assert orders(plan)[0] == "SELL 10 OLD"

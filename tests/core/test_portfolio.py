@@ -2,11 +2,15 @@
 
 from dataclasses import replace
 from decimal import Decimal
+from random import Random
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.support.accounts import KINDS, random_account
 from tests.support.notation import snapshot
 
-from ibkr_rebalancer.core.errors import Refused
+from ibkr_rebalancer.core.errors import GatewayUnavailable, Refused
 from ibkr_rebalancer.core.portfolio import AccountId, Portfolio, Position, TradingMode, belongs_to, require_agreement
 
 BOOK = snapshot("DU1 cash 0; 10 AAA @1; 2.5 BBB @1; -3 CCC @1", targets="AAA 100").portfolio
@@ -97,12 +101,88 @@ def test_a_stock_without_a_mark_counts_nothing_and_may_make_the_parts_too_few() 
             disagreement(listed, unmarked)
 
 
-@pytest.mark.parametrize("kind", ["OPT", "FUT", "BOND"])
-def test_what_is_no_stock_may_be_worth_something_else(kind: str) -> None:
-    """Accruals of bonds, variation margins of futures: what adds up where is the broker's knowledge."""
-    book = snapshot(f"DU1 cash 10_000; 100 XYZ {kind} @100", targets="XYZ 100").portfolio
+PAID_FOR = ("3 XYZ OPT @20", "5 XYZ BOND @100", "-2 XYZ OPT @10", "10 SAP EUR @10")
+FUTURE = "1 ESZ FUT @200_000"
+
+
+@pytest.mark.parametrize("beside", [*PAID_FOR, FUTURE])
+def test_what_is_held_beside_excuses_no_cut_list(beside: str) -> None:
+    """Both lists lose the same stock: they agree with one another, and all of it would be bought again."""
+    book = snapshot(f"DU1 cash 10_000; 100 AAA @100; {beside}", targets="AAA 100").portfolio
+    require_agreement([holding.position for holding in book.holdings], book)
+    cut = replace(book, holdings=book.holdings[1:])
+    message = disagreement([holding.position for holding in cut.holdings], cut)
+    if beside == FUTURE:
+        assert message == (
+            "DU1 holds 0.00 USD in 0 stocks, but Interactive Brokers says that its stocks are worth 10,000.00. "
+            "Nothing was planned."
+        )
+    else:
+        assert "in 1 positions, but Interactive Brokers says that it is worth" in message
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from([kind for kind in KINDS if kind != "large"]),
+    st.integers(0, 10**9),
+    st.sampled_from([None, FUTURE]),
+    st.randoms(use_true_random=False),
+)
+def test_no_list_is_cut_by_much_unnoticed(kind: str, seed: int, beside: str | None, random: Random) -> None:
+    """Whatever the account: what both lists have lost, and what they have not, is worth less than a twentieth of it."""
+    book = random_account(seed, kind=kind, names=8).snapshot.portfolio
+    if beside is not None:
+        book = replace(
+            book, holdings=(*book.holdings, *snapshot(f"DU1 cash 0; {beside}", targets="").portfolio.holdings)
+        )
+    cut = replace(book, holdings=tuple(h for h in book.holdings if not h.is_stock or random.random() < 0.5))
+    listed = [holding.position for holding in cut.holdings]
+    if abs(cut.stock_worth - book.stock_worth) > book.balances.net_liquidation / 20:
+        assert "but Interactive Brokers says that" in disagreement(listed, cut)
+    else:
+        require_agreement(listed, cut)
+
+
+@pytest.mark.parametrize("beside", [FUTURE, "1 ESO FOP @50"])
+def test_gains_of_futures_may_be_part_of_the_whole_and_of_nothing_else(beside: str) -> None:
+    book = snapshot(f"DU1 cash 10_000; 100 AAA @100; {beside}", targets="AAA 100").portfolio
     book = replace(book, balances=replace(book.balances, net_liquidation=Decimal(50_000)))
     require_agreement([holding.position for holding in book.holdings], book)
+
+
+def unmarked(portfolio: Portfolio, symbol: str) -> Portfolio:
+    """The gateway has no mark of this holding."""
+    holdings = (
+        replace(h, market_price=None, market_value=None) if h.position.symbol == symbol else h
+        for h in portfolio.holdings
+    )
+    return replace(portfolio, holdings=tuple(holdings))
+
+
+def test_a_bond_without_a_mark_leaves_the_stocks_to_add_up() -> None:
+    book = unmarked(snapshot("DU1 cash 0; 100 AAA @100; 9 XYZ BOND @100", targets="").portfolio, "XYZ")
+    require_agreement([holding.position for holding in book.holdings], book)
+    cut = replace(book, holdings=book.holdings[1:])
+    assert "in 0 stocks" in disagreement([holding.position for holding in cut.holdings], cut)
+
+
+def test_a_position_in_a_currency_is_cash_already() -> None:
+    book = snapshot("DU1 cash 10_000; 100 AAA @100; 1 EUR CASH @9_000", targets="").portfolio
+    require_agreement([holding.position for holding in book.holdings], book)
+    cut = replace(book, holdings=book.holdings[1:])
+    assert "in 1 positions" in disagreement([holding.position for holding in cut.holdings], cut)
+
+
+def test_where_nobody_can_tell_whether_all_stocks_were_told_the_account_is_refused() -> None:
+    book = snapshot(f"DU1 cash 10_000; 100 AAA @100; {FUTURE}", targets="").portfolio
+    book = replace(book, balances=replace(book.balances, stock_market_value=None))
+    with pytest.raises(GatewayUnavailable) as caught:
+        require_agreement([holding.position for holding in book.holdings], book)
+    assert caught.value.code == "SNAPSHOT_INCOMPLETE"
+    assert caught.value.message == (
+        "The gateway's figures of DU1 lack StockMarketValue. Beside ESZ nothing else shows whether all stocks have "
+        "been told. Nothing was planned."
+    )
 
 
 def test_a_currency_without_a_rate_is_refused() -> None:

@@ -172,9 +172,21 @@ CATALOGUE = (
     Row(
         number=6,
         fault="the list of positions is empty, and nobody says that it failed",
-        instead="positions are compared with the portfolio feed, which an account's value is computed from.",
+        instead="positions are compared with the portfolio feed, and both with the broker's sums of them.",
         cases=(
             Wired(how="the only position is lost", faults=[fault("position", "drop")], ends="11 SNAPSHOT_INCONSISTENT"),
+            *(
+                Wired(
+                    how=f"and so is the portfolio feed, but for {beside}",
+                    change={
+                        "market": {"XYZ": {"con_id": 901, "sec_type": kind, "bid": "1", "ask": "1.1", "last": "1"}},
+                        "accounts": {"DU123456": {"positions": {"XYZ": 2}}},
+                    },
+                    faults=[fault(row, "drop", where={"symbol": "AAA"}) for row in ("position", "updatePortfolio")],
+                    ends="11 SNAPSHOT_INCONSISTENT",
+                )
+                for beside, kind in (("an option", "OPT"), ("a future", "FUT"))
+            ),
         ),
     ),
     Row(

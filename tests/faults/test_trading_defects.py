@@ -37,6 +37,12 @@ async def switches(world: World, trouble: Trouble = PEACE) -> None:
     await world.run(trouble)
 
 
+async def holds_a_future(world: World) -> None:
+    future = {"con_id": 901, "sec_type": "FUT", "bid": "100", "ask": "101", "last": "100", "average_cost": "60"}
+    world.change(market={"FUT": future}, accounts={"DU1": {"positions": {"FUT": 50}}})
+    await world.run()
+
+
 async def meets_a_stuck_order(world: World) -> None:
     world.change(faults=[STUCK])
     await switches(world)
@@ -275,6 +281,18 @@ DEFECTS = {
         story=switches,
         ports=wrong.takes_a_cut_list_for_a_whole_one,
         functions={f"{FLOWS}.snapshot.require_agreement": lambda *_: None},
+    ),
+    "lets an option excuse a cut list": Defect(
+        breach="I20 ",
+        story=comes_to_rest,
+        ports=wrong.misses_the_stocks,
+        functions={"ibkr_rebalancer.core.portfolio._require_same_worth": lambda _: None},
+    ),
+    "lets a future excuse a cut list": Defect(
+        breach="I20 ",
+        story=holds_a_future,
+        ports=wrong.misses_the_stocks,
+        functions={"ibkr_rebalancer.core.portfolio._require_same_stocks": lambda _: None},
     ),
     "goes on without a journal": Defect(breach="I19 ", story=fills_the_disk, ports=wrong.overlooks_a_full_disk),
     "counts corrections twice": Defect(

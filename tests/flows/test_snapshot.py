@@ -135,6 +135,20 @@ async def test_one_accounts_unknown_symbol_is_not_anothers() -> None:
     assert set(whole(outcomes[AccountId("DU2")]).targets) == {"AAA"}
 
 
+async def test_all_unknown_symbols_are_named_at_once() -> None:
+    nope, nada = ContractQuery(symbol="NOPE"), ContractQuery(symbol="NADA", con_id=ConId(9))
+    (outcome,) = (await Scene().snapshots({"DU1": (nope, AAA, nada)})).values()
+    assert refusal(outcome) == (
+        Refused,
+        "CONTRACT_UNKNOWN",
+        "Interactive Brokers knows no contract for NOPE (SMART/USD), NADA (con_id 9).",
+        (
+            "Correct the symbols at the allocation source, or name the contracts: "
+            "contracts: {NOPE: {con_id: …}, NADA: {con_id: …}} in accounts.yaml."
+        ),
+    )
+
+
 async def test_one_accounts_ambiguous_symbol_is_not_anothers() -> None:
     twins = [
         {"con_id": 301, "primary_exchange": "NYSE", "name": "TWO CORP"},
@@ -205,17 +219,20 @@ async def test_clocks_that_agree(mode: TradingMode, seconds: int) -> None:
     assert not [notice for notice in scene.notices.heard if notice.severity is Severity.WARNING]
 
 
-@pytest.mark.parametrize(("seconds", "apart"), [(-6, 6), (6, 6), (3600, 3600)])
-async def test_clocks_that_disagree_are_a_warning_on_paper(seconds: int, apart: int) -> None:
+APART = [(-6, "6 s"), (6, "6 s"), (3_600, "60 min"), (108_000, "30 h"), (95_891_946, "1110 days")]
+
+
+@pytest.mark.parametrize(("seconds", "apart"), APART)
+async def test_clocks_that_disagree_are_a_warning_on_paper(seconds: int, apart: str) -> None:
     scene = Scene()
     scene.clock.advance(-1 + seconds)
     assert whole((await scene.snapshots({"DU1": (AAA,)}))[AccountId("DU1")])
-    text = f"The gateway's clock and this machine's are {apart} s apart."
+    text = f"The gateway's clock and this machine's are {apart} apart."
     assert Notice(event="clock.skewed", text=text, severity=Severity.WARNING) in scene.notices.heard
 
 
-@pytest.mark.parametrize(("seconds", "apart"), [(-6, 6), (6, 6), (3600, 3600)])
-async def test_clocks_that_disagree_refuse_everything_live(seconds: int, apart: int) -> None:
+@pytest.mark.parametrize(("seconds", "apart"), APART)
+async def test_clocks_that_disagree_refuse_everything_live(seconds: int, apart: str) -> None:
     scene = Scene()
     scene.clock.advance(-1 + seconds)
     with pytest.raises(Refused) as caught:
@@ -223,7 +240,7 @@ async def test_clocks_that_disagree_refuse_everything_live(seconds: int, apart: 
     assert refusal(caught.value) == (
         Refused,
         "CLOCK_SKEW",
-        f"The gateway's clock and this machine's are {apart} s apart.",
+        f"The gateway's clock and this machine's are {apart} apart.",
         "Set this machine's clock (for example with chrony) and run again.",
     )
     assert scene.questions == ["server_time"]

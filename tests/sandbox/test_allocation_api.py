@@ -94,6 +94,22 @@ async def test_an_endless_body_ends_when_the_client_has_had_enough(start_sandbox
     assert (await fetch(sandbox, "nope"))[0] == 404
 
 
+async def test_a_client_that_leaves_an_endless_answer_unread_is_no_defect(
+    start_sandbox: StartSandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    sandbox = await start_sandbox(allocations={"primary": {"http": {"endless": True}}})
+    before = len(asyncio.all_tasks())
+    reader, writer = await asyncio.open_connection("127.0.0.1", sandbox.allocations_port)
+    request = f"GET /allocations/primary HTTP/1.1\r\nHost: x\r\nAuthorization: {RIGHT['Authorization']}\r\n\r\n"
+    writer.write(request.encode())
+    await reader.readexactly(1000)
+    writer.transport.abort()
+    async with asyncio.timeout(10):
+        while len(asyncio.all_tasks()) > before:  # noqa: ASYNC110 (nobody tells when an answer has ended)
+            await asyncio.sleep(0.01)
+    assert caplog.messages == []
+
+
 async def test_a_sandbox_that_ends_does_not_wait_for_answers_that_are_late() -> None:
     late = {"primary": {"http": {"body": {}, "delay_ms": 60_000}}}
     loop = asyncio.get_running_loop()

@@ -97,8 +97,8 @@ def snapshot_of(
     by_symbol = {line.symbol: line for line in lines}
     abroad = foreign or {}
     total_cash = sum((amount * RATES[currency] for currency, amount in abroad.items()), cash)
-    paid_for = [line for line in lines if line.security_type != "FUT"]
-    net_liquidation = sum((line.quantity * line.mark * rate_of(line.currency) for line in paid_for), total_cash)
+    paid_for = [line for line in lines if line.security_type not in {"FUT", "CASH"}]
+    net_liquidation = sum((_worth(line) for line in paid_for), total_cash)
     return Snapshot(
         portfolio=Portfolio(
             account=AccountId(account),
@@ -111,6 +111,7 @@ def snapshot_of(
                 available_funds=max(cash, ZERO) if available is None else available,
                 cash={"USD": cash, **abroad},
                 exchange_rates=RATES,
+                stock_market_value=sum((_worth(line) for line in lines if line.security_type == STOCK), ZERO),
             ),
             holdings=tuple(_holding(line, account) for line in lines if line.quantity),
         ),
@@ -151,7 +152,7 @@ def _line(text: str) -> Line:
         quantity=quantity,
         bid=None if bid == "-" else Decimal(bid),
         ask=None if bid == "-" else Decimal(ask or bid),
-        security_type=next((word for word in traits if word in {"OPT", "FUT", "BOND"}), STOCK),
+        security_type=next((word for word in traits if word in {"OPT", "FOP", "FUT", "BOND", "CASH"}), STOCK),
         currency=next((word for word in traits if word in {"EUR", "CAD"}), "USD"),
     )
 
@@ -172,6 +173,10 @@ def contract(line: Line) -> Contract:
         tick_size=Decimal("0.01"),
         sessions=(SESSION,),
     )
+
+
+def _worth(line: Line) -> Decimal:
+    return line.quantity * line.mark * rate_of(line.currency)
 
 
 def quote(line: Line) -> Quote:
@@ -214,6 +219,7 @@ def fill(plan: Plan, before: Snapshot) -> Snapshot:
         total_cash=old.total_cash + cash_change,
         available_funds=old.available_funds + cash_change,
         cash={**old.cash, old.currency: old.cash[old.currency] + cash_change},
+        stock_market_value=(old.stock_market_value or ZERO) + value_change,
     )
     kept = tuple(holding for holding in holdings.values() if holding.position.quantity)
     return replace(before, portfolio=replace(before.portfolio, balances=balances, holdings=kept))

@@ -188,6 +188,22 @@ def takes_a_cut_list_for_a_whole_one(ports: Ports, _: World) -> Ports:
     return _seeing(ports, wrong)
 
 
+def misses_the_stocks(ports: Ports, _: World) -> Ports:
+    """Both lists lose them; what else is held is told."""
+
+    def wrong(session: GatewaySession) -> dict[str, Any]:
+        async def positions(accounts: Collection[AccountId]) -> tuple[Position, ...]:
+            return tuple(p for p in await session.market.positions(accounts) if p.security_type != STOCK)
+
+        async def portfolio(account: AccountId) -> Portfolio:
+            seen = await session.market.portfolio(account)
+            return replace(seen, holdings=tuple(h for h in seen.holdings if not h.is_stock))
+
+        return {"positions": positions, "portfolio": portfolio}
+
+    return _seeing(ports, wrong)
+
+
 def cancels_everything(ports: Ports, world: World) -> Ports:
     async def cancel(_: OrderIntent) -> None:
         world.venue.cancel_all(world.clock.now())

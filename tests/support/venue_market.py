@@ -199,4 +199,5 @@ def _balances(currency: str, figures: Mapping[tuple[str, str], str]) -> Balances
         exchange_rates={
             of: Decimal(text) for (key, of), text in figures.items() if key == "ExchangeRate" and of != "BASE"
         },
+        stock_market_value=Decimal(figures["StockMarketValue", "BASE"]),
     )

@@ -7,7 +7,6 @@ runs, so that `--help` is instant.
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from signal import SIG_IGN, SIGINT, signal
 from typing import Annotated
 
 import typer
@@ -23,6 +22,7 @@ from ibkr_rebalancer.cli.resolve import resolve
 from ibkr_rebalancer.cli.resume import resume
 from ibkr_rebalancer.cli.runs import runs
 from ibkr_rebalancer.cli.sandbox import sandbox
+from ibkr_rebalancer.cli.signals import Signalled, ignore_signals
 from ibkr_rebalancer.cli.status import status
 from ibkr_rebalancer.cli.streams import READER_GONE, OutputFailed, let_go, prepare_streams
 from ibkr_rebalancer.cli.watch import watch
@@ -30,7 +30,8 @@ from ibkr_rebalancer.core.errors import EXIT_BUG, EXIT_DONE, RebalancerError, Us
 from ibkr_rebalancer.version import __version__
 
 EXIT_INTERRUPTED = 130
-"""The shell's convention for Ctrl-C; nothing was under way that could be left half done.
+"""The shell's convention for Ctrl-C, as `Signalled` has it for others; nothing was under way that could be left half
+done.
 
 A run that had begun has an end of its own in the journal: `INTERRUPTED`, with the exit code of what is deferred.
 """
@@ -50,23 +51,28 @@ for command in (plan, execute, watch, positions, accounts, status, runs, halt, r
 def main() -> None:
     """Run the command line of this process and exit."""
     prepare_streams()
-    exit_code = run(sys.argv[1:])
+    signalled = Signalled()
+    signalled.listen()
+    exit_code = run(sys.argv[1:], signalled)
     let_go()
-    signal(SIGINT, SIG_IGN)  # all is done and said; what is left is the interpreter's own end
+    ignore_signals()
     sys.exit(exit_code)
 
 
-def run(arguments: Sequence[str]) -> int:
+def run(arguments: Sequence[str], signalled: Signalled | None = None) -> int:
     """Run one command line; every error ends here, as a sentence with a hint, and its exit code is returned."""
+    signalled = signalled or Signalled()
     try:
-        return _run(arguments)
+        return _run(arguments, signalled)
     except OutputFailed as failure:
+        if signalled.is_other:  # a terminal that hangs up is gone before the last view can be left on it
+            return signalled.exit_code
         message = f"standard output cannot be written: {failure}."
         error = UsageError("OUTPUT_FAILED", message, hint="Make room where it goes, or send it elsewhere.")
         return _told(error, ())
 
 
-def _run(arguments: Sequence[str]) -> int:
+def _run(arguments: Sequence[str], signalled: Signalled) -> int:
     try:
         exit_code = app(args=list(arguments) or ["--help"], prog_name="rebalancer", standalone_mode=False)
     except RebalancerError as error:
@@ -74,7 +80,7 @@ def _run(arguments: Sequence[str]) -> int:
     except TyperException as misuse:
         return _told(_usage_error(misuse, arguments), arguments)
     except (KeyboardInterrupt, typer.Abort):
-        return _told_interruption(arguments)
+        return _told_interruption(arguments, signalled.exit_code)
     except READER_GONE:
         return EXIT_DONE
     except OutputFailed:
@@ -82,8 +88,8 @@ def _run(arguments: Sequence[str]) -> int:
     except Exception as bug:  # noqa: BLE001 (the CLI boundary: whatever is left is our bug, and is shown as one)
         return _told_bug(bug, arguments)
     if exit_code == EXIT_INTERRUPTED:  # typer's word for Ctrl-C inside a command
-        return _told_interruption(arguments)
-    return exit_code or EXIT_DONE
+        return _told_interruption(arguments, signalled.exit_code)
+    return exit_code or (signalled.exit_code if signalled.is_other else EXIT_DONE)
 
 
 def _show_version(wanted: bool) -> None:
@@ -116,12 +122,12 @@ def _usage_error(misuse: TyperException, arguments: Sequence[str]) -> UsageError
     return UsageError("USAGE", misuse.format_message(), hint=f"See {asked}.")
 
 
-def _told_interruption(arguments: Sequence[str]) -> int:
+def _told_interruption(arguments: Sequence[str], exit_code: int) -> int:
     from ibkr_rebalancer.cli.output import show_interruption
 
     with suppress(*READER_GONE):
-        show_interruption(EXIT_INTERRUPTED, as_json="--json" in arguments)
-    return EXIT_INTERRUPTED
+        show_interruption(exit_code, as_json="--json" in arguments)
+    return exit_code
 
 
 def _told_bug(bug: Exception, arguments: Sequence[str]) -> int:

@@ -150,22 +150,32 @@ def _display(every_s: int, *, as_json: bool, verbose: bool) -> Iterator[Callable
 
 
 class _OneAfterAnother:
-    """Every look that could read something is data; why others could not is told once, beside it."""
+    """Every look that could read something is data; why others could not, in part or at all, is told once, beside it.
+
+    In JSON a look that could read something says itself what it could not.
+    """
 
     def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
-        self._told = ""
+        self._told: set[str] = set()
 
     def show(self, sight: Sight) -> None:
-        trouble = sight.trouble
-        if trouble is not None and trouble.message != self._told:
-            tell(error_text(trouble))
-        self._told = trouble.message if trouble else ""
-        if trouble is None and self._as_json:
+        troubles = self._troubles(sight)
+        for text in troubles:
+            if text.plain not in self._told:
+                tell(text)
+        self._told = {text.plain for text in troubles}
+        if sight.trouble is None and self._as_json:
             show_document(outcomes_document("positions", "portfolios", sight.outcomes), in_one_line=True)
-        elif trouble is None:
-            errors = (account_error_text(account, error) for account, error in _errors(sight.outcomes).items())
-            show(Group(portfolios_view(list(_portfolios(sight.outcomes).values())), *errors))
+        elif sight.trouble is None:
+            show(portfolios_view(list(_portfolios(sight.outcomes).values())))
+
+    def _troubles(self, sight: Sight) -> list[Text]:
+        if sight.trouble is not None:
+            return [error_text(sight.trouble)]
+        if self._as_json:
+            return []
+        return [account_error_text(account, error) for account, error in _errors(sight.outcomes).items()]
 
 
 class _InPlace:
@@ -179,7 +189,7 @@ class _InPlace:
 
     def show(self, sight: Sight) -> None:
         self._view = _view(sight, self._every_s)
-        self.live.update(_Fitting(self._view), refresh=True)
+        self.live.update(_Fitting(self._view, several=len(sight.outcomes) > 1), refresh=True)
 
     def leave(self) -> None:
         self._console.print(self._view, crop=False)
@@ -187,19 +197,28 @@ class _InPlace:
 
 @dataclass(frozen=True, slots=True)
 class _Fitting:
-    """A view, cut where the terminal ends, and saying so."""
+    """A view, cut where the terminal ends, and saying so in its last line."""
 
     view: RenderableType
+    several: bool
+    """Whether there would be less of it for one account."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        lines = console.render_lines(self.view, options.reset_height(), pad=False)
-        hidden = len(lines) - options.max_height
-        if hidden > 0:
-            more = Text(f"… {hidden + 1} more lines: enlarge the terminal, or name one account", "dim")
-            lines = [*lines[: options.max_height - 1], *console.render_lines(more, options.reset_height(), pad=False)]
+        columns, rows = options.max_width, options.max_height
+        lines = list(Segment.split_lines(console.render(self.view, options.reset_height())))
+        too_wide = any(Segment.get_line_length(line) > columns for line in lines)
+        if too_wide or len(lines) > rows:
+            more = Text(self._hint(len(lines) - rows + 1, too_wide), "dim", no_wrap=True, overflow="crop")
+            lines = [*lines[: rows - 1], *Segment.split_lines(console.render(more, options.reset_height()))]
         for line in lines:
-            yield from line
+            yield from Segment.adjust_line_length(line, columns, pad=False)
             yield Segment.line()
+
+    def _hint(self, lines: int, too_wide: bool) -> str:
+        """What is hidden, and how to see it."""
+        below = [f"{lines} more line{'' if lines == 1 else 's'}"] if lines > 0 else []
+        hidden = " and ".join([*below, *(["more columns"] if too_wide else [])])
+        return f"… {hidden}: enlarge the terminal{', or name one account' if below and self.several else ''}"
 
 
 def _view(sight: Sight, every_s: int) -> Group:

@@ -1,4 +1,5 @@
-"""The process's output streams: they take any text, tell their own failures apart, and are let go quietly."""
+"""The process's streams: there are always three, output takes any text and tells its own failures apart, and they are
+let go quietly."""
 
 import codecs
 import os
@@ -17,16 +18,23 @@ UNHEARD = (OSError, SystemExit)
 
 
 class OutputFailed(Exception):
-    """Standard output cannot be written, and this is why: a full disk, a terminal that is gone. No defect of ours."""
+    """Standard output cannot be written, and this is why: a full disk, a terminal that is gone, a stream that the
+    process was started without. No defect of ours."""
 
 
 def prepare_streams() -> None:
     """Let no character end a command (what a stream's encoding lacks is written as the nearest ASCII), and let
-    failures of standard output be `OutputFailed`."""
+    failures of standard output be `OutputFailed`.
+
+    A stream that the process was started without (`>&-`) is opened before a file or a connection takes its place:
+    nothing can be read, what is said is lost, and data that cannot be written is a failure.
+    """
     codecs.register_error("nearest", _nearest)
-    if isinstance(sys.stderr, TextIOWrapper):
-        sys.stderr.reconfigure(errors="nearest")
-    if isinstance(sys.stdout, TextIOWrapper):
+    if sys.stdin is None:
+        sys.stdin = os.fdopen(os.open(os.devnull, os.O_RDONLY))
+    if sys.stdout is None:
+        sys.stdout = _StandardOutput(os.fdopen(os.open(os.devnull, os.O_RDONLY), "wb"), errors="nearest")
+    elif isinstance(sys.stdout, TextIOWrapper):
         sys.stdout = _StandardOutput(
             sys.stdout.buffer,
             encoding=sys.stdout.encoding,
@@ -34,11 +42,15 @@ def prepare_streams() -> None:
             line_buffering=sys.stdout.line_buffering,
             write_through=sys.stdout.write_through,
         )
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+    if isinstance(sys.stderr, TextIOWrapper):
+        sys.stderr.reconfigure(errors="nearest")
 
 
 def let_go() -> None:
     """Write out what is left, into nothing where that fails; the interpreter would complain at its end."""
-    for stream in filter(None, (sys.__stdout__, sys.__stderr__)):
+    for stream in (sys.stdout.buffer, sys.stderr):
         try:
             stream.flush()
         except OSError:

@@ -14,7 +14,7 @@ from ibkr_rebalancer.cli.stopping import AtStake, stoppable
 from ibkr_rebalancer.cli.streams import READER_GONE, OutputFailed
 from ibkr_rebalancer.cli.tables import plans_view, runs_view
 from ibkr_rebalancer.config.schema import Settings
-from ibkr_rebalancer.core.errors import EXIT_DONE, Deferred, RebalancerError, UsageError, gravest
+from ibkr_rebalancer.core.errors import Deferred, RebalancerError, gravest
 from ibkr_rebalancer.core.money import ZERO
 from ibkr_rebalancer.core.plan import Plan
 from ibkr_rebalancer.core.portfolio import AccountId, TradingMode
@@ -35,7 +35,9 @@ def trade(
     as_json: bool,
     verbose: bool,
 ) -> int:
-    """Rebalance the accounts and show what came of it; a reader who has gone changes no exit code.
+    """Rebalance the accounts and show what came of it.
+
+    The exit code tells what became of the orders, whether or not the rest could be shown to anybody.
 
     Raises:
         RebalancerError: nothing was sent; or the command was ended at once (`STOPPED_AT_ONCE`).
@@ -48,8 +50,8 @@ def trade(
         with progress:
             tell_settings(settings, progress)
             outcomes = _outcomes(settings, named, observer, confirm=confirm, adopt=adopt)
-        shown = _show(outcomes, as_json=as_json)
-    return gravest((shown, *(outcome.exit_code for outcome in outcomes.values())))
+        _show(outcomes, as_json=as_json)
+    return gravest(outcome.exit_code for outcome in outcomes.values())
 
 
 def _outcomes(
@@ -72,15 +74,16 @@ async def _rebalance(
         return await stoppable(work, on_stop=observer.tell_stop)
 
 
-def _show(outcomes: Outcomes, *, as_json: bool) -> int:
-    """Show what came of it, as far as anybody can read it; the exit code is that of the showing."""
+def _show(outcomes: Outcomes, *, as_json: bool) -> None:
+    """Show what came of it, as far as anybody can read it."""
     with suppress(*READER_GONE):
         try:
             show_outcomes("run", "runs", outcomes, view=runs_view, as_json=as_json)
         except OutputFailed as failure:
-            tell(f"Error: standard output cannot be written: {failure}.\nHint: rebalancer runs tells what came of it.")
-            return UsageError.exit_code
-    return EXIT_DONE
+            tell(
+                f"Warning: standard output cannot be written: {failure}.\n"
+                "The exit code tells what came of the orders, and rebalancer runs shows all of it."
+            )
 
 
 def _asking(progress: Progress, mode: TradingMode) -> Confirm:

@@ -151,7 +151,7 @@ def _shown(value: object) -> str:
     """A stranger's value in our sentence: short, printable, and a missing one said so."""
     if value is None:
         return "missing"
-    text = ascii(value) if isinstance(value, str) else str(value)
+    text = ascii(value) if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)
     closing = text[0] if isinstance(value, str) else ""
     return text if len(text) <= 60 else f"{text[:57]}…{closing}"
 

@@ -11,7 +11,7 @@ RebalancerError
 ├── GatewayRefused         21  the gateway answers, and the answer is no
 ├── AllocationUnavailable  23  the targets could not be fetched
 ├── AllocationRejected     24  the targets were fetched, and cannot be trusted
-├── UsageError              2  the command was called wrongly
+├── UsageError              2  the command was called wrongly, or has nowhere to print to
 └── ConfigError            78  accounts.yaml or the environment is wrong
 """
 
@@ -113,7 +113,7 @@ class AllocationRejected(RebalancerError):
 
 
 class UsageError(RebalancerError):
-    """The command line asks for something that does not exist or does not fit together."""
+    """The command line asks for something that does not exist or does not fit together, or its output for room."""
 
     exit_code = 2
 

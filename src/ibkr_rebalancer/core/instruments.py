@@ -49,14 +49,8 @@ def choose_contract(query: ContractQuery, candidates: Sequence[Contract]) -> Con
         Refused: there is none (`CONTRACT_UNKNOWN`), there are several (`CONTRACT_AMBIGUOUS`), it is another than
             was asked for (`CONTRACT_MISMATCH`), or it is not a stock or ETF (`CONTRACT_NOT_A_STOCK`).
     """
+    require_known({query: candidates})
     distinct = {contract.con_id: contract for contract in candidates}
-    if not distinct:
-        raise Refused(
-            "CONTRACT_UNKNOWN",
-            f"Interactive Brokers knows no contract for {_described(query)}.",
-            hint=f"Correct the symbol at the allocation source, or name the contract: "
-            f"contracts: {{{query.symbol}: {{con_id: …}}}} in accounts.yaml.",
-        )
     if len(distinct) > 1:
         listed = "; ".join(_candidate(contract) for contract in distinct.values())
         raise Refused(
@@ -79,6 +73,24 @@ def choose_contract(query: ContractQuery, candidates: Sequence[Contract]) -> Con
             hint=f"Name a stock or ETF for {query.symbol} in accounts.yaml, or remove it from the targets.",
         )
     return contract
+
+
+def require_known(found: Mapping[ContractQuery, Sequence[Contract]]) -> None:
+    """Check that each query has a contract at all; those that have none are named together.
+
+    Raises:
+        Refused: some have not (`CONTRACT_UNKNOWN`).
+    """
+    unknown = [query for query, candidates in found.items() if not candidates]
+    if unknown:
+        plural = "" if len(unknown) == 1 else "s"
+        entries = ", ".join(f"{query.symbol}: {{con_id: …}}" for query in unknown)
+        raise Refused(
+            "CONTRACT_UNKNOWN",
+            f"Interactive Brokers knows no contract for {', '.join(map(_described, unknown))}.",
+            hint=f"Correct the symbol{plural} at the allocation source, or name the contract{plural}: "
+            f"contracts: {{{entries}}} in accounts.yaml.",
+        )
 
 
 def require_unchanged(chosen: Mapping[ContractQuery, Contract], pinned: Mapping[ContractQuery, ConId]) -> None:

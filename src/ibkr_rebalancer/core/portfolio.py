@@ -7,7 +7,7 @@ from decimal import Decimal
 from enum import Enum
 from typing import NewType
 
-from ibkr_rebalancer.core.errors import Refused
+from ibkr_rebalancer.core.errors import GatewayUnavailable, Refused
 from ibkr_rebalancer.core.instruments import STOCK, ConId, Contract
 from ibkr_rebalancer.core.money import ZERO, amount_text
 from ibkr_rebalancer.core.quotes import NoQuote, Quote
@@ -21,9 +21,11 @@ PAPER_PREFIXES = ("DU", "DF")
 NOT_PAID_FOR = ("FUT", "CFD", "CASH")
 """Security types whose market value is no part of net liquidation: futures and CFDs are promises, and a position in a
 currency is cash already."""
+MARGINED = ("FUT", "FOP", "CFD")
+"""Security types whose gains may be part of net liquidation without being told as anybody's market value."""
 WORTH_TOLERANCE = Decimal("0.05")
-"""Of net liquidation: how far cash and holdings at the broker's own marks may be from it. Accruals and marks that
-move while they are told are far less, a list that came empty is far more."""
+"""Of net liquidation: how far cash and holdings at the broker's own marks may be from the broker's sum of them.
+Accruals and marks that move while they are told are far less, a list that came empty is far more."""
 
 
 class TradingMode(Enum):
@@ -76,6 +78,16 @@ class Holding:
         """What it adds to net liquidation, in its currency, by the broker's mark; nothing without one."""
         return self.market_value if self.market_value is not None and self.is_paid_for else ZERO
 
+    @property
+    def is_stock(self) -> bool:
+        return self.position.security_type == STOCK
+
+    @property
+    def is_accounted_for(self) -> bool:
+        """Whether `equity` is all of what it adds to net liquidation; a stock's is, or else it is refused for it."""
+        kind = self.position.security_type
+        return kind not in MARGINED and (self.is_stock or not self.is_paid_for or self.market_value is not None)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Balances:
@@ -93,6 +105,8 @@ class Balances:
     """Cash by currency, each in its own; `currency` is always among them."""
     exchange_rates: Mapping[str, Decimal]
     """What one unit of a currency is worth in `currency`, as the account itself is converted."""
+    stock_market_value: Decimal | None = None
+    """Of all stocks, short ones negative, by the broker's own sum; None when the gateway gives none."""
 
     def in_base(self, amount: Decimal, currency: str) -> Decimal:
         """An amount of `currency` in the account's own.
@@ -132,6 +146,15 @@ class Portfolio:
             Refused: a currency has no rate (`EXCHANGE_RATE_MISSING`).
         """
         return self.balances.total_cash + sum((self.value_in_base(holding) for holding in self.holdings), ZERO)
+
+    @property
+    def stock_worth(self) -> Decimal:
+        """Stocks at the broker's marks, in the base currency: what its own sum of them should be.
+
+        Raises:
+            Refused: a currency has no rate (`EXCHANGE_RATE_MISSING`).
+        """
+        return sum((self.value_in_base(holding) for holding in self.holdings if holding.is_stock), ZERO)
 
     @property
     def owed_on_shorts(self) -> Decimal:
@@ -188,13 +211,19 @@ class Snapshot:
 def require_agreement(positions: Sequence[Position], portfolio: Portfolio) -> None:
     """Check the position list, the portfolio feed and the account's figures against one another.
 
-    An empty or cut list would otherwise pass for an account that holds nothing, and be bought full again.
+    An empty or cut list would otherwise pass for an account that holds nothing, and be bought full again. Where a
+    holding such as a future keeps the parts from adding up to net liquidation, the stocks must add up to the broker's
+    own sum of them: they are what is traded. Without that sum nobody can tell, and the account is refused.
 
     Raises:
         Refused: they differ (`SNAPSHOT_INCONSISTENT`), or a currency has no rate (`EXCHANGE_RATE_MISSING`).
+        GatewayUnavailable: the broker's sum of the stocks is needed and missing (`SNAPSHOT_INCOMPLETE`).
     """
     _require_same_holdings(positions, portfolio)
-    _require_same_worth(portfolio)
+    if all(holding.is_accounted_for for holding in portfolio.holdings):
+        _require_same_worth(portfolio)
+    else:
+        _require_same_stocks(portfolio)
 
 
 def _require_same_holdings(positions: Sequence[Position], portfolio: Portfolio) -> None:
@@ -214,16 +243,38 @@ def _require_same_holdings(positions: Sequence[Position], portfolio: Portfolio) 
 
 
 def _require_same_worth(portfolio: Portfolio) -> None:
-    """The parts of an account must add up to the whole, where the parts are cash and stocks."""
+    """The parts of an account must add up to the whole."""
     worth, balances = portfolio.worth, portfolio.balances
-    if any(holding.position.security_type != STOCK for holding in portfolio.holdings):
-        return
-    if abs(worth - balances.net_liquidation) > WORTH_TOLERANCE * abs(balances.net_liquidation):
+    if _is_off(worth, balances.net_liquidation, balances):
         raise _inconsistent(
             f"{portfolio.account} holds {amount_text(balances.total_cash)} {balances.currency} in cash and "
             f"{amount_text(worth - balances.total_cash)} in {len(portfolio.holdings)} positions, but Interactive "
             f"Brokers says that it is worth {amount_text(balances.net_liquidation)}."
         )
+
+
+def _require_same_stocks(portfolio: Portfolio) -> None:
+    """The stocks must add up to what the broker says of all of them."""
+    worth, balances = portfolio.stock_worth, portfolio.balances
+    stated = balances.stock_market_value
+    if stated is None:
+        others = sorted(holding.position.symbol for holding in portfolio.holdings if not holding.is_accounted_for)
+        raise GatewayUnavailable(
+            "SNAPSHOT_INCOMPLETE",
+            f"The gateway's figures of {portfolio.account} lack StockMarketValue. Beside {', '.join(others)} nothing "
+            "else shows whether all stocks have been told. Nothing was planned.",
+            hint="Run the command again; if it lasts, restart the gateway.",
+        )
+    if _is_off(worth, stated, balances):
+        stocks = sum(holding.is_stock for holding in portfolio.holdings)
+        raise _inconsistent(
+            f"{portfolio.account} holds {amount_text(worth)} {balances.currency} in {stocks} stocks, but Interactive "
+            f"Brokers says that its stocks are worth {amount_text(stated)}."
+        )
+
+
+def _is_off(told: Decimal, stated: Decimal, balances: Balances) -> bool:
+    return abs(told - stated) > WORTH_TOLERANCE * abs(balances.net_liquidation)
 
 
 def _inconsistent(what: str) -> Refused:

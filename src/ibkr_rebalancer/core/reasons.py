@@ -78,7 +78,10 @@ def _why_no_more(name: Managed, names: Sequence[Managed], sizing: Sizing, funds:
     if price > left + elsewhere:
         return f"not enough cash for one: a share costs {amount_text(price)}, {amount_text(max(ZERO, left))} is left"
     if (price <= left and kept_back) or price > left + elsewhere - kept_back:
-        return f"the broker lets only {amount_text(max(ZERO, funds.spendable))} be spent"
+        before = " before the sales" if any(sizing.shares[other.con_id] < other.whole for other in names) else ""
+        if funds.spendable < 0:
+            return f"available funds are {amount_text(funds.spendable)}{before}"
+        return f"the broker lets only {amount_text(funds.spendable)} be spent{before}"
     return ELSEWHERE
 
 

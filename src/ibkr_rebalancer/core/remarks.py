@@ -9,7 +9,7 @@ from ibkr_rebalancer.core.commissions import SCHEDULE_CURRENCY
 from ibkr_rebalancer.core.hours import is_open, next_open
 from ibkr_rebalancer.core.managed import Managed
 from ibkr_rebalancer.core.money import CENT, ZERO, amount_text
-from ibkr_rebalancer.core.plan import Trade
+from ibkr_rebalancer.core.plan import Side, Trade
 from ibkr_rebalancer.core.portfolio import Portfolio, Snapshot
 from ibkr_rebalancer.core.sizing import Funds, Sizing
 
@@ -35,7 +35,7 @@ def remarks(
     yield from _price_remarks(names)
     yield from _hours_remarks(trades, snapshot)
     yield from _halt_remarks(trades, snapshot)
-    yield from _cash_remarks(snapshot.portfolio, funds)
+    yield from _cash_remarks(snapshot.portfolio, trades, funds)
     yield from _limit_remarks(decided, funds)
     yield from _idle_cash_remarks(decided, funds, idle)
     yield from _value_remarks(names, snapshot.portfolio)
@@ -83,7 +83,7 @@ def _halt_remarks(trades: Sequence[Trade], snapshot: Snapshot) -> Iterator[str]:
         yield f"Trading is halted in {', '.join(halted)}: as long as it is, none of these orders can be sent."
 
 
-def _cash_remarks(portfolio: Portfolio, funds: Funds) -> Iterator[str]:
+def _cash_remarks(portfolio: Portfolio, trades: Sequence[Trade], funds: Funds) -> Iterator[str]:
     """What of the cash is not ours to spend, and why."""
     balances = portfolio.balances
     currency, cash = balances.currency, balances.cash[balances.currency]
@@ -93,8 +93,11 @@ def _cash_remarks(portfolio: Portfolio, funds: Funds) -> Iterator[str]:
     debts = [f"{amount_text(amount)} is owed {where}" for where, amount in owed.items() if amount > 0]
     if debts:
         yield f"Of {amount_text(cash)} {currency} in cash {amount_text(funds.cash)} counts: {' and '.join(debts)}."
-    if funds.spendable < funds.cash:
-        yield f"Of {amount_text(funds.cash)} cash the broker lets {amount_text(funds.spendable)} be spent."
+    before = " before the sales" if any(trade.side is Side.SELL for trade in trades) else ""
+    if funds.spendable < min(ZERO, funds.cash):
+        yield f"The broker lets nothing be spent{before}: available funds are {amount_text(funds.spendable)}."
+    elif funds.spendable < funds.cash:
+        yield f"Of {amount_text(funds.cash)} cash the broker lets {amount_text(funds.spendable)} be spent{before}."
     for other, amount in others.items():
         if amount > 0:
             yield f"{amount_text(amount)} {other} in cash is not invested: only {currency} is."

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from ibkr_rebalancer.core.errors import GatewayRefused, GatewayUnavailable, RebalancerError, Refused
-from ibkr_rebalancer.core.instruments import STOCK, ConId, Contract, ContractQuery, choose_contract
+from ibkr_rebalancer.core.instruments import STOCK, ConId, Contract, ContractQuery, choose_contract, require_known
 from ibkr_rebalancer.core.managed import obstacle
 from ibkr_rebalancer.core.notices import Notice, Severity
 from ibkr_rebalancer.core.portfolio import (
@@ -127,7 +127,7 @@ def _check_clock(server_time: datetime, clock: Clock, mode: TradingMode, observe
     skew = abs(server_time - clock.now())
     if skew <= MAX_CLOCK_SKEW:
         return
-    sentence = f"The gateway's clock and this machine's are {skew.total_seconds():.0f} s apart."
+    sentence = f"The gateway's clock and this machine's are {_spoken(skew)} apart."
     if mode is TradingMode.LIVE:
         raise Refused("CLOCK_SKEW", sentence, hint="Set this machine's clock (for example with chrony) and run again.")
     observer.notify(Notice(event="clock.skewed", text=sentence, severity=Severity.WARNING))
@@ -140,19 +140,15 @@ def _reading(
 ) -> _Reading | RebalancerError:
     if isinstance(portfolio, RebalancerError):
         return portfolio
-    chosen = {symbol: _chosen(query, candidates[query]) for symbol, query in by_symbol.items()}
-    errors = [outcome for outcome in chosen.values() if isinstance(outcome, RebalancerError)]
-    targets = {symbol: outcome for symbol, outcome in chosen.items() if isinstance(outcome, Contract)}
-    return errors[0] if errors else _Reading(portfolio=portfolio, targets=targets)
-
-
-def _chosen(query: ContractQuery, found: Sequence[Contract] | RebalancerError) -> Contract | RebalancerError:
-    if isinstance(found, RebalancerError):
-        return found
+    found = {query: candidates[query] for query in by_symbol.values()}
+    listed = {query: answer for query, answer in found.items() if not isinstance(answer, RebalancerError)}
+    unanswered = [answer for answer in found.values() if isinstance(answer, RebalancerError)]
     try:
-        return choose_contract(query, found)
+        require_known(listed)
+        targets = {symbol: choose_contract(q, listed[q]) for symbol, q in by_symbol.items() if q in listed}
     except Refused as refusal:
         return refusal
+    return unanswered[0] if unanswered else _Reading(portfolio=portfolio, targets=targets)
 
 
 async def _read_portfolio(
@@ -224,6 +220,14 @@ async def _fresh_quotes(
     full = {con_id: answer for con_id, answer in answers.items() if isinstance(answer, Quote) and answer.is_full}
     aged = [c for c in contracts if c.con_id in full and full[c.con_id].age_s(now) > max_age_s]
     return {**answers, **await market.quotes(aged)} if aged else answers
+
+
+def _spoken(span: timedelta) -> str:
+    """`6 s`, `90 min`, `30 h` or `1110 days`: the largest unit of which there are two."""
+    for unit, length_s in (("days", 86_400), ("h", 3_600), ("min", 60)):
+        if span.total_seconds() >= 2 * length_s:
+            return f"{span.total_seconds() / length_s:.0f} {unit}"
+    return f"{span.total_seconds():.0f} s"
 
 
 def _step(event: str, text: str, account: AccountId | None = None) -> Notice:

@@ -56,7 +56,7 @@ async def _send(request: web.Request, answer: Answer) -> web.StreamResponse:
     response = web.StreamResponse(status=answer.status, headers=headers)
     await response.prepare(request)
     # The client has had enough at some point, which is what such an answer is for.
-    with suppress(ConnectionResetError):
+    with suppress(ConnectionError):
         await _stream(response, body, answer)
     return response
 

@@ -170,6 +170,12 @@ def value(key: str, amount: str, currency: str) -> ib_async.AccountValue:
     return ib_async.AccountValue("DU1", key, amount, currency, "")
 
 
+def test_the_sum_of_all_stocks_is_that_of_all_currencies() -> None:
+    rows = [*figures(), value("StockMarketValue", "90", "EUR"), value("StockMarketValue", "-100.5", "BASE")]
+    assert portfolio_of(DU1, rows).balances.stock_market_value == Decimal("-100.5")
+    assert portfolio_of(DU1, figures()).balances.stock_market_value is None
+
+
 def ledger(total: str, *cash: tuple[str, str, str]) -> list[object]:
     """Account values with this much cash in all, and in each currency: amount, currency, rate if there is one."""
     rows: list[object] = [

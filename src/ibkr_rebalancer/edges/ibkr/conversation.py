@@ -213,9 +213,10 @@ class Conversation(Generic[W_co]):
         """
         if not answer.finished:
             farms = f" (broken data farms: {', '.join(sorted(self.broken_farms))})" if self.broken_farms else ""
+            waited_s = f"{deadline_s:.0f}" if deadline_s >= 10 else f"{deadline_s:.3g}"
             raise GatewayUnavailable(
                 "SNAPSHOT_INCOMPLETE",
-                f"The gateway did not deliver {about} to the end within {deadline_s:.3g} s{farms}.",
+                f"The gateway did not deliver {about} to the end within {waited_s} s{farms}.",
                 hint="Run the command again; if it lasts, restart the gateway.",
             )
         if answer.refusal is not None:

@@ -229,6 +229,7 @@ def _balances(account: AccountId, values: AccountValues) -> Balances:
         available_funds=_amount(account, values, "AvailableFunds", base),
         cash={currency: _amount(account, values, "CashBalance", currency) for currency in currencies},
         exchange_rates=_rates(values),
+        stock_market_value=decimal_of(values.get(("StockMarketValue", "BASE"), "")),
     )
     _require_all_cash(account, balances)
     return balances

@@ -1,0 +1,165 @@
+"""How many shares of each instrument: as near to the targets as whole shares, cash and costs allow. Pure.
+
+Drift is half the sum of |value - ideal| over all instruments and cash, which equals the sum of the shortfalls
+alone. So the instruments are rounded down to whole shares, and the cash that is left chooses, as a knapsack, who
+gets more. Costs (commission and half the spread) come off what is invested before the ideals are taken; that is
+what makes a second plan, once the first has filled, come out empty.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from ibkr_rebalancer.core.instruments import ConId
+from ibkr_rebalancer.core.managed import Managed
+from ibkr_rebalancer.core.money import ZERO
+from ibkr_rebalancer.core.sizing.accounting import (
+    Funds,
+    Ideal,
+    Quantities,
+    as_held,
+    cash_left,
+    costs_of,
+    drift_of,
+    outlay,
+    reserve_left,
+    shortfall,
+    trade_price,
+)
+from ibkr_rebalancer.core.sizing.choice import choose_shares, fewest_of
+
+__all__ = ["Funds", "Ideal", "Quantities", "Sizing", "outlay", "size_positions", "size_purchases", "trade_price"]
+
+COST_ROUNDS = 6
+"""Costs (commissions and half the spread) depend on the orders, and the orders on them; two or three rounds do."""
+SECOND_THOUGHTS = 3
+"""How often a decision is asked again from where it leads, so that a second plan has nothing left to find."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sizing:
+    """The shares to end with, and how near that is. Drift is in money."""
+
+    shares: Quantities
+    ideal: Ideal
+    cash_after: Decimal
+    reserve_after: Decimal
+    """The reserve once costs are paid."""
+    drift_before: Decimal
+    drift_after: Decimal
+
+    def held(self, names: Sequence[Managed], funds: Funds) -> "Sizing":
+        """The same question with the answer to leave everything as it is."""
+        return replace(
+            self,
+            shares=as_held(names),
+            cash_after=funds.cash,
+            reserve_after=funds.reserve,
+            drift_after=self.drift_before,
+        )
+
+
+def size_positions(names: Sequence[Managed], *, funds: Funds, nearest: bool) -> Sizing:
+    """Decide how many whole shares of each instrument to end with.
+
+    What is to be bought is not sold, unless cash is below the reserve and has to be raised; no sale goes beyond the
+    whole shares held; no purchase leaves cash, costs paid, below the reserve for purchases. With `nearest`, a share is
+    bought where more than half of it is wanted, and costs do not lower the ideals.
+
+    A name ends more than a share under its ideal only to make room for dear shares of others, where that brings the
+    whole nearer; all that is given up so is worth no more than a share of each of the `DEAREST`.
+    """
+    ideal, shares = _settle_costs(names, funds, nearest=nearest)
+    for _ in range(0 if nearest else SECOND_THOUGHTS):
+        again = _from_there(names, shares, funds)
+        if not _is_nearer(names, again, shares, ideal, funds):
+            break
+        shares = again
+    cash_after = cash_left(names, shares, funds.cash)
+    return Sizing(
+        shares=shares,
+        ideal=ideal,
+        cash_after=cash_after,
+        reserve_after=reserve_left(names, shares, funds),
+        drift_before=drift_of(names, as_held(names), funds.cash, ideal),
+        drift_after=drift_of(names, shares, cash_after, ideal),
+    )
+
+
+def size_purchases(
+    names: Sequence[Managed], *, goals: Quantities, budget: Decimal, net_liquidation: Decimal
+) -> Quantities:
+    """Decide how many whole shares to end with when there is not money for all of `goals`, which are purchases only.
+
+    All are cut to one common level of their goal, and what is left over buys single shares; nothing goes beyond its
+    goal, nothing is sold, and all together cost, commissions paid, at most `budget`, which is not negative.
+    """
+    return choose_shares(
+        names,
+        Ideal(values={n.con_id: (goals[n.con_id] + n.fraction) * n.prices.value for n in names}, cash=ZERO),
+        Funds(
+            net_liquidation=net_liquidation,
+            cash=budget,
+            spendable=budget,
+            reserve_rate=ZERO,
+            purchase_reserve_rate=ZERO,
+        ),
+        nearest=False,
+    )
+
+
+def _from_there(names: Sequence[Managed], shares: Quantities, funds: Funds) -> Quantities:
+    """What would be decided once `shares` are held: the choice is not exact, and from its end more can be in reach."""
+    cash = cash_left(names, shares, funds.cash)
+    moved = [replace(name, held=shares[name.con_id] + name.fraction) for name in names]
+    left = replace(
+        funds,
+        net_liquidation=funds.net_liquidation - costs_of(names, shares),
+        cash=cash,
+        spendable=funds.spendable + cash - funds.cash,
+    )
+    return _settle_costs(moved, left, nearest=False)[1]
+
+
+def _is_nearer(names: Sequence[Managed], again: Quantities, shares: Quantities, ideal: Ideal, funds: Funds) -> bool:
+    """Whether `again` keeps every rule that `shares` had to keep, and comes nearer."""
+    raising = funds.cash < funds.reserve
+    allowed = all(again[name.con_id] >= fewest_of(name, ideal, raising=raising) for name in names)
+    drifts = [drift_of(names, these, cash_left(names, these, funds.cash), ideal) for these in (again, shares)]
+    return allowed and shortfall(names, again, funds) <= 0 and drifts[0] < drifts[1]
+
+
+def _settle_costs(names: Sequence[Managed], funds: Funds, *, nearest: bool) -> tuple[Ideal, Quantities]:
+    """Repeat the decision with the costs it brings until they have been allowed for."""
+    costs = ZERO
+    for _ in range(COST_ROUNDS):
+        ideal = _ideal(names, funds, ZERO if nearest else costs)
+        shares = choose_shares(names, ideal, funds, nearest=nearest)
+        actual = costs_of(names, shares)
+        if actual <= costs:
+            break
+        costs = actual
+    return ideal, shares
+
+
+def _ideal(names: Sequence[Managed], funds: Funds, costs: Decimal) -> Ideal:
+    """Split what can be invested by the weights.
+
+    A fraction worth more than its own ideal is stuck: the gateway sells whole shares only, so its worth is no money
+    to invest, and the others share what is left.
+    """
+    reserve = max(ZERO, funds.reserve - funds.reserve_rate * costs)
+    worth = funds.cash + sum((name.held * name.prices.value for name in names), ZERO) - reserve - costs
+    stuck: dict[ConId, Decimal] = {}
+    while True:
+        weight = 1 - sum((name.weight for name in names if name.con_id in stuck), ZERO)
+        invested = max(ZERO, (worth - sum(stuck.values(), ZERO)) / weight) if weight > 0 else ZERO
+        free = [name for name in names if name.con_id not in stuck]
+        crumbs = {name.con_id: name.fraction * name.prices.value for name in free}
+        more = {name.con_id: crumbs[name.con_id] for name in free if crumbs[name.con_id] > name.weight * invested}
+        if not more:
+            break
+        stuck |= more
+    values = {name.con_id: stuck.get(name.con_id, name.weight * invested) for name in names}
+    uninvested = (1 - sum((name.weight for name in names), ZERO)) * invested
+    return Ideal(values=values, cash=reserve + uninvested)
