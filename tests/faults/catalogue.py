@@ -1423,7 +1423,7 @@ CATALOGUE = (
                 ends="12 partial",
                 sent=(SELL, "BUY 199 BBB"),
                 told=("SELL 0/100 AAA cancelled", "BUY 199/199 BBB filled"),
-                says="Cancelled by Trader",
+                says="open, though it had been said to have ended, so we cancelled it",
                 then=DONE,
             ),
         ),

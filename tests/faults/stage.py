@@ -293,13 +293,17 @@ def break_the_disk(stage: Stage) -> None:
     os.close(nothing)
 
 
+PAGE = 4096
+"""Bytes of a page of SQLite's, unless told otherwise."""
+
+
 def damage(name: str) -> Deed:
-    """A few bytes in the middle of a file of the state folder are not what they were."""
+    """A few bytes in the middle of a database of the state folder are not what they were: the head of a page."""
 
     def deed(stage: Stage) -> None:
         path = stage.scene.folder / name
         content = bytearray(path.read_bytes())
-        middle = len(content) // 2
+        middle = len(content) // 2 // PAGE * PAGE
         content[middle : middle + 64] = bytes(64 * [0x5A])
         path.write_bytes(content)
 

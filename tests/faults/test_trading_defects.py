@@ -164,6 +164,10 @@ async def does_not_wait(*_: object, **__: object) -> None:
     """In place of bringing orders to their end."""
 
 
+async def sees_every_fill(*_: object, **__: object) -> None:
+    """In place of waiting for the positions to show what was filled."""
+
+
 def does_nothing(*_: object) -> None:
     """In place of looking whether something is open."""
 
@@ -200,6 +204,7 @@ class Defect:
 
 FLOWS = "ibkr_rebalancer.flows"
 EXECUTION = f"{FLOWS}.execution"
+TAKES_FILLS_AS_SEEN = {f"{FLOWS}.reconcile._require_fills_shown": sees_every_fill}
 OVERLOOKS = {
     f"{FLOWS}.docket.Docket.take_back": does_nothing,
     f"{FLOWS}.reconcile._require_none_open": does_nothing,
@@ -220,7 +225,7 @@ DEFECTS = {
         breach="I6 ", story=is_refused_in_the_middle, functions={f"{EXECUTION}.shrunk": forgets_what_has_filled}
     ),
     "plans on holdings of yesterday": Defect(
-        breach="I7 ", story=switches_and_does_so_again, ports=wrong.remembers_holdings()
+        breach="I7 ", story=switches_and_does_so_again, ports=wrong.remembers_holdings(), functions=TAKES_FILLS_AS_SEEN
     ),
     "spends what it has not": Defect(
         breach="I8 ",
@@ -273,8 +278,12 @@ DEFECTS = {
     ),
     "ignores half of a look": Defect(breach="I14 ", story=is_cut_off_after_sending, ports=wrong.sees_half_a_book),
     "never gets there": Defect(breach="I15 ", story=comes_to_rest, ports=wrong.loses_purchases),
-    "does it all again": Defect(breach="I16 ", story=switches_and_does_so_again, ports=wrong.remembers_holdings()),
-    "overshoots": Defect(breach="I17 ", story=switches_and_does_so_again, ports=wrong.remembers_holdings()),
+    "does it all again": Defect(
+        breach="I16 ", story=switches_and_does_so_again, ports=wrong.remembers_holdings(), functions=TAKES_FILLS_AS_SEEN
+    ),
+    "overshoots": Defect(
+        breach="I17 ", story=switches_and_does_so_again, ports=wrong.remembers_holdings(), functions=TAKES_FILLS_AS_SEEN
+    ),
     "plans otherwise than it keeps": Defect(breach="I18 ", story=switches, ports=wrong.plans_otherwise_than_it_keeps),
     "takes a cut list for a whole one": Defect(
         breach="I20 ",

@@ -141,6 +141,7 @@ def test_an_order_that_is_listed_has_no_outcome_until_it_gets_another(tmp_path: 
         begin(journal)
         journal.intend(intent())
         for second in range(3):
+            journal.settle(ref, replace(FILLED, commission=Decimal("1.01")))
             journal.settle(ref, FILLED)
             assert journal.unsettled(ACCOUNT) == ()
             listed = Heard(order_ref=ref, evidence=Listed(at=NOW + timedelta(seconds=second), status="Submitted"))

@@ -120,8 +120,7 @@ class Journal:
                 body = written(encode_variant(piece.evidence))
                 if add_unless_there(connection, evidence, of_intent=intent, body=body):
                     new.append(piece)
-                outcome = _outcome(connection, intent) if isinstance(piece.evidence, Listed) else None
-                if outcome is not None:
+                while isinstance(piece.evidence, Listed) and (outcome := _outcome(connection, intent)) is not None:
                     add(connection, retractions, of_outcome=outcome["id"])
         return new
 
