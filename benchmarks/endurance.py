@@ -8,8 +8,9 @@ the targets turn round, a rebalance and dry runs are published back to back, and
 gateway and the channels drop their connections, and it is the next day by every clock, so that tokens have run out,
 and what the broker tells of a day is gone. Waiting is shortened by the edges' own values.
 
-Every sample counts what is alive after a garbage collection. `held` is how many instances of the product's classes
-there are, and how much is in all the containers that they have as attributes: whatever grows for ever is in it.
+Every sample is taken after a garbage collection. What has grown from the first to the last is told by the names of
+classes, for their instances, and of the product's attributes, for what is in the containers that they hold: whatever
+grows for ever is among it.
 """
 
 import asyncio
@@ -82,7 +83,6 @@ class Sample:
     tasks: int
     descriptors: int
     threads: int
-    held: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,18 +90,14 @@ class Outcome:
     """A whole life, measured."""
 
     samples: Sequence[Sample]
+    grown: Mapping[str, int]
+    """From the first sample to the last, the most first."""
     journal_ms: Mapping[str, float]
     """How long the journal's work takes at the end."""
     journal_bytes: int
     orders: int
     restarts: int
     took_s: float
-
-    def growth(self) -> Mapping[str, int]:
-        """What of `held` has grown from the first sample to the last, the most first."""
-        first, last = self.samples[0].held, self.samples[-1].held
-        grown = {name: count - first.get(name, 0) for name, count in last.items()}
-        return {name: more for name, more in sorted(grown.items(), key=lambda each: -each[1]) if more > 0}
 
 
 class LaterClock:
@@ -192,15 +188,17 @@ async def live(events: int, *, sampled_every: int, folder: Path) -> Outcome:
             open_journal(folder / "state", mode=TradingMode.PAPER, clock=clock, observer=listener)
         )
         working = asyncio.create_task(_watch(world, journal, listener, edges, folder / "state"))
-        samples, restarts = [], 0
+        samples, restarts, first = list[Sample](), 0, Counter[str]()
         try:
             while world.published < events:
                 await _burst(world, journal, listener, working)
                 if world.published % sampled_every == 0:
                     samples.append(await _sample(world.published))
+                    first = first or held()
                 if world.published % PER_DAY == 0:
                     await world.next_day()
                     restarts += 1
+            grown = held() - first
             times = _journal_times(journal, clock.now())
         finally:
             working.cancel()
@@ -210,6 +208,7 @@ async def live(events: int, *, sampled_every: int, folder: Path) -> Outcome:
     times |= {"open the journal": _milliseconds(lambda: _open_once(folder / "state", clock))}
     return Outcome(
         samples=samples,
+        grown=dict(grown.most_common()),
         journal_ms=times,
         journal_bytes=(folder / "state" / "journal.db").stat().st_size,
         orders=orders,
@@ -285,15 +284,13 @@ async def _sample(events: int) -> Sample:
     await asyncio.sleep(0.1)
     for _ in range(3):
         gc.collect()
-    found = gc.get_objects()
     return Sample(
         events=events,
         rss_kib=_rss_kib(),
-        objects=len(found),
+        objects=len(gc.get_objects()),
         tasks=len(asyncio.all_tasks()),
         descriptors=_descriptors(),
         threads=threading.active_count(),
-        held=_held(found),
     )
 
 
@@ -306,18 +303,18 @@ def _descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-def _held(found: Sequence[object]) -> dict[str, int]:
-    """Instances of our classes, and what is in their containers; other people's classes by their instances."""
-    held = Counter[str]()
-    for each in found:
+def held() -> Counter[str]:
+    """How many instances there are of each class, and how much is in the containers of ours."""
+    counts = Counter[str]()
+    for each in gc.get_objects():
         kind = type(each)
         name = f"{kind.__module__}.{kind.__qualname__}"
-        held[name] += 1
+        counts[name] += 1
         if name.startswith(PRODUCT):
             for attribute, value in _attributes(each):
                 if isinstance(value, CONTAINERS):
-                    held[f"{name}.{attribute}"] += len(value)
-    return dict(held)
+                    counts[f"{name}.{attribute}"] += len(value)
+    return counts
 
 
 def _attributes(instance: object) -> Iterator[tuple[str, object]]:
@@ -403,7 +400,7 @@ def show(outcome: Outcome) -> None:
     for name, took_ms in outcome.journal_ms.items():
         print(f"{took_ms:10.2f}  {name}")
     print("Grown from the first sample to the last:")
-    for name, more in list(outcome.growth().items())[:20]:
+    for name, more in list(outcome.grown.items())[:20]:
         print(f"{more:10}  {name}")
 
 
