@@ -115,8 +115,8 @@ def round_trips(log: Sequence[Record], *, latency_s: float) -> list[Burst]:
 
 def _as_we_see(log: Sequence[Record], latency: timedelta) -> list[tuple[datetime, str | None]]:
     """When each question left us, and when each answer, which is None, reached us."""
-    asked = [(_time(record) - latency, kind) for record in log if (kind := asked_for(record)) is not None]
-    told = [(_time(record) + latency, None) for record in log if record.get("dir") == "out"]
+    asked = [(moment(record) - latency, kind) for record in log if (kind := asked_for(record)) is not None]
+    told = [(moment(record) + latency, None) for record in log if record.get("dir") == "out"]
     return sorted([*asked, *told], key=lambda each: each[0])
 
 
@@ -148,7 +148,7 @@ class Run:
     def wired_s(self) -> float:
         """From the first message sent to the last one received."""
         frames = [record for record in self.log if "dir" in record]
-        return (_time(frames[-1]) - _time(frames[0])).total_seconds() + 2 * LATENCY_S
+        return (moment(frames[-1]) - moment(frames[0])).total_seconds() + 2 * LATENCY_S
 
 
 def measured() -> Run:
@@ -224,7 +224,8 @@ def show(run: Run) -> None:
         print(f"{took_s:7.3f} s = {took_s / least:5.2f} x {least:.3f} s: {what}")
 
 
-def _time(record: Record) -> datetime:
+def moment(record: Record) -> datetime:
+    """When it was said or happened, by the venue's clock."""
     return datetime.fromisoformat(record["t"])
 
 

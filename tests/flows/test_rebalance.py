@@ -331,10 +331,10 @@ async def test_the_whole_story_is_told_in_order() -> None:
         ("allocation.fetch", "Fetching the targets of DU1", "DU1"),
         ("allocation.fetch", "Fetching the targets of DU2", "DU2"),
         ("clock.ask", "Asking the gateway for the time", None),
+        ("contracts.lookup", "Looking up 2 contracts", None),
         ("positions.list", "Listing positions", None),
         ("account.read", "Reading DU1", "DU1"),
         ("account.read", "Reading DU2", "DU2"),
-        ("contracts.lookup", "Looking up 2 contracts", None),
         ("quotes.request", "Asking for 2 quotes", None),
     ]
     assert {notice.severity for notice in scene.notices.heard} == {Severity.STEP}

@@ -37,11 +37,7 @@ CHAIN = [
     ("handshake",),
     ("startApi",),
     ("reqAllOpenOrders", "reqExecutions", "reqCompletedOrders", "reqCurrentTime"),
-    ("reqPositions",),
-    ("reqCurrentTime",),
-    ("reqPositions",),
-    ("reqAccountUpdates",),
-    ("reqContractDetails",),
+    ("reqCurrentTime", "reqPositions", "reqAccountUpdates", "reqContractDetails"),
     ("reqMktData",),
     ("preview",),
     ("SELL",),
@@ -54,7 +50,7 @@ CHAIN = [
 
 MORE_THAN_ONCE = {
     "reqCurrentTime": 3,
-    "reqPositions": 3,
+    "reqPositions": 2,
     "reqAccountUpdates": 2,
     "reqContractDetails": 5,
     "reqMktData": 5 + 3,

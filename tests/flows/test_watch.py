@@ -9,6 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pytest
 from tests.support.notation import allocation_body
 from tests.support.trading_scene import DU1, TradingScene, account
 from tests.support.virtual_time import VirtualTimeLoop
@@ -339,3 +340,33 @@ def test_it_beats_as_long_as_it_works(tmp_path: Path) -> None:
             assert 12 <= stage.beats <= 20
 
     play(story)
+
+
+def test_a_bug_ends_one_event_and_what_it_says_is_not_journalled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log takes secrets out; the journal and `status` keep what they are told."""
+
+    async def stumbles(*_: object, **__: object) -> None:
+        raise RuntimeError("https://targets.example/?token=sesame")
+
+    async def story() -> None:
+        stage = Stage(tmp_path)
+        async with stage.watching():
+            with monkeypatch.context() as patched:
+                patched.setattr("ibkr_rebalancer.flows.watch.plan_accounts", stumbles)
+                stage.say({})
+                await asyncio.sleep(10)
+            assert stage.scene.journal is not None
+            assert stage.scene.journal.inbox.pending() == ()
+            stage.say({})
+            await asyncio.sleep(10)
+        assert stage.ends() == ["not-sent"]
+        (trace,) = (notice.text for notice in stage.scene.notices.heard if notice.event == "event.bug")
+        assert "sesame" in trace
+        steps = [notice.text for notice in stage.scene.notices.heard if notice.event == "event.step"]
+        assert "RuntimeError" in steps[0]
+        assert not any("sesame" in step for step in steps)
+
+    play(story)
+    assert [path for path in tmp_path.rglob("*") if b"sesame" in path.read_bytes()] == []

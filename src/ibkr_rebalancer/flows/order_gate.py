@@ -164,7 +164,7 @@ class OrderGate:
         docket.observe([*self._just_asked(), *heard])
 
     async def look(self, docket: Docket) -> OrderBook:
-        """Look at all orders and positions at the broker, and take in what that says about ours.
+        """Look at all orders at the broker, and take in what that says about ours; positions are a part of that.
 
         Orders of earlier runs that are open, though the journal has them ended, come back into the docket.
 
@@ -172,8 +172,8 @@ class OrderGate:
             GatewayUnavailable: there was no whole answer.
         """
         book = await self._session.desk.order_book(self._account)
-        positions = await self._session.market.positions((self._account,))
         docket.take_back(book.ours_open(self._account))
+        positions = await self._session.market.positions((self._account,)) if docket.orders else ()
         docket.observe([*self._just_asked(), *evidence_of(book, positions, orders=docket.orders)])
         return book
 

@@ -1,9 +1,14 @@
-"""Read what plans are decided from: whole for each account, or refused. One batch of quotes serves all accounts."""
+"""Read what plans are decided from: whole for each account, or refused. One batch of quotes serves all accounts.
 
+What needs no answer of another question is asked at the same time.
+"""
+
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 from ibkr_rebalancer.core.errors import GatewayRefused, GatewayUnavailable, RebalancerError, Refused
 from ibkr_rebalancer.core.instruments import STOCK, ConId, Contract, ContractQuery, choose_contract, require_known
@@ -51,14 +56,13 @@ async def take_snapshots(
     """
     if not wanted:
         return {}
-    observer.notify(_step("clock.ask", "Asking the gateway for the time"))
-    taken_at = await market.server_time()
-    _check_clock(taken_at, clock, mode, observer)
-    portfolios = await read_portfolios(list(wanted), market=market, observer=observer)
     queries = dict.fromkeys(query for by_symbol in wanted.values() for query in by_symbol.values())
-    observer.notify(_step("contracts.lookup", f"Looking up {len(queries)} contracts"))
-    candidates = await market.contracts(sorted(queries, key=lambda query: query.symbol))
-    readings = {account: _reading(portfolios[account], wanted[account], candidates) for account in wanted}
+    time = asyncio.create_task(_checked_time(market, clock, mode, observer))
+    portfolios = asyncio.create_task(read_portfolios(list(wanted), market=market, observer=observer))
+    candidates = asyncio.create_task(_looked_up(sorted(queries, key=lambda query: query.symbol), market, observer))
+    await _ended(time, portfolios, candidates)
+    taken_at, read, found = time.result(), portfolios.result(), candidates.result()
+    readings = {account: _reading(read[account], wanted[account], found) for account in wanted}
     contracts, unknown = await _tradable_contracts([r for r in readings.values() if isinstance(r, _Reading)], market)
     observer.notify(_step("quotes.request", f"Asking for {len(contracts)} quotes"))
     answers = await _fresh_quotes(list(contracts.values()), max_quote_age_s, market, clock)
@@ -94,19 +98,10 @@ async def read_portfolios(
         GatewayUnavailable, GatewayRefused: the gateway fails or says no to what concerns all accounts.
     """
     managed = await market.managed_accounts()
-    observer.notify(_step("positions.list", "Listing positions"))
-    positions = await market.positions(accounts)
-    portfolios: dict[AccountId, Portfolio | RebalancerError] = {}
-    for account in accounts:
-        try:
-            portfolios[account] = await _read_portfolio(account, market, managed, positions, observer)
-        except (Refused, GatewayRefused) as error:
-            portfolios[account] = error
-        except GatewayUnavailable as error:
-            if not await _still_answers(market):
-                raise
-            portfolios[account] = error
-    return portfolios
+    positions = asyncio.create_task(_listed(accounts, market, observer))
+    portfolios = asyncio.create_task(_portfolios(accounts, market, managed, observer))
+    await _ended(positions, portfolios)
+    return {account: _agreeing(outcome, positions.result()) for account, outcome in portfolios.result().items()}
 
 
 def require_managed(account: AccountId, managed: Sequence[AccountId]) -> None:
@@ -123,6 +118,20 @@ def require_managed(account: AccountId, managed: Sequence[AccountId]) -> None:
         )
 
 
+async def _ended(*steps: asyncio.Task[Any]) -> None:
+    """Wait until all of them have ended; of their errors that of the first in this order counts."""
+    for outcome in await asyncio.gather(*steps, return_exceptions=True):
+        if isinstance(outcome, BaseException):
+            raise outcome
+
+
+async def _checked_time(market: MarketView, clock: Clock, mode: TradingMode, observer: Observer) -> datetime:
+    observer.notify(_step("clock.ask", "Asking the gateway for the time"))
+    server_time = await market.server_time()
+    _check_clock(server_time, clock, mode, observer)
+    return server_time
+
+
 def _check_clock(server_time: datetime, clock: Clock, mode: TradingMode, observer: Observer) -> None:
     skew = abs(server_time - clock.now())
     if skew <= MAX_CLOCK_SKEW:
@@ -131,6 +140,13 @@ def _check_clock(server_time: datetime, clock: Clock, mode: TradingMode, observe
     if mode is TradingMode.LIVE:
         raise Refused("CLOCK_SKEW", sentence, hint="Set this machine's clock (for example with chrony) and run again.")
     observer.notify(Notice(event="clock.skewed", text=sentence, severity=Severity.WARNING))
+
+
+async def _looked_up(
+    queries: Sequence[ContractQuery], market: MarketView, observer: Observer
+) -> Mapping[ContractQuery, Sequence[Contract] | RebalancerError]:
+    observer.notify(_step("contracts.lookup", f"Looking up {len(queries)} contracts"))
+    return await market.contracts(queries)
 
 
 def _reading(
@@ -151,17 +167,36 @@ def _reading(
     return unanswered[0] if unanswered else _Reading(portfolio=portfolio, targets=targets)
 
 
-async def _read_portfolio(
-    account: AccountId,
-    market: MarketView,
-    managed: Sequence[AccountId],
-    positions: Sequence[Position],
-    observer: Observer,
-) -> Portfolio:
-    require_managed(account, managed)
-    observer.notify(_step("account.read", f"Reading {account}", account))
-    portfolio = await market.portfolio(account)
-    require_agreement(positions, portfolio)
+async def _listed(accounts: Sequence[AccountId], market: MarketView, observer: Observer) -> Sequence[Position]:
+    observer.notify(_step("positions.list", "Listing positions"))
+    return await market.positions(accounts)
+
+
+async def _portfolios(
+    accounts: Sequence[AccountId], market: MarketView, managed: Sequence[AccountId], observer: Observer
+) -> Mapping[AccountId, Portfolio | RebalancerError]:
+    portfolios: dict[AccountId, Portfolio | RebalancerError] = {}
+    for account in accounts:
+        try:
+            require_managed(account, managed)
+            observer.notify(_step("account.read", f"Reading {account}", account))
+            portfolios[account] = await market.portfolio(account)
+        except (Refused, GatewayRefused) as error:
+            portfolios[account] = error
+        except GatewayUnavailable as error:
+            if not await _still_answers(market):
+                raise
+            portfolios[account] = error
+    return portfolios
+
+
+def _agreeing(portfolio: Portfolio | RebalancerError, positions: Sequence[Position]) -> Portfolio | RebalancerError:
+    """The portfolio, if the position list says the same."""
+    if isinstance(portfolio, Portfolio):
+        try:
+            require_agreement(positions, portfolio)
+        except Refused as contradiction:
+            return contradiction
     return portfolio
 
 

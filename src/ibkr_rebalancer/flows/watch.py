@@ -256,10 +256,13 @@ class Watch:
         return step_after(entry, outcome, open_delay=delay, now=self._ports.clock.now())
 
     def _end_in_a_bug(self, duty: _Duty, bug: Exception) -> None:
-        """A mistake of ours ends what was being done, and nothing else."""
+        """A mistake of ours ends what was being done, and nothing else.
+
+        What the error says is for the log alone, which takes secrets out; the journal keeps what it is told.
+        """
         trace = "".join(traceback.format_exception(bug))
         self._say("event.bug", f"This is a bug of rebalancer; please report it:\n{trace}", severity=Severity.WARNING)
-        text = f"A bug of rebalancer ended it: {bug!r}. The next run finds out what was sent."
+        text = f"A bug of rebalancer ended it ({type(bug).__name__}). The next run finds out what was sent."
         end = Ended(at=self._ports.clock.now(), code="BUG", text=text, exit_code=EXIT_BUG, run_id="")
         self._take_steps(dict.fromkeys(duty.entries.values(), end))
 

@@ -26,6 +26,8 @@ from tests.support.channels import (
 from tests.support.reading import Notices
 from tests.support.sandbox import StartSandbox, events, realtime_fault
 
+from ibkr_rebalancer.core.events import Delivery
+from ibkr_rebalancer.edges.ably import source as ably_source
 from ibkr_rebalancer.edges.ably.deadlines import Deadlines
 from ibkr_rebalancer.sandbox.run import Sandbox
 
@@ -265,6 +267,29 @@ async def test_a_channel_that_is_forbidden_takes_no_other_with_it(start_sandbox:
         sandbox.publish(CHANNEL, "heard")
         await until(lambda: sink.taken)
         assert await noticed(sandbox, notices, 1) == ["events.down"]
+
+
+async def test_what_was_taken_is_remembered_only_for_a_while(
+    start_sandbox: StartSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where history is never read, and nothing else says how far one may forget."""
+    monkeypatch.setattr(ably_source, "REMEMBERED", 3)
+    remembered: list[int] = []
+    take = ably_source._Listening._take
+
+    def seen(listening: ably_source._Listening, delivery: Delivery) -> None:
+        take(listening, delivery)
+        remembered.append(len(listening._taken))
+
+    monkeypatch.setattr(ably_source._Listening, "_take", seen)
+    sandbox, sink = await start_sandbox(realtime={"operations": ["subscribe"]}), Kept()
+    async with listening(sandbox, sink, attached=False):
+        await until(lambda: sent(sandbox, "ATTACHED"))
+        for number in range(5):
+            sandbox.publish(CHANNEL, str(number))
+        await until(lambda: len(sink.taken) == 5)
+    assert remembered == [1, 2, 3, 3, 3]
+    assert sink.serials == published(sandbox)
 
 
 async def test_a_wrong_key_is_told_once(start_sandbox: StartSandbox) -> None:

@@ -359,3 +359,20 @@ def test_every_piece_is_heard_by_exactly_one_account(said: list[OrderMessage]) -
     assert {heard.order_ref for heard in theirs} <= {OTHER}
     told = [heard for heard in (*ours, *theirs) if not isinstance(heard.evidence, Commissioned)]
     assert sorted(map(repr, told)) == sorted(map(repr, pieces))
+
+
+def test_what_was_not_spoken_of_for_long_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection may last for months; what is spoken of again is as new as what has just been placed."""
+    monkeypatch.setattr("ibkr_rebalancer.edges.ibkr.news.REMEMBERED", 3)
+    references = References(US)
+    for number in range(1, 10):
+        order_ref = f"rb1-{number}"
+        references.placed(number, order_ref, DU1)
+        references.learn(opened(order_ref, order_id=number, perm_id=900 + number))
+        references.learn(printed(order_ref, exec_id=f"{number}.01", perm_id=900 + number))
+        references.learn(opened("rb1-1", order_id=1, perm_id=901))
+    assert [bool(references.order_ids(f"rb1-{number}")) for number in range(1, 10)] == [True, *[False] * 6, True, True]
+    assert references.account_of("rb1-1") == DU1
+    assert references.of(stated(order_id=99, perm_id=905)) is None
+    kept = [len(names) for names in vars(references).values() if isinstance(names, dict)]
+    assert kept == [3] * 5

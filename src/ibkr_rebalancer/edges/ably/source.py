@@ -17,6 +17,9 @@ from ibkr_rebalancer.edges.ably.own_loop import in_own_loop
 from ibkr_rebalancer.edges.ably.troubles import AblyTrouble, Kind, Trouble
 from ibkr_rebalancer.ports import Clock, EventSink, Observer
 
+REMEMBERED = 1_000
+"""Messages that are known again here; of those before them the sink knows that it has them."""
+
 
 class AblyEvents:
     """The event source that is Ably."""
@@ -106,8 +109,8 @@ class _Listening:
         self._signals: asyncio.Queue[Signal] = asyncio.Queue()
         self._must_look = asyncio.Event()
         self._answers_again = asyncio.Event()
-        self._taken: dict[tuple[str, str], datetime] = {}
-        """When what was taken lately was published: history shows it again and again, and need not trouble the sink."""
+        self._taken: dict[tuple[str, str], None] = {}
+        """What was taken lately, oldest first: history shows it again and again, and need not trouble the sink."""
 
     def teller(self) -> Callable[[Signal], None]:
         """A function by which another thread hands over what it hears."""
@@ -182,7 +185,6 @@ class _Listening:
         if now - looked_until > KEPT and not await self._history.reaches(channel, looked_until):
             self._tell_gap(channel, looked_until, now - KEPT)
         if now - self._deadlines.overlap > cursor:
-            self._forget(channel, cursor)
             self._sink.advance(channel, now - self._deadlines.overlap)
 
     def _take(self, delivery: Delivery) -> None:
@@ -191,13 +193,9 @@ class _Listening:
             return
         self._sink.take(delivery)
         if delivery.serial:
-            self._taken[name] = delivery.published
-
-    def _forget(self, channel: str, until: datetime) -> None:
-        """What history will not show again."""
-        self._taken = {
-            name: published for name, published in self._taken.items() if name[0] != channel or published >= until
-        }
+            self._taken[name] = None
+        if len(self._taken) > REMEMBERED:
+            del self._taken[next(iter(self._taken))]
 
     def _tell_gap(self, channel: str, begin: datetime, end: datetime) -> None:
         text = (

@@ -31,6 +31,13 @@ class Question(Generic[W_contra]):
     send: Callable[[W_contra], None]
     stop: Callable[[W_contra], None] = lambda _: None
     """Ends the subscription that some of these requests also are."""
+    shares: str = ""
+    """What it shares with questions of other kinds of which the gateway answers one at a time."""
+
+    @property
+    def turn(self) -> str:
+        """Of questions with the same one, only one is asked at a time."""
+        return self.shares or self.kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ formats are the library's; which message answers which request is decided here, 
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Generic, TypeVar, cast
@@ -49,8 +50,8 @@ class Conversation(Generic[W_co]):
     def __init__(self, clock: Clock, *, hear_order: Callable[[OrderMessage], None] | None = None) -> None:
         """`hear_order` is told every message about orders; without it none is listened to."""
         self.link = Link()
-        self.turn = asyncio.Lock()
-        """Held by whoever asks what has no number."""
+        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        """By `Question.turn`, held by whoever asks such a question."""
         self.answers = Answers()
         self._under_way = 0
         """How many are waiting here for an answer, for their turn, for news or for room to send."""
@@ -124,19 +125,18 @@ class Conversation(Generic[W_co]):
             await self._gone.wait()
 
     async def ask(self, question: Question[W_co], *, deadline_s: float) -> list[object]:
-        """A request without a number: one at a time, as nothing tells two answers of a kind apart.
+        """A request without a number: of a kind one at a time, as nothing tells two answers of a kind apart.
 
         Raises:
             GatewayUnavailable: no whole answer came by the deadline.
             GatewayRefused: the gateway says no.
         """
         with self._working():
-            async with self.turn:
+            async with self._turns[question.turn]:
                 self.link.require_sound(f"{question.about} was being read")
-                return await self.ask_in_turn(question, deadline_s=deadline_s)
+                return await self._ask_in_turn(question, deadline_s=deadline_s)
 
-    async def ask_in_turn(self, question: Question[W_co], *, deadline_s: float) -> list[object]:
-        """The same, by whoever holds the turn, and may then ask several of different kinds together."""
+    async def _ask_in_turn(self, question: Question[W_co], *, deadline_s: float) -> list[object]:
         if question.kind in self.answers.owed:
             raise UNANSWERED.during(f"{question.about} was to be read")
         await self._room_to_ask(f"{question.about} was being read")

@@ -97,6 +97,7 @@ class GatewayMarket:
             about=f"the portfolio of {account}",
             send=lambda wire: wire.reqAccountUpdates(True, account),
             stop=lambda wire: wire.reqAccountUpdates(False, account),
+            shares="the one subscription to account updates",
         )
         rows = await self._conversation.ask(question, deadline_s=self._answer_s)
         return portfolio_of(account, rows)

@@ -9,6 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from ibkr_rebalancer.core.order_book import Heard
 from ibkr_rebalancer.core.orders import OURS
@@ -30,8 +31,15 @@ EARLY = 100
 """Commissions kept for prints that may still come; those of other people's prints crowd each other out."""
 
 
+REMEMBERED = 50_000
+"""Names of each kind, the newest: twice what fifty accounts may send in a day, and no order of ours lives longer."""
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
 class References:
-    """The references of our orders, by whatever messages call them."""
+    """The references of our orders, by whatever messages call them; of those last spoken of."""
 
     def __init__(self, client_id: int) -> None:
         self._client_id = client_id
@@ -46,8 +54,8 @@ class References:
 
     def placed(self, order_id: int, order_ref: str, account: AccountId) -> None:
         """An order for the account goes out over our client id."""
-        self._by_number[self._client_id, order_id] = order_ref
-        self._placed_for[order_ref] = account
+        _remember(self._by_number, (self._client_id, order_id), order_ref)
+        _remember(self._placed_for, order_ref, account)
 
     def account_of(self, order_ref: str) -> AccountId | None:
         """Whose the order is: for whom it was placed here, else in whose account the broker has last shown it."""
@@ -71,7 +79,7 @@ class References:
         """
         order_ref, account = self.of(message), account_in(message)
         if order_ref is not None and account is not None:
-            self._seen_in[order_ref] = account
+            _remember(self._seen_in, order_ref, account)
         match message:
             case Opened(order=order):
                 self._assign(order.clientId, order.orderId, order_ref)
@@ -79,7 +87,7 @@ class References:
             case Stated(perm_id=perm_id):
                 self._learn_perm_id(perm_id, order_ref)
             case Printed(execution=execution) if order_ref is not None:
-                self._by_print[execution.execId] = order_ref
+                _remember(self._by_print, execution.execId, order_ref)
                 self._learn_perm_id(execution.permId, order_ref)
 
     def of(self, message: OrderMessage) -> str | None:
@@ -118,11 +126,19 @@ class References:
         if order_ref is None:
             self._by_number.pop((client_id, order_id), None)
         else:
-            self._by_number[client_id, order_id] = order_ref
+            _remember(self._by_number, (client_id, order_id), order_ref)
 
     def _learn_perm_id(self, perm_id: int, order_ref: str | None) -> None:
         if perm_id and order_ref is not None:
-            self._by_perm_id[perm_id] = order_ref
+            _remember(self._by_perm_id, perm_id, order_ref)
+
+
+def _remember(names: dict[K, V], name: K, meaning: V) -> None:
+    """Take it in as the newest, and forget the oldest if there are too many."""
+    names.pop(name, None)
+    names[name] = meaning
+    if len(names) > REMEMBERED:
+        del names[next(iter(names))]
 
 
 class Unheard:

@@ -59,6 +59,8 @@ class GatewayOrders:
         self._preview_s = preview_s
         self._figures_s = figures_s
         self._turn = asyncio.Lock()
+        self._looking = asyncio.Lock()
+        """Held by whoever keeps a record of all that is said of orders."""
 
     @property
     def client_id(self) -> int:
@@ -76,15 +78,15 @@ class GatewayOrders:
         What happens to orders while it is read is part of it, and news too.
         """
         link = self._conversation.link
-        async with self._conversation.turn:
+        async with self._looking:
             failures = link.failures
             with self._news.recording() as messages:
                 *_, clock = await together(
                     [
-                        self._conversation.ask_in_turn(OPEN_ORDERS, deadline_s=self._answer_s),
+                        self._conversation.ask(OPEN_ORDERS, deadline_s=self._answer_s),
                         self._executions(account),
-                        self._conversation.ask_in_turn(COMPLETED_ORDERS, deadline_s=self._answer_s),
-                        self._conversation.ask_in_turn(TIME, deadline_s=self._answer_s),
+                        self._conversation.ask(COMPLETED_ORDERS, deadline_s=self._answer_s),
+                        self._conversation.ask(TIME, deadline_s=self._answer_s),
                     ]
                 )
         book = OrderBook(
