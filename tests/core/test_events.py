@@ -216,6 +216,13 @@ def test_a_payload_that_is_still_encoded_is_a_dry_run() -> None:
     assert known.note == "its payload is encoded as 'cipher+aes-256-cbc', which is not read here"
 
 
+def test_a_message_that_was_changed_is_a_dry_run() -> None:
+    """Whatever it says now: a change is no event, and what it said before is not known."""
+    known = event_of(delivery(data=WORD, was_changed=True))
+    assert known.mode is RunMode.DRY_RUN
+    assert known.note == "it was changed or deleted before it was read here"
+
+
 def test_an_event_is_told_as_it_came() -> None:
     known = event_of(delivery(4, {"execution": TRADES, "event_id": "mine"}))
     assert known == Event(

@@ -28,6 +28,7 @@ def delivery(
     serial: str | None = None,
     message_id: str | None = None,
     undecoded: str = "",
+    was_changed: bool = False,
     late: timedelta = ON_THE_WAY,
 ) -> Delivery:
     """A message, with serial and message id of its own unless given."""
@@ -38,6 +39,7 @@ def delivery(
         message_id=f"message-{number}" if message_id is None else message_id,
         data=data,
         undecoded=undecoded,
+        was_changed=was_changed,
         published=published,
         received=published + late,
     )

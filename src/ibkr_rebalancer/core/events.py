@@ -44,6 +44,8 @@ class Delivery:
     """By Ably's clock, aware UTC."""
     received: datetime
     """By ours, aware UTC."""
+    was_changed: bool = False
+    """Whether it was updated or deleted before it came here: what it said when it was published is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +73,8 @@ def event_of(delivery: Delivery) -> Event:
     mode, note = mode_of(delivery.data)
     if delivery.undecoded:
         mode, note = RunMode.DRY_RUN, f"its payload is encoded as {_shown(delivery.undecoded)}, which is not read here"
+    if delivery.was_changed:
+        mode, note = RunMode.DRY_RUN, "it was changed or deleted before it was read here"
     stated_id = _stated_id(delivery.data)
     most_certain, *_ = _names(delivery, stated_id)
     return Event(

@@ -52,7 +52,11 @@ def test_a_message_without_a_time_is_too_old_to_trade(timestamp: object) -> None
 
 
 @pytest.mark.parametrize(
-    ("action", "is_event"), [(None, True), (0, True), (1, False), (2, False), (5, False), ("0", False), ([], False)]
+    ("action", "was_changed"),
+    [(None, False), (0, False), (1, True), (2, True), (5, True), ("0", True), ([], True)],
 )
-def test_only_what_was_published_is_an_event(action: object, is_event: bool) -> None:
-    assert (past_delivery("c", {"action": action}, NOW) is not None) == is_event
+def test_what_was_changed_since_it_was_published_says_nothing_any_more(action: object, was_changed: bool) -> None:
+    delivery = past_delivery("c", {"action": action, "serial": "s", "data": "{}", "encoding": "json"}, NOW)
+    assert delivery is not None
+    assert (delivery.was_changed, delivery.data) == (was_changed, None if was_changed else {})
+    assert (delivery.serial, delivery.undecoded) == ("s", "")

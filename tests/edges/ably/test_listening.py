@@ -112,6 +112,20 @@ async def test_changes_of_a_message_are_no_events(
     assert [delivery.data for delivery in sink.taken] == ["1", "2"]
 
 
+@pytest.mark.parametrize("action", [1, 2], ids=["update", "delete"])
+async def test_what_was_changed_before_it_was_heard_is_an_event_still(start_sandbox: StartSandbox, action: int) -> None:
+    """History shows only what it has become, and that it was published."""
+    sandbox, sink = await start_sandbox(faults=MUTE), Kept()
+    async with listening(sandbox, sink, deadlines=SOCKET_ALONE):
+        first = sandbox.publish(CHANNEL, {"execution": "rebalance"})
+        assert first is not None
+        sandbox.publish(CHANNEL, {"execution": "rebalance"}, action=action, serial=first.messages[0].serial)
+        sandbox.disturb("discontinuity", channel=CHANNEL)
+        await until(lambda: sink.taken)
+    [delivery] = sink.taken
+    assert (delivery.serial, delivery.data, delivery.was_changed) == (first.messages[0].serial, None, True)
+
+
 async def test_what_was_published_before_the_first_time_is_no_event(start_sandbox: StartSandbox) -> None:
     """Nor is it one when listening begins again soon after."""
     sandbox, sink = await start_sandbox(), Kept()

@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,11 +17,12 @@ LONG_AGO = datetime.fromtimestamp(0, UTC)
 
 
 def live_delivery(channel: str, message: Any, received: datetime) -> Delivery | None:
-    """A message of the SDK, which has decoded what it could; None if it is no event."""
+    """A message of the SDK, which has decoded what it could; None if it is no event, but a change of one."""
+    if message.action is not None and message.action != CREATED:
+        return None
     return _delivery(
         channel,
         {
-            "action": message.action,
             "serial": message.serial,
             "id": message.id,
             "data": message.data,
@@ -32,8 +34,16 @@ def live_delivery(channel: str, message: Any, received: datetime) -> Delivery | 
 
 
 def past_delivery(channel: str, item: object, received: datetime) -> Delivery | None:
-    """An item of a page of history, as JSON; None if it is no event."""
-    return _delivery(channel, item, received) if isinstance(item, Mapping) else None
+    """An item of a page of history, as JSON; None if it is no message.
+
+    History shows a message once, as it stands now. One that was changed is still an event: it was published, and the
+    socket may not have brought it.
+    """
+    if not isinstance(item, Mapping):
+        return None
+    if (action := item.get("action")) is not None and action != CREATED:
+        return replace(_delivery(channel, {**item, "data": None, "encoding": None}, received), was_changed=True)
+    return _delivery(channel, item, received)
 
 
 def decoded(data: object, encoding: str) -> tuple[object, str]:
@@ -48,9 +58,7 @@ def decoded(data: object, encoding: str) -> tuple[object, str]:
     return bytes(data) if isinstance(data, bytearray) else data, "/".join(steps)
 
 
-def _delivery(channel: str, message: Mapping[str, Any], received: datetime) -> Delivery | None:
-    if (action := message.get("action")) is not None and action != CREATED:
-        return None
+def _delivery(channel: str, message: Mapping[str, Any], received: datetime) -> Delivery:
     data, undecoded = decoded(message.get("data"), str(message.get("encoding") or ""))
     return Delivery(
         channel=channel,
