@@ -5,10 +5,10 @@ from itertools import pairwise
 from pathlib import Path
 
 from tests.flows.test_interruption import SWITCH, play
-from tests.flows.test_watch import Channel
 from tests.support.events import event
 from tests.support.sandbox import order_fault
 from tests.support.trading_scene import DU1, TradingScene, account
+from tests.support.watch_scene import Channel
 
 from ibkr_rebalancer.flows.trading import Occasion
 from ibkr_rebalancer.flows.watch import LOOK_S, Watch

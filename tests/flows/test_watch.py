@@ -2,131 +2,17 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
-from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tests.support.notation import allocation_body
-from tests.support.trading_scene import DU1, TradingScene, account
-from tests.support.virtual_time import VirtualTimeLoop
+from tests.support.trading_scene import account
+from tests.support.watch_scene import DU2, TRADES, Stage, play
 
-from ibkr_rebalancer.core.errors import RebalancerError
-from ibkr_rebalancer.core.events import Delivery
 from ibkr_rebalancer.core.policy import Account
-from ibkr_rebalancer.core.portfolio import AccountId, TradingMode
 from ibkr_rebalancer.core.report import Report, RunMode
-from ibkr_rebalancer.flows.trading import Occasion
-from ibkr_rebalancer.flows.watch import Watch
-from ibkr_rebalancer.ports import EventSink, Halt
-
-EVEN = allocation_body({"AAA": Decimal("0.5"), "BBB": Decimal("0.5")})
-DU2 = AccountId("DU2")
-TRADES = {"execution": "rebalance"}
-
-Outcome = Report | RebalancerError
-
-
-class Channel:
-    """An event source that says what the test says."""
-
-    def __init__(self) -> None:
-        self.sink: EventSink | None = None
-        self.channels: Sequence[str] = ()
-        self.published = 0
-
-    async def listen(self, channels: Collection[str], sink: EventSink) -> None:
-        self.channels, self.sink = tuple(channels), sink
-        await asyncio.Event().wait()
-
-    def say(
-        self, data: object, *, at: datetime, channel: str = "rebalance-DU1", number: int | None = None, age_h: float = 0
-    ) -> None:
-        """A message that was published so long ago comes now; the same number is the same message."""
-        assert self.sink is not None
-        self.published += 1
-        name = f"{number or self.published:09}"
-        self.sink.take(
-            Delivery(
-                channel=channel,
-                serial=f"serial-{name}",
-                message_id=f"message-{name}",
-                data=data,
-                undecoded="",
-                published=at - timedelta(hours=age_h),
-                received=at,
-            )
-        )
-
-
-class Stage:
-    """One venue and one state folder, watched by one process after the other."""
-
-    def __init__(self, folder: Path, **overlay: Any) -> None:
-        self.scene = TradingScene(folder, **overlay)
-        self.channel = Channel()
-        self.outcomes: list[tuple[AccountId, Outcome]] = []
-        self.beats = 0
-
-    @asynccontextmanager
-    async def watching(
-        self, *accounts: Account, dry_run: bool = False, documents: Mapping[str, bytes] | None = None
-    ) -> AsyncIterator["asyncio.Task[None]"]:
-        """A process that watches until the block is left, and is then told to stop."""
-        watched = accounts or (account(),)
-        targets = documents or {each.account_id: EVEN for each in watched}
-        with self.scene.ports(targets) as ports:
-            assert self.scene.journal is not None
-            watch = Watch(
-                watched,
-                Occasion(mode=TradingMode.PAPER, code_version="test"),
-                ports,
-                events=self.channel,
-                inbox=self.scene.journal.inbox,
-                tell=lambda outcomes: self.outcomes.extend(outcomes.items()),
-                beat=self._beat,
-                dry_run=dry_run,
-            )
-            task = asyncio.create_task(watch.run())
-            await asyncio.sleep(0.1)
-            try:
-                yield task
-            finally:
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
-
-    async def let_pass(self, hours: float) -> None:
-        """The clocks go on by so much; what wakes up then gets a minute to act."""
-        for clock in (self.scene.clock, self.scene.ours):
-            clock.set_on(timedelta(hours=hours, minutes=-1))
-        await asyncio.sleep(60)
-
-    def say(self, data: object, **how: Any) -> None:
-        self.channel.say(data, at=self.scene.ours.now(), **how)
-
-    @property
-    def told(self) -> list[str]:
-        return [notice.event for notice in self.scene.notices.heard]
-
-    def ends(self, account_id: AccountId = DU1) -> list[str]:
-        """What came of each event for an account, in words."""
-        return [
-            each.outcome if isinstance(each, Report) else each.code
-            for name, each in self.outcomes
-            if name == account_id
-        ]
-
-    def _beat(self) -> None:
-        self.beats += 1
-
-
-def play(story: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
-        runner.run(story())
+from ibkr_rebalancer.ports import Halt
 
 
 def test_an_event_that_says_rebalance_trades(tmp_path: Path) -> None:
@@ -254,14 +140,13 @@ def test_events_wait_for_a_gateway_that_is_away_and_it_is_told_once(tmp_path: Pa
     async def story() -> None:
         stage = Stage(tmp_path)
         async with stage.watching():
-            stage.scene.gateway.line.cut()
-            stage.scene.gateway.back_after_s = None
+            stage.lose_gateway()
             await asyncio.sleep(120)
             stage.say(TRADES)
             await stage.let_pass(50)
             assert stage.ends() == []
             assert stage.told.count("gateway.down") == 1
-            stage.scene.gateway.back_after_s = 0
+            stage.find_gateway()
             await stage.let_pass(22)
         assert stage.ends()[-1] == "done"
         assert [event for event in stage.told if event in {"gateway.up", "gateway.down"}] == [
