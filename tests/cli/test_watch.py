@@ -52,12 +52,12 @@ class Watching:
 
 
 @contextmanager
-def watching(here: Here, *arguments: str, **popen: Any) -> Iterator[Watching]:
-    """A watch that is ready."""
+def watching(here: Here, *arguments: str, once: str = "events.up", **popen: Any) -> Iterator[Watching]:
+    """A watch that is ready, or has said whatever else is waited for."""
     with here.start("watch", "--json", *arguments, **popen) as process:
         watch = Watching(here, process)
         try:
-            watch.heard("events.up")
+            watch.heard(once)
             yield watch
         finally:
             process.kill()

@@ -1,10 +1,11 @@
 """What a row of the fault catalogue is made of: cases, each for one driver."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from tests.faults.stage import Moment, Person
+from tests.support.watch_scene import Stage
 
 from ibkr_rebalancer.core.policy import Policy
 from ibkr_rebalancer.sandbox.venue.document import Document
@@ -80,6 +81,13 @@ class Wired(Case):
     entry: Mapping[str, Any] = field(default_factory=dict)
     """Laid over the account's entry in accounts.yaml."""
     env: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched(Case):
+    """A watch over the venue without sockets, in virtual time. It ends as its runs do, one after the other."""
+
+    story: Callable[[Stage], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

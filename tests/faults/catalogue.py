@@ -1,4 +1,4 @@
-"""The fault catalogue: every fault of the table in the facts about reliability (2.3) that concerns a run.
+"""The fault catalogue: every fault of the table in the facts about reliability (2.3) that concerns a run or a watch.
 
 A row names the fault; each of its cases says how it is brought about, how the run must end, and what the venue must
 have been sent. The drivers beside this file run the cases. A row without any is void, and says why.
@@ -51,6 +51,7 @@ from tests.faults.stage import (
     stop,
     stumble,
 )
+from tests.faults.watches import OF_WATCHES
 from tests.support.sandbox import fault
 from tests.support.trading_scene import RENAMED
 
@@ -61,7 +62,7 @@ SLOW = {"fills": {"delay_ms": 2000, "slices": 3}}
 """Every order takes six seconds."""
 QUESTIONS = ("server_time", "managed_accounts", "positions", "portfolio", "contracts", "quotes")
 
-CATALOGUE = (
+OF_RUNS = (
     Row(
         number=1,
         fault="the gateway is down at the start",
@@ -1645,3 +1646,5 @@ CATALOGUE = (
         processes=("test_a_reader_who_has_gone_changes_nothing",),
     ),
 )
+
+CATALOGUE = tuple(sorted((*OF_RUNS, *OF_WATCHES), key=lambda row: row.number))

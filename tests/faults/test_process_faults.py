@@ -6,14 +6,18 @@ The judge is the sandbox's log.
 import os
 import signal
 from collections import Counter
+from pathlib import Path
 
 import pytest
+from tests.cli.test_watch import watching
 from tests.support.commands import SECOND, Here
+from tests.support.notify_socket import NotifySocket
 from tests.support.sandbox import events, order_fault
 
 from ibkr_rebalancer.core.orders import OURS
 from ibkr_rebalancer.sandbox.log import Record
 
+REBALANCE = '{"execution": "rebalance"}'
 PLANNED = [("SELL", "SPY"), ("BUY", "QQQ"), ("BUY", "TLT")]
 """The orders of the second account of the packaged scenario."""
 
@@ -57,6 +61,35 @@ def test_a_reader_who_has_gone_changes_nothing(here: Here) -> None:
     assert ended.exit_code == 0
     assert ours(here.sandbox.log) == PLANNED
     assert not working(here.sandbox.log)
+
+
+def test_a_watch_that_hangs_is_silent_and_is_caught_up_with(here: Here, tmp_path: Path) -> None:
+    """It is stopped in the middle of a run, and killed for its silence."""
+    here.sandbox.change({"faults": [order_fault("hold")]})
+    with NotifySocket(f"{tmp_path}/notify") as supervisor:
+        env = {"NOTIFY_SOCKET": supervisor.name, "WATCHDOG_USEC": "60000000"}
+        with watching(here, env=env) as watch:
+            watch.publish(REBALANCE, "rebalance-secondary")
+            here.sandbox.until(ours)
+            assert "WATCHDOG=1" in "\n".join(supervisor.heard())
+            watch.process.send_signal(signal.SIGSTOP)
+            supervisor.heard()
+            deliveries = len(events(here.sandbox.log, "delivered"))
+            watch.publish("{}", "rebalance-secondary")
+            here.sandbox.until(lambda log: len(events(log, "delivered")) > deliveries)
+            assert supervisor.heard() == []
+    here.sandbox.change({"faults": []})
+    with watching(here) as watch:
+        here.sandbox.until(lambda log: len(ours(log)) == len(PLANNED) and not working(log))
+        assert watch.stop()[0] == 0
+    assert ours(here.sandbox.log) == PLANNED
+
+
+def test_a_watch_whose_key_is_refused_stays(here: Here) -> None:
+    with watching(here, once="events.down", env={"REALTIME_API_KEY": "sandbox.watcher:wrong"}) as watch:
+        watch.publish(REBALANCE, "rebalance-secondary")
+        assert watch.stop()[0] == 0
+    assert not ours(here.sandbox.log)
 
 
 def ours(log: list[Record]) -> list[tuple[str, str]]:

@@ -26,7 +26,7 @@ def test_it_beats_from_the_start_to_the_end_of_the_last_order(tmp_path: Path) ->
                 [account()],
                 Occasion(mode=scene.mode, code_version="test"),
                 ports,
-                events=Channel(),
+                events=Channel(scene.ours.now),
                 inbox=scene.journal.inbox,
                 tell=lambda _: None,
                 beat=lambda: beats.append(time()),
