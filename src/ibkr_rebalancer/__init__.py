@@ -15,7 +15,7 @@ TYPE_CHECKING = False  # what type checkers take for true, without the import of
 if TYPE_CHECKING:
     from typing import Any
 
-    from ibkr_rebalancer.app import Rebalancer, Records
+    from ibkr_rebalancer.app import Rebalancer
     from ibkr_rebalancer.config.schema import Settings
     from ibkr_rebalancer.core.errors import (
         AllocationRejected,
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     )
     from ibkr_rebalancer.core.plan import Plan
     from ibkr_rebalancer.core.report import Report
+    from ibkr_rebalancer.records import Records
 
 __all__ = [
     "AllocationRejected",
@@ -59,7 +60,7 @@ __all__ = [
 
 _HOMES = {
     "Rebalancer": "app",
-    "Records": "app",
+    "Records": "records",
     "Settings": "config.schema",
     "Plan": "core.plan",
     "Report": "core.report",

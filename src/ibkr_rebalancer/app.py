@@ -9,32 +9,29 @@ It opens the edges that the settings name and hands them to the flows as ports. 
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from ibkr_rebalancer.config.loading import find_state, load_settings
+from ibkr_rebalancer.config.loading import load_settings
 from ibkr_rebalancer.config.schema import Settings
 from ibkr_rebalancer.core.addresses import is_loopback
-from ibkr_rebalancer.core.errors import ConfigError, RebalancerError, UsageError
-from ibkr_rebalancer.core.inbox import Entry
+from ibkr_rebalancer.core.errors import ConfigError, RebalancerError
 from ibkr_rebalancer.core.notices import Notice, Severity
-from ibkr_rebalancer.core.order_state import OrderState, TrackedOrder
 from ibkr_rebalancer.core.plan import Plan
 from ibkr_rebalancer.core.policy import Account, select_accounts
 from ibkr_rebalancer.core.portfolio import AccountId, Portfolio, TradingMode, belongs_to
 from ibkr_rebalancer.core.report import Report, dry_run_report
 from ibkr_rebalancer.core.runs import COMMAND
-from ibkr_rebalancer.core.watch_status import WatchStatus, require_alive
 from ibkr_rebalancer.edges.allocations import HttpAllocations
 from ibkr_rebalancer.edges.host import SystemClock
 from ibkr_rebalancer.flows.rebalance import Planned, plan_accounts
-from ibkr_rebalancer.flows.reconcile import resolve_order
 from ibkr_rebalancer.flows.snapshot import read_portfolios
 from ibkr_rebalancer.flows.trading import Confirm, Occasion, Ports, TradingRun
 from ibkr_rebalancer.flows.watch import Tell, Watch
-from ibkr_rebalancer.ports import EXECUTE, Clock, EventSource, Halt, Observer, RunRecord
+from ibkr_rebalancer.ports import EXECUTE, EventSource, Observer
+from ibkr_rebalancer.records import Silence
 from ibkr_rebalancer.version import __version__
 
 if TYPE_CHECKING:  # what these stand on is heavy, and not every command needs it
@@ -71,7 +68,7 @@ class Rebalancer:
         """
         settings = source if isinstance(source, Settings) else settings_from(source)
         async with AsyncExitStack() as connection:
-            yield cls(settings, observer or _Silence(), connection)
+            yield cls(settings, observer or Silence(), connection)
 
     def select(self, *named: str) -> tuple[Account, ...]:
         """The named accounts, or all enabled ones of the trading mode; those passed over are told to the observer."""
@@ -273,120 +270,6 @@ class Rebalancer:
         return await self._connection.enter_async_context(gateway)
 
 
-class Records:
-    """The journal of one state folder, without gateway and accounts: what was done, and whether more may be.
-
-    with Records.open() as records:
-        records.halt("something looks wrong")
-    """
-
-    def __init__(self, state_path: Path, journal: "Journal", clock: Clock, observer: Observer) -> None:
-        self.state_path = state_path
-        self._journal = journal
-        self._clock = clock
-        self._observer = observer
-
-    @classmethod
-    @contextmanager
-    def open(
-        cls, path: Path | str | None = None, *, state: Path | None = None, observer: Observer | None = None
-    ) -> Iterator[Self]:
-        """Open the state folder of the accounts.yaml at a path, or of the one that is found; `state` names the folder.
-
-        What accounts.yaml says makes no difference, and neither whether it is there, unless the folder is in doubt.
-
-        Raises:
-            ConfigError: it is in doubt which folder that is.
-            StorageFailed: the journal cannot be trusted or written.
-        """
-        from ibkr_rebalancer.edges.journal.opening import open_journal
-
-        hearer, clock = observer or _Silence(), SystemClock()
-        folder = find_state(Path(path) if path else None, environ=os.environ, cwd=Path.cwd(), state=state)
-        hearer.notify(Notice(event="state.find", text=f"State in {folder}"))
-        with open_journal(folder, mode=None, clock=clock, observer=hearer) as journal:
-            if journal.is_new:
-                text = f"No process has used {folder} before; if one is at work, name its state folder with --state"
-                hearer.notify(Notice(event="state.make", text=text, severity=Severity.WARNING))
-            yield cls(folder, journal, clock, hearer)
-
-    def halt(self, reason: str) -> Halt:
-        """Let no order leave any more, from any process on the same state folder.
-
-        Raises:
-            StorageFailed: the journal cannot take it.
-        """
-        halt = Halt(at=self._clock.now(), reason=reason)
-        self._journal.halt(halt)
-        self._observer.notify(Notice(event="halt.keep", text="Trading is halted"))
-        return halt
-
-    def watcher(self) -> str | None:
-        """The process that watches on the state folder, with its pid; None if there is none."""
-        return self._journal.watcher()
-
-    def is_acknowledged(self, halt: Halt) -> bool:
-        """Whether the watch has seen this halt, or a later one."""
-        return self._journal.is_acknowledged(halt)
-
-    def halted(self) -> Halt | None:
-        """Why and since when trading is halted, if it is."""
-        return self._journal.halted()
-
-    def resume(self, reason: str) -> None:
-        """End a halt. Nothing is sent by it."""
-        self._journal.resume(at=self._clock.now(), reason=reason)
-
-    def watch_status(self) -> WatchStatus:
-        """What the watch that is at work last knew.
-
-        Raises:
-            Refused: there is none (`WATCH_NOT_RUNNING`), or it does not go on (`WATCH_STALLED`).
-        """
-        from ibkr_rebalancer.edges.journal.watch_file import WatchFile
-
-        status, now = WatchFile(self.state_path).status(), self._clock.now()
-        return require_alive(status, watcher=self._journal.watcher(), now=now, state=f"{self.state_path}")
-
-    def pending(self) -> Sequence[Entry]:
-        """What is still to be done about events, oldest first."""
-        return self._journal.inbox.pending()
-
-    def unsettled(self) -> Sequence[TrackedOrder]:
-        """Our orders without an outcome, of all accounts, oldest first."""
-        return self._journal.unsettled()
-
-    def resolve(self, order_ref: str, *, filled: int, note: str) -> OrderState:
-        """Take a person's word for what became of an order of unknown outcome.
-
-        Raises:
-            UsageError: there is no such order without an outcome (`ORDER_NOT_OPEN`), or `filled` is impossible.
-            Busy: a run is at work on its account (`ACCOUNT_BUSY`), which may yet find out.
-        """
-        accounts = {order.intent.account for order in self.unsettled() if order.intent.order_ref == order_ref}
-        with ExitStack() as held:
-            for account in accounts:
-                held.enter_context(self._journal.hold(account))
-            return resolve_order(order_ref, filled=filled, note=note, ledger=self._journal, clock=self._clock)
-
-    def runs(self, *, limit: int) -> Sequence[RunRecord]:
-        """The newest runs, newest first."""
-        return self._journal.runs(limit=limit)
-
-    def run(self, run_id: str) -> RunRecord:
-        """The run whose id begins like this.
-
-        Raises:
-            UsageError: there is none, or more than one (`RUN_UNKNOWN`).
-        """
-        record = self._journal.run(run_id)
-        if record is None:
-            raise UsageError(
-                "RUN_UNKNOWN", f"No one run has an id that begins with {run_id}.", hint="See rebalancer runs."
-            )
-        return record
-
-
 def settings_from(path: Path | str | None = None, *, state: Path | None = None) -> Settings:
     """The settings of this process: its environment, .env and accounts.yaml; `state` names the journal's folder.
 
@@ -394,10 +277,3 @@ def settings_from(path: Path | str | None = None, *, state: Path | None = None) 
         ConfigError: one of them is wrong, or there is no accounts.yaml.
     """
     return load_settings(Path(path) if path else None, environ=os.environ, cwd=Path.cwd(), state=state)
-
-
-class _Silence:
-    """An observer for callers who want only the result."""
-
-    def notify(self, notice: Notice) -> None:
-        """Let it pass."""

@@ -21,12 +21,12 @@ from rich.rule import Rule
 from rich.segment import ControlType
 from rich.text import Text
 
-from ibkr_rebalancer.app import Records
 from ibkr_rebalancer.config.environment import FILE_SUFFIX
 from ibkr_rebalancer.config.schema import ENVIRONMENT
 from ibkr_rebalancer.core.errors import EXIT_BUG, EXIT_DONE, Refused
 from ibkr_rebalancer.core.portfolio import AccountId
 from ibkr_rebalancer.core.watch_status import Told
+from ibkr_rebalancer.records import Records
 from ibkr_rebalancer.sandbox.run import Sandbox, load_scenario, run_sandbox
 
 STOPPING = (SIGINT, SIGTERM, SIGHUP)

@@ -10,8 +10,8 @@ from ibkr_rebalancer.cli.options import Config, Json, State, Verbose
 from ibkr_rebalancer.core.errors import EXIT_DONE, NOT_HALTED, RebalancerError
 
 if TYPE_CHECKING:
-    from ibkr_rebalancer.app import Records
     from ibkr_rebalancer.ports import Halt
+    from ibkr_rebalancer.records import Records
 
 Reason = Annotated[list[str] | None, typer.Argument(metavar="REASON", hidden=True)]
 NO_REASON = "no reason given"

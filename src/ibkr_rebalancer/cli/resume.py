@@ -7,8 +7,8 @@ from ibkr_rebalancer.cli.options import Config, Json, State, Verbose
 from ibkr_rebalancer.core.errors import EXIT_DONE
 
 if TYPE_CHECKING:
-    from ibkr_rebalancer.app import Records
     from ibkr_rebalancer.ports import Halt
+    from ibkr_rebalancer.records import Records
 
 
 def resume(

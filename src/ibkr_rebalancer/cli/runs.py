@@ -8,9 +8,9 @@ from ibkr_rebalancer.cli.options import Config, Json, State, Verbose
 from ibkr_rebalancer.core.errors import EXIT_DONE
 
 if TYPE_CHECKING:
-    from ibkr_rebalancer.app import Records
     from ibkr_rebalancer.core.order_state import TrackedOrder
     from ibkr_rebalancer.ports import RunRecord
+    from ibkr_rebalancer.records import Records
 
 LOOKED_AT = 100
 """How many runs back the next run of the same account is looked for."""

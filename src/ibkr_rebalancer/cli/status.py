@@ -6,8 +6,8 @@ from ibkr_rebalancer.cli.options import Config, Json, State, Verbose
 from ibkr_rebalancer.core.errors import EXIT_DONE
 
 if TYPE_CHECKING:
-    from ibkr_rebalancer.app import Records
     from ibkr_rebalancer.cli.tables import StatusReport
+    from ibkr_rebalancer.records import Records
 
 
 def status(config: Config = None, state: State = None, as_json: Json = False, verbose: Verbose = False) -> int:

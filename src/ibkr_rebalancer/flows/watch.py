@@ -8,7 +8,6 @@ import asyncio
 import traceback
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -17,7 +16,6 @@ from ibkr_rebalancer.core.errors import (
     EXIT_DONE,
     Busy,
     Deferred,
-    GatewayRefused,
     GatewayUnavailable,
     RebalancerError,
     StorageFailed,
@@ -29,6 +27,7 @@ from ibkr_rebalancer.core.policy import Account
 from ibkr_rebalancer.core.portfolio import AccountId
 from ibkr_rebalancer.core.remedies import INTERRUPTED
 from ibkr_rebalancer.core.report import Report, RunMode, dry_run_report
+from ibkr_rebalancer.flows.gateway_watch import GatewayWatch, within
 from ibkr_rebalancer.flows.rebalance import Planned, plan_accounts
 from ibkr_rebalancer.flows.reconcile import PATIENCE, Patience, take_back_cancellation
 from ibkr_rebalancer.flows.trading import Occasion, Ports, TradingRun
@@ -41,12 +40,6 @@ Tell = Callable[[Outcomes], None]
 LOOK_S = 5.0
 """How often the inbox and the clock are looked at when nothing happens, and the halt besides; and the longest time
 between two beats, also at the end."""
-
-GATEWAY_S = 30.0
-"""How often a gateway that is there is asked for the time."""
-SHORTEST_PAUSE_S = 1.0
-LONGEST_PAUSE_S = 60.0
-"""Between two tries to find a gateway that is not there, doubling from the one to the other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +77,7 @@ class Watch:
         self._patience = patience
         self._news = asyncio.Event()
         """Set when there may be something new to do."""
-        self._gateway = _GatewayWatch(ports)
+        self._gateway = GatewayWatch(ports.gateway, ports.observer)
         self._duties: dict[asyncio.Task[None], _Duty] = {}
         self._heard: Halt | None = None
         """The halt that was acknowledged."""
@@ -134,7 +127,7 @@ class Watch:
                 self._acknowledge_halt()
                 self._news.clear()
                 wake = self._begin_what_is_due()
-                await _within(self._nap_s(wake), self._news)
+                await within(self._nap_s(wake), self._news)
                 self._raise_failures()
         finally:
             await self._stop()
@@ -297,60 +290,6 @@ class Watch:
         self, event: str, text: str, *, account: AccountId | None = None, severity: Severity = Severity.STEP
     ) -> None:
         self._ports.observer.notify(Notice(event=event, text=text, account=account, severity=severity))
-
-
-class _GatewayWatch:
-    """Keeps the connection to the gateway, for ever; every change is told once."""
-
-    def __init__(self, ports: Ports) -> None:
-        self.is_ready: bool | None = None
-        """Whether it is there, knows who we are and answers; None before the first try."""
-        self._ports = ports
-        self._doubted = asyncio.Event()
-
-    def doubt(self) -> None:
-        """Somebody has met trouble: look at once."""
-        self._doubted.set()
-
-    async def keep(self, *, on_change: Callable[[], None]) -> None:
-        """Look after it until cancelled."""
-        pause_s = SHORTEST_PAUSE_S
-        while True:
-            self._doubted.clear()
-            trouble = await self._trouble()
-            if self.is_ready != (trouble is None):
-                self._tell(trouble)
-                self.is_ready = trouble is None
-                on_change()
-            pause_s = SHORTEST_PAUSE_S if trouble is None else min(2 * pause_s, LONGEST_PAUSE_S)
-            await _within(GATEWAY_S if trouble is None else pause_s, self._doubted)
-
-    async def _trouble(self) -> RebalancerError | None:
-        try:
-            session = await self._ports.gateway.session(within_s=0)
-            await session.market.server_time()
-        except (Busy, GatewayRefused, GatewayUnavailable) as trouble:
-            return trouble
-        return None
-
-    def _tell(self, trouble: RebalancerError | None) -> None:
-        if trouble is not None:
-            notice = Notice(
-                event="gateway.down",
-                text=f"Events wait for the gateway. {trouble.message} {trouble.hint}",
-                severity=Severity.WARNING,
-            )
-        else:
-            severity = Severity.STEP if self.is_ready is None else Severity.WARNING
-            notice = Notice(event="gateway.up", text="The gateway is there", severity=severity)
-        self._ports.observer.notify(notice)
-
-
-async def _within(time_s: float, event: asyncio.Event) -> None:
-    """Wait for it, and no longer. (`wait_for` loses a cancellation that comes together with the event.)"""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(time_s):
-            await event.wait()
 
 
 def told(entry: Entry, step: Step) -> str:
