@@ -2,13 +2,14 @@
 
 from base64 import b64encode
 from random import Random
+from subprocess import DEVNULL
 
-from tests.cli.test_watch import TRADES, watching
 from tests.support.commands import Here
 from tests.support.payloads import strange_payload
 from tests.support.reading import Notices
 from tests.support.reckoning import notes
 from tests.support.sandbox import events, order_messages
+from tests.support.watching import TRADES, watching
 
 from ibkr_rebalancer.core.portfolio import TradingMode
 from ibkr_rebalancer.core.report import RunMode
@@ -20,7 +21,7 @@ COUNT = 300
 
 def test_strange_payloads_over_the_wire_are_dry_runs_with_a_reason(here: Here) -> None:
     random = Random(20261123)  # noqa: S311 (reproducible, not secret)
-    with watching(here) as watch:
+    with watching(here, stdout=DEVNULL) as watch:  # a pipe that nobody reads would fill
         for _ in range(COUNT):
             data = strange_payload(random)
             if isinstance(data, bytes):

@@ -9,15 +9,14 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from tests.cli.test_watch import watching
 from tests.support.commands import SECOND, Here
 from tests.support.notify_socket import NotifySocket
 from tests.support.sandbox import events, order_fault
+from tests.support.watching import TRADES, watching
 
 from ibkr_rebalancer.core.orders import OURS
 from ibkr_rebalancer.sandbox.log import Record
 
-REBALANCE = '{"execution": "rebalance"}'
 PLANNED = [("SELL", "SPY"), ("BUY", "QQQ"), ("BUY", "TLT")]
 """The orders of the second account of the packaged scenario."""
 
@@ -69,7 +68,7 @@ def test_a_watch_that_hangs_is_silent_and_is_caught_up_with(here: Here, tmp_path
     with NotifySocket(f"{tmp_path}/notify") as supervisor:
         env = {"NOTIFY_SOCKET": supervisor.name, "WATCHDOG_USEC": "60000000"}
         with watching(here, env=env) as watch:
-            watch.publish(REBALANCE, "rebalance-secondary")
+            watch.publish(TRADES, "rebalance-secondary")
             here.sandbox.until(ours)
             assert "WATCHDOG=1" in "\n".join(supervisor.heard())
             watch.process.send_signal(signal.SIGSTOP)
@@ -87,7 +86,7 @@ def test_a_watch_that_hangs_is_silent_and_is_caught_up_with(here: Here, tmp_path
 
 def test_a_watch_whose_key_is_refused_stays(here: Here) -> None:
     with watching(here, once="events.down", env={"REALTIME_API_KEY": "sandbox.watcher:wrong"}) as watch:
-        watch.publish(REBALANCE, "rebalance-secondary")
+        watch.publish(TRADES, "rebalance-secondary")
         assert watch.stop()[0] == 0
     assert not ours(here.sandbox.log)
 

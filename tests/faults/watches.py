@@ -129,7 +129,7 @@ OF_WATCHES = (
         number=10,
         fault="the gateway restarts every day, and waits for its owner on Sundays",
         instead="no hours are kept clear of it: events wait, and a run goes on when it is back.",
-        proven_by=("tests/flows/test_watch.py::test_events_wait_for_a_gateway_that_is_away_and_it_is_told_once",),
+        proven_by=("tests/flows/test_watch_flow.py::test_events_wait_for_a_gateway_that_is_away_and_it_is_told_once",),
         cases=(
             Watched(how="for minutes, while an event waits", story=gateway_away(0.1), ends="done", sent=TRADED),
             Watched(
@@ -166,7 +166,7 @@ OF_WATCHES = (
         " up with.",
         proven_by=(
             "tests/flows/test_beats.py::test_it_beats_from_the_start_to_the_end_of_the_last_order",
-            "tests/flows/test_watch.py::test_it_beats_as_long_as_it_works",
+            "tests/flows/test_watch_flow.py::test_it_beats_as_long_as_it_works",
         ),
         processes=("test_a_watch_that_hangs_is_silent_and_is_caught_up_with",),
     ),
@@ -212,7 +212,7 @@ OF_WATCHES = (
         number=37,
         fault="a flood of events",
         instead="all are kept, and the newest stands for the others; nothing is polled.",
-        proven_by=("tests/flows/test_watch.py::test_of_a_burst_only_the_newest_is_carried_out",),
+        proven_by=("tests/flows/test_watch_flow.py::test_of_a_burst_only_the_newest_is_carried_out",),
         cases=(Watched(how="before and during a run", story=flood, ends="done, nothing-to-do", sent=TRADED),),
     ),
     Row(
