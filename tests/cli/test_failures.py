@@ -180,7 +180,7 @@ FAILURES = (
         "goes offline",
         20,
         "LINK_DOWN",
-        "The gateway was not connected to Interactive Brokers while the position list was being read.",
+        "The gateway was not connected to Interactive Brokers while the portfolio of DU789012 was being read.",
         RECONNECTS,
         change=at_wire("positionEnd", "notice", parameters={"code": 1100}),
     ),
@@ -227,8 +227,8 @@ FAILURES = (
             change=at_wire(message, "disconnect"),
         )
         for message, subject in (
-            ("currentTime", "the gateway's clock"),
-            ("positionEnd", "the position list"),
+            ("currentTime", "the portfolio of DU789012"),
+            ("positionEnd", "the portfolio of DU789012"),
             ("accountDownloadEnd", "the portfolio of DU789012"),
             ("contractDetailsEnd", "the contract of QQQ"),
             ("tickPrice", "the quote of QQQ"),
@@ -245,8 +245,8 @@ FAILURES = (
             hurry={"answer_s": 0.2, "quotes_s": 0.2},
         )
         for message, subject in (
-            ("currentTime", "the gateway's clock"),
-            ("positionEnd", "the position list"),
+            ("currentTime", "the portfolio of DU789012"),
+            ("positionEnd", "the portfolio of DU789012"),
             ("accountDownloadEnd", "the portfolio of DU789012"),
             ("contractDetailsEnd", "the contract of QQQ"),
             ("reqMktData", "any of 3 quotes"),
@@ -265,7 +265,7 @@ FAILURES = (
         "garbage",
         20,
         "GATEWAY_PROTOCOL",
-        "The gateway sent something that cannot be read while the position list was being read.",
+        "The gateway sent something that cannot be read while the portfolio of DU789012 was being read.",
         REPORT_IT,
         change=at_wire("positionEnd", "garbage"),
     ),
@@ -273,7 +273,7 @@ FAILURES = (
         "a number that is none",
         20,
         "GATEWAY_PROTOCOL",
-        "The gateway sent something that cannot be read while the position list was being read.",
+        "The gateway sent something that cannot be read while the portfolio of DU789012 was being read.",
         REPORT_IT,
         change=at_wire("position", "alter", parameters={"position": "many"}),
     ),

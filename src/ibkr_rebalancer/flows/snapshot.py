@@ -60,7 +60,7 @@ async def take_snapshots(
     time = asyncio.create_task(_checked_time(market, clock, mode, observer))
     portfolios = asyncio.create_task(read_portfolios(list(wanted), market=market, observer=observer))
     candidates = asyncio.create_task(_looked_up(sorted(queries, key=lambda query: query.symbol), market, observer))
-    await _ended(time, portfolios, candidates)
+    await _ended(portfolios, candidates, time)
     taken_at, read, found = time.result(), portfolios.result(), candidates.result()
     readings = {account: _reading(read[account], wanted[account], found) for account in wanted}
     contracts, unknown = await _tradable_contracts([r for r in readings.values() if isinstance(r, _Reading)], market)
@@ -100,7 +100,7 @@ async def read_portfolios(
     managed = await market.managed_accounts()
     positions = asyncio.create_task(_listed(accounts, market, observer))
     portfolios = asyncio.create_task(_portfolios(accounts, market, managed, observer))
-    await _ended(positions, portfolios)
+    await _ended(portfolios, positions)
     return {account: _agreeing(outcome, positions.result()) for account, outcome in portfolios.result().items()}
 
 
@@ -119,7 +119,10 @@ def require_managed(account: AccountId, managed: Sequence[AccountId]) -> None:
 
 
 async def _ended(*steps: asyncio.Task[Any]) -> None:
-    """Wait until all of them have ended; of their errors that of the first in this order counts."""
+    """Wait until all of them have ended; of their errors that of the first in this order counts.
+
+    A connection that breaks fails all of them, so that the order decides what is told of it.
+    """
     for outcome in await asyncio.gather(*steps, return_exceptions=True):
         if isinstance(outcome, BaseException):
             raise outcome
