@@ -167,7 +167,7 @@ async def _run(scene: Scene, sandbox: Sandbox, folder: Path) -> int:
             process.terminate()
         ended = await asyncio.to_thread(process.wait)
     except asyncio.CancelledError:
-        process.terminate()
+        process.kill()  # nothing real is at stake, and what it would say we say
         await asyncio.to_thread(process.wait)
         _tidy_up()
         raise

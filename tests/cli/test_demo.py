@@ -46,9 +46,11 @@ def test_it_runs_in_a_pipe_whatever_the_owner_has_exported(here: Here) -> None:
         "$ rebalancer execute DU123456 --yes",
         "$ rebalancer runs",
         "$ rebalancer plan DU123456",
+        "$ rebalancer watch",
         "$ rebalancer plan DU789012",
     ]
     assert "9 orders planned, none sent" in out
+    assert out.index('Published: {"execution": "rebalance"}') < out.index("Done: all 3 orders are filled.")
     assert out.index("$ rebalancer plan DU789012") < out.index("ALLOCATION_SUM, exit code 24")
     assert "INFO" not in out
     assert "Traceback" not in err
@@ -140,9 +142,9 @@ async def test_it_sends_the_orders_of_one_plan_and_ends_as_its_story_says(monkey
     (log,) = logs
     assert "reqMktData" in {record.get("message") for record in log.records}
     sent = [record for record in log.records if record.get("event") == "order_message"]
-    assert {record["client"] for record in sent} == {52}, "the client id of execute, and no reader's"
+    assert {record["client"] for record in sent} == {52, 51}, "the client ids of execute and watch, and no reader's"
     filled = {record["order_ref"] for record in log.records if record.get("event") == "execution"}
-    assert len(filled) == 9
+    assert len(filled) == 9 + 3
 
 
 async def test_a_scene_that_goes_wrong_is_a_defect(

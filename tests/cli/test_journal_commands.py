@@ -46,7 +46,8 @@ def test_a_halt_lasts_until_it_is_resumed(here: Here) -> None:
     assert (halted.exit_code, halted.out) == (0, f"Trading is halted: the targets look wrong.\n{where}\n")
     refused = here.run("execute", SECOND, "--yes")
     assert refused.exit_code == 14
-    assert ": the targets look wrong.\nHint: When the reason is gone, run: rebalancer resume\nHALTED" in refused.err
+    said = f": the targets look wrong. Nothing was sent for {SECOND}.\nHint: When the reason is gone, run: rebalancer resume\n"
+    assert f"{said}HALTED" in refused.err
     assert not placed(here.sandbox.log)
     assert here.run("plan", SECOND).exit_code == 0
     resumed = here.run("resume", "they are corrected")
@@ -203,7 +204,7 @@ def test_a_halt_stops_a_run_at_work(here: Here) -> None:
     assert process.returncode == 14
     assert placed(here.sandbox.log) == [("SELL", "SPY", 20)]
     assert "Halted: 1 of 3 orders filled in full, 355 shares are missing." in out
-    assert out.splitlines()[-2].endswith(": no good. (HALTED)")
+    assert out.splitlines()[-2].endswith(f": no good. Nothing more was sent for {SECOND}. (HALTED)")
     assert out.splitlines()[-1] == "Next: When the reason is gone, run: rebalancer resume"
     (run,) = here.run("runs", "--json").document["runs"]
     record = here.run("runs", run["run_id"], "--json").document["record"]
