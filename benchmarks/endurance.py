@@ -14,6 +14,7 @@ grows for ever is among it.
 """
 
 import asyncio
+import ctypes
 import gc
 import json
 import subprocess
@@ -78,6 +79,9 @@ class Sample:
 
     events: int
     rss_kib: int
+    """Before the sample. The C library keeps what was freed for later, in pieces that get more for a while."""
+    used_kib: int
+    """The same without that, as far as the C library can give it back."""
     objects: int
     """All that the garbage collector knows."""
     tasks: int
@@ -282,11 +286,14 @@ async def _burst(world: World, journal: Journal, listener: Listener, working: as
 async def _sample(events: int) -> Sample:
     """What is alive once nothing is being done."""
     await asyncio.sleep(0.1)
+    rss_kib = _rss_kib()
     for _ in range(3):
         gc.collect()
+    _give_back()
     return Sample(
         events=events,
-        rss_kib=_rss_kib(),
+        rss_kib=rss_kib,
+        used_kib=_rss_kib(),
         objects=len(gc.get_objects()),
         tasks=len(asyncio.all_tasks()),
         descriptors=_descriptors(),
@@ -297,6 +304,13 @@ async def _sample(events: int) -> Sample:
 def _rss_kib() -> int:
     status = Path("/proc/self/status").read_text(encoding="ascii")
     return int(status.partition("VmRSS:")[2].split()[0])
+
+
+def _give_back() -> None:
+    """Let the C library give back to the system what it has kept, if it is one that can."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def _descriptors() -> int:
@@ -391,10 +405,12 @@ SCENARIO = {
 
 def show(outcome: Outcome) -> None:
     """The samples as a table, the journal's times, and what has grown."""
-    print(f"{'events':>8} {'RSS MiB':>8} {'objects':>8} {'tasks':>6} {'descriptors':>12} {'threads':>8}")
+    print(f"{'events':>8} {'RSS MiB':>8} {'in use':>8} {'objects':>8} {'tasks':>6} {'descriptors':>12} {'threads':>8}")
     for each in outcome.samples:
-        rss = each.rss_kib / 1024
-        print(f"{each.events:8} {rss:8.1f} {each.objects:8} {each.tasks:6} {each.descriptors:12} {each.threads:8}")
+        rss, used = each.rss_kib / 1024, each.used_kib / 1024
+        print(
+            f"{each.events:8} {rss:8.1f} {used:8.1f} {each.objects:8} {each.tasks:6} {each.descriptors:12} {each.threads:8}"
+        )
     print(f"{outcome.restarts} restarts of the gateway, {outcome.orders} orders of one account, {outcome.took_s:.0f} s")
     print(f"The journal has {outcome.journal_bytes / 2**20:.1f} MiB; it takes, in milliseconds:")
     for name, took_ms in outcome.journal_ms.items():
