@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from benchmarks.endurance import PER_BURST, PRODUCT, held
+from benchmarks.endurance import PER_BURST
+from benchmarks.footprint import PRODUCT, held
 
 from ibkr_rebalancer.core.portfolio import AccountId
 from ibkr_rebalancer.edges.ibkr.news import References
@@ -38,7 +39,7 @@ def lived(events: int, *, sampled_every: int) -> dict[str, Any]:
     command = [sys.executable, "-m", "benchmarks.endurance", str(events), str(sampled_every), "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    print(done.stdout)
+    print(done.stdout)  # noqa: T201 (the numbers, for who asks pytest with -rP)
     outcome = json.loads(done.stdout)
     assert isinstance(outcome, dict)
     return outcome
