@@ -14,12 +14,10 @@ grows for ever is among it.
 """
 
 import asyncio
-import gc
 import json
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from base64 import b64encode
 from collections import Counter
@@ -32,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+from benchmarks.footprint import Sample, held, sample
 
 from ibkr_rebalancer.core.notices import Notice
 from ibkr_rebalancer.core.policy import Account, Limits, Policy
@@ -67,22 +66,6 @@ UNLIMITED = Limits(
     max_daily_turnover_pct=Decimal(10**6),
     max_same_side_per_day=10**6,
 )
-
-PRODUCT = "ibkr_rebalancer."
-CONTAINERS = (dict, list, set, frozenset, tuple)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
-    """What the watch takes after so many events."""
-
-    events: int
-    rss_kib: int
-    objects: int
-    """All that the garbage collector knows."""
-    tasks: int
-    descriptors: int
-    threads: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,7 +176,7 @@ async def live(events: int, *, sampled_every: int, folder: Path) -> Outcome:
             while world.published < events:
                 await _burst(world, journal, listener, working)
                 if world.published % sampled_every == 0:
-                    samples.append(await _sample(world.published))
+                    samples.append(await sample(world.published))
                     first = first or held()
                 if world.published % PER_DAY == 0:
                     await world.next_day()
@@ -279,53 +262,6 @@ async def _burst(world: World, journal: Journal, listener: Listener, working: as
         await asyncio.sleep(10 * SHORTEST_WAIT_S)
 
 
-async def _sample(events: int) -> Sample:
-    """What is alive once nothing is being done."""
-    await asyncio.sleep(0.1)
-    for _ in range(3):
-        gc.collect()
-    return Sample(
-        events=events,
-        rss_kib=_rss_kib(),
-        objects=len(gc.get_objects()),
-        tasks=len(asyncio.all_tasks()),
-        descriptors=_descriptors(),
-        threads=threading.active_count(),
-    )
-
-
-def _rss_kib() -> int:
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return int(status.partition("VmRSS:")[2].split()[0])
-
-
-def _descriptors() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
-
-
-def held() -> Counter[str]:
-    """How many instances there are of each class, and how much is in the containers of ours."""
-    counts = Counter[str]()
-    for each in gc.get_objects():
-        kind = type(each)
-        name = f"{kind.__module__}.{kind.__qualname__}"
-        counts[name] += 1
-        if name.startswith(PRODUCT):
-            for attribute, value in _attributes(each):
-                if isinstance(value, CONTAINERS):
-                    counts[f"{name}.{attribute}"] += len(value)
-    return counts
-
-
-def _attributes(instance: object) -> Iterator[tuple[str, object]]:
-    yield from getattr(instance, "__dict__", {}).items()
-    for kind in type(instance).__mro__:
-        slots = kind.__dict__.get("__slots__", ())
-        for name in (slots,) if isinstance(slots, str) else slots:
-            if hasattr(instance, name):
-                yield name, getattr(instance, name)
-
-
 def _journal_times(journal: Journal, now: datetime) -> dict[str, float]:
     """What a watch asks of the journal for every event."""
     account = AccountId(ACCOUNTS[0])
@@ -391,10 +327,11 @@ SCENARIO = {
 
 def show(outcome: Outcome) -> None:
     """The samples as a table, the journal's times, and what has grown."""
-    print(f"{'events':>8} {'RSS MiB':>8} {'objects':>8} {'tasks':>6} {'descriptors':>12} {'threads':>8}")
+    print(f"{'events':>8} {'RSS MiB':>8} {'in use':>7} {'objects':>8} {'tasks':>6} {'descriptors':>12} {'threads':>8}")
     for each in outcome.samples:
-        rss = each.rss_kib / 1024
-        print(f"{each.events:8} {rss:8.1f} {each.objects:8} {each.tasks:6} {each.descriptors:12} {each.threads:8}")
+        rss, used = each.rss_kib / 1024, each.used_kib / 1024
+        counts = f"{each.objects:8} {each.tasks:6} {each.descriptors:12} {each.threads:8}"
+        print(f"{each.events:8} {rss:8.1f} {used:7.1f} {counts}")
     print(f"{outcome.restarts} restarts of the gateway, {outcome.orders} orders of one account, {outcome.took_s:.0f} s")
     print(f"The journal has {outcome.journal_bytes / 2**20:.1f} MiB; it takes, in milliseconds:")
     for name, took_ms in outcome.journal_ms.items():

@@ -9,6 +9,7 @@ by the sandbox's log: from when the message was published to when the last order
 
 The least is the chain of `benchmarks.execute_speed` without its start, from the message on its way to us to the last
 order on its way from us. One preview is left of it: of the first order, which tells whether orders are taken at all.
+One round trip more than on other days is in the run: so soon after the first event, its fills must show in positions.
 """
 
 import json
