@@ -125,9 +125,9 @@ OF_RUNS = (
                     sent=(SELL, BUY),
                 )
                 for end, after in (
-                    ("openOrderEnd", 1),
-                    ("execDetailsEnd", 1),
-                    ("completedOrdersEnd", 1),
+                    ("openOrderEnd", 2),
+                    ("execDetailsEnd", 2),
+                    ("completedOrdersEnd", 2),
                     ("positionEnd", 2),
                 )
             ),

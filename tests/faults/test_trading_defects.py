@@ -164,6 +164,10 @@ async def does_not_wait(*_: object, **__: object) -> None:
     """In place of bringing orders to their end."""
 
 
+async def takes_no_last_look(*_: object, **__: object) -> None:
+    """In place of looking once more before the first order."""
+
+
 async def sees_every_fill(*_: object, **__: object) -> None:
     """In place of waiting for the positions to show what was filled."""
 
@@ -207,7 +211,8 @@ EXECUTION = f"{FLOWS}.execution"
 TAKES_FILLS_AS_SEEN = {f"{FLOWS}.reconcile._require_fills_shown": sees_every_fill}
 OVERLOOKS = {
     f"{FLOWS}.docket.Docket.take_back": does_nothing,
-    f"{FLOWS}.reconcile._require_none_open": does_nothing,
+    f"{FLOWS}.reconcile.require_none_open": does_nothing,
+    f"{FLOWS}.last_look.require_none_open": does_nothing,
 }
 """What is open is nobody's business once it has an outcome."""
 DEFECTS = {
@@ -256,7 +261,10 @@ DEFECTS = {
     "does not reconcile": Defect(
         breach="I10 an order of an earlier run",
         story=runs_after_a_kill,
-        functions={f"{FLOWS}.trading.reconcile": does_not_look_back},
+        functions={
+            f"{FLOWS}.trading.reconcile": does_not_look_back,
+            f"{EXECUTION}.look_before_sending": takes_no_last_look,
+        },
     ),
     "takes a person's word against the list of open orders": Defect(
         breach="I10 an order of an earlier run", story=errs_about_an_open_order, functions=OVERLOOKS

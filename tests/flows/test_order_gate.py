@@ -12,10 +12,15 @@ from tests.support.trading_scene import DU1, START, TradingScene
 from tests.support.virtual_time import VirtualTimeLoop
 
 from ibkr_rebalancer.core.errors import Halted, RebalancerError, UnknownOutcome
+from ibkr_rebalancer.core.instruments import ConId
+from ibkr_rebalancer.core.order_book import OrderBook
 from ibkr_rebalancer.core.order_state import TrackedOrder
+from ibkr_rebalancer.core.orders import OpenOrder
+from ibkr_rebalancer.core.plan import Side
 from ibkr_rebalancer.core.report import Report
 from ibkr_rebalancer.flows.docket import Docket
 from ibkr_rebalancer.flows.order_gate import OrderGate
+from ibkr_rebalancer.flows.reconcile import _cancelled_over_their_ids, _News
 from ibkr_rebalancer.flows.trading import Ports
 from ibkr_rebalancer.ports import Halt
 
@@ -119,5 +124,31 @@ def test_the_same_alarm_halts_trading_once(tmp_path: Path) -> None:
             with pytest.raises(UnknownOutcome, match="more than"):
                 gate.require_no_alarm(docket)
             assert ports.controls.halted() == halted  # since the same moment
+
+    play(tmp_path, story)
+
+
+def test_an_order_that_ended_between_two_answers_is_not_cancelled_over_another_id(tmp_path: Path) -> None:
+    """The list of open orders still has it; the executions, asked a moment later, say that it is filled."""
+
+    async def story(scene: TradingScene) -> None:
+        with scene.ports({}) as ports:
+            gate = await gate_of(ports)
+            shown = OpenOrder(
+                order_ref="rb1-another-1",
+                account=DU1,
+                con_id=ConId(101),
+                symbol="AAA",
+                side=Side.SELL,
+                remaining=Decimal(5),
+                status="Submitted",
+                perm_id=1,
+                client_id=99,
+            )
+            book = OrderBook(taken_at=START, open_orders=(shown,), heard=())
+            news = _News(DU1, ports.observer)
+            ended = Docket((), ledger=ports.ledger)
+            assert not await _cancelled_over_their_ids(DU1, book, ended, gate, news=news)
+        assert scene.gateway.cancelled == []
 
     play(tmp_path, story)

@@ -12,10 +12,11 @@ from tests.support.sandbox import order_fault
 from tests.support.trading_scene import OPEN, TradingScene
 from tests.support.virtual_time import VirtualTimeLoop
 
-from ibkr_rebalancer.core.errors import RebalancerError
+from ibkr_rebalancer.core.errors import RebalancerError, Refused
 from ibkr_rebalancer.core.evidence import Commissioned, Evidence, Executed
 from ibkr_rebalancer.core.order_book import Heard
 from ibkr_rebalancer.core.report import Report
+from ibkr_rebalancer.flows.execution import both_told
 
 SWITCH = allocation_body({"BBB": Decimal(1)})
 SALE, PURCHASE = "SELL 100 AAA", "BUY 398 BBB"
@@ -126,12 +127,19 @@ def test_a_run_whose_positions_do_not_come_to_show_its_fills_is_partial(tmp_path
     play(story())
 
 
-def test_a_run_that_is_done_asks_for_positions_once(tmp_path: Path) -> None:
+def test_a_run_that_is_done_asks_for_positions_once_before_it_sends_and_once_at_its_end(tmp_path: Path) -> None:
     async def story() -> None:
         scene = TradingScene(tmp_path)
         assert word(await outcome(scene)) == "done"
         asked = [question for question, _ in scene.market.asked]
-        assert asked[asked.index("quotes") :] == ["quotes", "portfolio", "server_time", "quotes", "positions"]
+        assert asked[asked.index("quotes") :] == [
+            "quotes",
+            "positions",
+            "portfolio",
+            "server_time",
+            "quotes",
+            "positions",
+        ]
 
     play(story())
 
@@ -264,3 +272,52 @@ def test_a_plan_that_has_been_carried_out_is_refused_and_the_journal_goes_on(tmp
         assert word(await outcome(scene)) == "done"
 
     play(story())
+
+
+def test_what_somebody_else_trades_while_it_is_planned_sends_nothing(tmp_path: Path) -> None:
+    """It is seen just before the first order, however long planning took."""
+
+    async def story() -> None:
+        scene = TradingScene(tmp_path)
+
+        def meddle(question: str) -> None:
+            if question == "quotes":
+                scene.gateway.line.answered = lambda _: None
+                scene.change(accounts={"DU1": {"positions": {"AAA": 40}}})
+
+        scene.gateway.line.answered = meddle
+        refused = await outcome(scene)
+        assert isinstance(refused, Refused)
+        assert refused.code == "PLAN_STALE"
+        assert refused.message.startswith("Positions of DU1 have changed while it was planned: AAA (40 listed, 100")
+        assert scene.orders == []
+
+    play(story())
+
+
+def test_an_order_that_somebody_else_places_while_it_is_planned_sends_nothing(tmp_path: Path) -> None:
+    async def story() -> None:
+        scene = TradingScene(tmp_path)
+
+        def meddle(question: str) -> None:
+            if question == "quotes":
+                scene.gateway.line.answered = lambda _: None
+                foreign = {"contract": "AAA", "side": "SELL", "quantity": 40, "limit_price": "120", "client": 99}
+                scene.gateway.happen(scene.venue.place_stated(foreign, scene.clock.now()))
+
+        scene.gateway.line.answered = meddle
+        refused = await outcome(scene)
+        assert isinstance(refused, Refused)
+        assert refused.code == "FOREIGN_ORDER"
+        assert scene.orders == []
+
+    play(story())
+
+
+def test_what_stopped_a_run_does_not_hide_what_was_found_at_its_end() -> None:
+    stopped = Refused("CASH_DISAGREES", "Cash is missing.", hint="Wait.")
+    found = Refused("POSITIONS_DISAGREE", "DU1 is short of AAA.", hint="Look at AAA.")
+    told = both_told(stopped, found)
+    assert isinstance(told, Refused)
+    assert (told.code, told.message) == ("CASH_DISAGREES", "Cash is missing. DU1 is short of AAA.")
+    assert told.hint == "Look at AAA. Wait."

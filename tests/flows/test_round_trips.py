@@ -40,6 +40,7 @@ CHAIN = [
     ("reqCurrentTime", "reqPositions", "reqAccountUpdates", "reqContractDetails"),
     ("reqMktData",),
     ("preview",),
+    ("reqPositions", "reqAllOpenOrders", "reqExecutions", "reqCompletedOrders", "reqCurrentTime"),
     ("SELL",),
     ("reqAccountUpdates",),
     ("reqCurrentTime", "reqMktData"),
@@ -49,8 +50,11 @@ CHAIN = [
 """Two sales and three purchases; the number of round trips is the same for any number of them."""
 
 MORE_THAN_ONCE = {
-    "reqCurrentTime": 3,
-    "reqPositions": 2,
+    "reqCurrentTime": 4,
+    "reqAllOpenOrders": 2,
+    "reqExecutions": 2,
+    "reqCompletedOrders": 2,
+    "reqPositions": 3,
     "reqAccountUpdates": 2,
     "reqContractDetails": 5,
     "reqMktData": 5 + 3,

@@ -80,6 +80,15 @@ def positions_lag(account: AccountId, differences: Sequence[Difference]) -> Refu
     )
 
 
+def positions_changed(account: AccountId, differences: Sequence[Difference]) -> Refused:
+    """What it is called when positions are not what was planned on, just before the first order."""
+    return Refused(
+        "PLAN_STALE",
+        f"Positions of {account} have changed while it was planned: {_named(differences)}. Nothing was sent.",
+        hint="Somebody else may be trading in this account. Run the command again: it plans anew.",
+    )
+
+
 def positions_disagree(account: AccountId, differences: Sequence[Difference]) -> Refused:
     """What it is called when positions at the end of a run are not what it has made them."""
     return Refused(

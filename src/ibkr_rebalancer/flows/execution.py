@@ -32,6 +32,7 @@ from ibkr_rebalancer.core.report import Report, execution_report
 from ibkr_rebalancer.core.runs import RunStart
 from ibkr_rebalancer.flows.closing import close_books
 from ibkr_rebalancer.flows.docket import Docket
+from ibkr_rebalancer.flows.last_look import look_before_sending
 from ibkr_rebalancer.flows.order_gate import OrderGate
 from ibkr_rebalancer.flows.rebalance import Planned
 from ibkr_rebalancer.flows.reconcile import POLL_S, Patience, require_known, settle, take_back_cancellation
@@ -108,6 +109,7 @@ class Execution:
         sales = [trade for trade in plan.trades if trade.side is Side.SELL]
         purchases = [trade for trade in plan.trades if trade.side is Side.BUY]
         await self._preview(plan.trades)
+        await look_before_sending(self._planned, self._gate, ledger=self._ledger)
         await self._send(self._intents(sales, self._planned.snapshot))
         if purchases:
             self._require_clear_sight()
@@ -294,7 +296,7 @@ class Execution:
         try:
             await close_books(self._planned, self._docket, self._gate, patience=self._patience)
         except RebalancerError as error:
-            return trouble or error
+            return error if trouble is None else both_told(trouble, error)
         return trouble
 
     def _step(self, event: str, text: str) -> None:
@@ -303,6 +305,12 @@ class Execution:
     def _warn(self, event: str, text: str) -> None:
         account = self._planned.account.account_id
         self._observer.notify(Notice(event=event, text=text, account=account, severity=Severity.WARNING))
+
+
+def both_told(trouble: RebalancerError, at_the_end: RebalancerError) -> RebalancerError:
+    """What stopped a run, with what was found at its end: positions that nobody expects are the graver news."""
+    message = f"{trouble.message} {at_the_end.message}"
+    return type(trouble)(trouble.code, message, hint=f"{at_the_end.hint} {trouble.hint}")
 
 
 def interruption(account: AccountId) -> Deferred:

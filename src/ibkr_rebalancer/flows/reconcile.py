@@ -98,7 +98,7 @@ async def _ended(
     """The book once nothing of ours is open in it, or may be."""
     left_open = len(docket.orders)
     book = await gate.look(docket)
-    _require_known_to(ledger, account, book)
+    require_known_to(ledger, account, book)
     late = [heard for heard in book.heard if isinstance(heard.evidence, Executed | Commissioned)]
     if late:  # also of orders that had ended: what has traded since belongs to their history
         unheard = ledger.observe(late)
@@ -113,7 +113,7 @@ async def _ended(
         require_known(account, docket, gate)
         book = await gate.look(docket)
     require_known(account, docket, gate)
-    _require_none_open(account, book)
+    require_none_open(account, book)
     return book
 
 
@@ -226,7 +226,7 @@ def require_known(account: AccountId, docket: Docket, gate: OrderGate) -> None:
     )
 
 
-def _require_known_to(ledger: Ledger, account: AccountId, book: OrderBook) -> None:
+def require_known_to(ledger: Ledger, account: AccountId, book: OrderBook) -> None:
     """A journal that has lost orders cannot keep them from being sent again."""
     ours = book.ours_open(account).keys() | {heard.order_ref for heard in book.heard}
     lost = sorted(ours - ledger.known(ours))
@@ -248,8 +248,12 @@ async def _cancelled_over_their_ids(
     `watch` and `execute` have ids of their own, and one may have to clean up after the other. Of such orders nothing is
     heard here, so nothing is waited for.
     """
-    strange = [order for order in book.ours_open(account).values() if order.client_id != gate.session.desk.client_id]
     open_orders = {order.intent.order_ref: order for order in docket.open}
+    strange = [
+        order
+        for order in book.ours_open(account).values()
+        if order.client_id != gate.session.desk.client_id and order.order_ref in open_orders  # else it has just ended
+    ]
     for client_id in sorted({order.client_id for order in strange}):
         theirs = [order for order in strange if order.client_id == client_id]
         news.doubt(f"Cancelling over client id {client_id} what an earlier run left open under it")
@@ -266,7 +270,7 @@ async def _cancelled_over_their_ids(
     return bool(strange)
 
 
-def _require_none_open(account: AccountId, book: OrderBook) -> None:
+def require_none_open(account: AccountId, book: OrderBook) -> None:
     """Whatever was told of their end: an order that is in the list of open orders can trade."""
     left = list(book.ours_open(account).values())
     if left:

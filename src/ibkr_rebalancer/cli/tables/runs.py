@@ -225,6 +225,8 @@ def _sentence(report: Report, plan: Plan) -> str:
                 else "something came of an order that never must"
             )
             return f"Unknown: {doubt}. {filled}"
+        case outcome if outcome != "done" and not lacking:
+            return f"{outcome.capitalize()}, though {filled}"
         case outcome:
             return f"{outcome.capitalize()}: {filled}"
 
