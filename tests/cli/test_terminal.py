@@ -11,6 +11,9 @@ from tests.support.commands import FIRST, SECOND, Here
 from tests.support.sandbox import fault, received
 from tests.support.terminal import on_terminal
 
+from ibkr_rebalancer.cli.progress import Progress
+from ibkr_rebalancer.core.notices import Notice
+
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 CONTROL = re.compile(r"\x1b\[(?![0-9;]*m)[?0-9;]*[A-Za-z]|\r")
 """Cursor movements and the like."""
@@ -57,14 +60,13 @@ def test_nobody_elses_words_command_the_terminal(here: Here) -> None:
     assert [each for each in ("\x07", "\x1b[2J", "\x1b]0") if each in terminal.err.text] == []
 
 
-def test_a_step_is_shown_as_it_is(here: Here) -> None:
+def test_a_step_is_shown_as_it_is(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """The path of accounts.yaml may look like markup."""
-    config = here.folder / "a[" / "b].yaml"
-    config.parent.mkdir()
-    (here.folder / "accounts.yaml").rename(config)
-    with on_terminal(here, "plan", FIRST, "-c", str(config), columns=200) as terminal:
-        assert terminal.end() == 0
-    assert "/a[/b].yaml …" in COLOUR.sub("", terminal.err.text)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "200")
+    with Progress(as_log=False) as progress:
+        progress.notify(Notice(event="settings.read", text="Settings from /home/a[/b].yaml"))
+    assert "Settings from /home/a[/b].yaml …" in COLOUR.sub("", capsys.readouterr().err)
 
 
 def test_no_color_is_obeyed(here: Here) -> None:
