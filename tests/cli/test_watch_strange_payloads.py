@@ -16,7 +16,7 @@ from ibkr_rebalancer.core.report import RunMode
 from ibkr_rebalancer.edges.host import SystemClock
 from ibkr_rebalancer.edges.journal.opening import open_journal
 
-COUNT = 100
+COUNT = 60
 
 
 def test_strange_payloads_over_the_wire_are_dry_runs_with_a_reason(here: Here) -> None:
