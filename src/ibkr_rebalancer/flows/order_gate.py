@@ -135,8 +135,7 @@ class OrderGate:
             await self._session.desk.cancel(order.intent)
         except GatewayRefused:
             return False
-        asked = CancelAsked(at=self._clock.now())
-        self._asked.append(Heard(order_ref=order.intent.order_ref, evidence=asked))
+        self._note_asked(order)
         return True
 
     async def cancel_over(self, client_id: int, orders: Sequence[TrackedOrder]) -> None:
@@ -150,8 +149,7 @@ class OrderGate:
             for order in orders:
                 with suppress(GatewayRefused):  # it has ended meanwhile
                     await desk.cancel(order.intent)
-                    asked = CancelAsked(at=self._clock.now())
-                    self._asked.append(Heard(order_ref=order.intent.order_ref, evidence=asked))
+                    self._note_asked(order)
             await desk.order_book(self._account)  # the answer says that the gateway has read it all
 
     async def listen(self, docket: Docket, *, within_s: float) -> None:
@@ -176,6 +174,11 @@ class OrderGate:
         positions = await self._session.market.positions((self._account,)) if docket.orders else ()
         docket.observe([*self._just_asked(), *evidence_of(book, positions, orders=docket.orders)])
         return book
+
+    def _note_asked(self, order: TrackedOrder) -> None:
+        """A wish for a cancel has left."""
+        asked = CancelAsked(at=self._clock.now())
+        self._asked.append(Heard(order_ref=order.intent.order_ref, evidence=asked))
 
     def _just_asked(self) -> list[Heard]:
         asked, self._asked = self._asked, []

@@ -15,7 +15,6 @@ from ibkr_rebalancer.core.errors import (
     EXIT_BUG,
     EXIT_DONE,
     Busy,
-    Deferred,
     GatewayUnavailable,
     RebalancerError,
     StorageFailed,
@@ -25,8 +24,8 @@ from ibkr_rebalancer.core.inbox import Ended, Entry, PutOff, Step, agenda, step_
 from ibkr_rebalancer.core.notices import Notice, Severity
 from ibkr_rebalancer.core.policy import Account
 from ibkr_rebalancer.core.portfolio import AccountId
-from ibkr_rebalancer.core.remedies import INTERRUPTED
 from ibkr_rebalancer.core.report import Report, RunMode, dry_run_report
+from ibkr_rebalancer.flows.execution import interruption
 from ibkr_rebalancer.flows.gateway_watch import GatewayWatch, within
 from ibkr_rebalancer.flows.rebalance import Planned, plan_accounts
 from ibkr_rebalancer.flows.reconcile import PATIENCE, Patience, take_back_cancellation
@@ -200,7 +199,7 @@ class Watch:
         try:
             outcomes = await self._outcomes(duty)
         except asyncio.CancelledError:
-            outcomes = dict.fromkeys(duty.entries, _interruption())
+            outcomes = {name: interruption(name) for name in duty.entries}
         except StorageFailed:
             raise
         except RebalancerError as error:
@@ -309,7 +308,3 @@ def told(entry: Entry, step: Step) -> str:
 def _severity(step: Step) -> Severity:
     is_done = isinstance(step, Ended) and step.exit_code == EXIT_DONE and not step.code
     return Severity.STEP if is_done else Severity.WARNING
-
-
-def _interruption() -> Deferred:
-    return Deferred(INTERRUPTED, "Told to stop before anything was sent.", hint="The next start goes on with it.")
