@@ -65,7 +65,7 @@ def test_the_variables_that_ours_is_given_are_read() -> None:
 def test_a_unit_is_hardly_exposed(name: str) -> None:
     if shutil.which("systemd-analyze") is None:
         pytest.skip("systemd-analyze is not here")
-    asked = ["systemd-analyze", "security", "--offline=true", f"--threshold={MOST_EXPOSED}", DEPLOY / "systemd" / name]
+    asked = ["systemd-analyze", "security", "--offline=true", f"--threshold={MOST_EXPOSED}", f"{DEPLOY}/systemd/{name}"]
     ended = subprocess.run(asked, check=False, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
