@@ -6,7 +6,7 @@ lengths are percent of the width that the browser has. A bar is for the eye only
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 
 from ibkr_rebalancer.cli.pages.markup import Markup, element, joined
 from ibkr_rebalancer.core.money import ZERO
@@ -49,7 +49,7 @@ def scale_for(figures: Iterable[Decimal]) -> Scale:
     """A scale with round lines for fractions, on which all of them have room."""
     highest = max(figures, default=ZERO)
     step = next((step for step in STEPS if step * MOST_STEPS >= highest), STEPS[-1])
-    count = max(1, -int(-highest // step))
+    count = max(1, int((highest / step).to_integral_value(ROUND_CEILING)))
     return Scale(most=count * step, lines=tuple(step * place for place in range(count + 1)))
 
 

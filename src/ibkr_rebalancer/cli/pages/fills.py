@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from ibkr_rebalancer.cli.pages.bars import legend, share_bar
 from ibkr_rebalancer.cli.pages.frame import Column, figures, side_text, table
-from ibkr_rebalancer.cli.pages.markup import Content, Markup, element, joined
+from ibkr_rebalancer.cli.pages.markup import NO_BREAK, Content, Markup, element, joined
 from ibkr_rebalancer.cli.tables.labels import labels_of, planned_instrument
 from ibkr_rebalancer.cli.tables.layout import UNKNOWN, shown_price, shown_told
 from ibkr_rebalancer.cli.tables.runs import NOT_SENT, Line, filled_price, lines_of, money_of, sum_told
@@ -31,7 +31,7 @@ COLUMNS = (
     Column("Fill price", "number"),
     Column("Slippage", "number"),
     Column("Commission", "number"),
-    Column("Status"),
+    Column("Status", "status"),
 )
 
 
@@ -97,7 +97,7 @@ def unsent_table(fills: Fills) -> Markup | None:
         lines = lines_of(trade, fills.orders, fills.adjustments)
         sent = max((line.sent.quantity for line in lines if line.sent), default=0)
         if sent < trade.quantity:
-            why = lines[0].reason or "the run ended before its turn"
+            why = lines[0].reason or "its turn had not come"
             rows.append([labels[trade.con_id], side_text(trade.side), f"{trade.quantity:,}", f"{sent:,}", why])
     return table("Planned, and not sent or not all of it", columns, rows) if rows else None
 
@@ -135,4 +135,5 @@ def _slippage_text(lost: Decimal | None, traded: Decimal) -> str:
         return UNKNOWN
     if lost == 0 or not traded:
         return "none"
-    return f"{abs(lost):,.2f} {'worse' if lost > 0 else 'better'}, {abs(lost) / traded / BASIS_POINT:,.1f} bp"
+    way = "worse" if lost > 0 else "better"
+    return f"{abs(lost):,.2f} {way}, {abs(lost) / traded / BASIS_POINT:,.1f}{NO_BREAK}bp"

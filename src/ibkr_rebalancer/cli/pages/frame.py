@@ -17,7 +17,7 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table; `kind` is how its cells look: `number`, `picture`, `why` or nothing special."""
+    """A column of a table; `kind` is how its cells look: `number`, `picture`, `status`, `why` or nothing special."""
 
     heading: Content
     kind: str = ""
@@ -39,6 +39,11 @@ def page(title: str, *content: Content) -> str:
     main = element("main", joined([element("h1", title), *content], by="\n"))
     document = element("html", element("head", *head), "\n", element("body", HATCH, main, written), lang="en")
     return f"<!DOCTYPE html>\n{document.html}\n"
+
+
+def capital(text: str) -> str:
+    """The text as the beginning of a sentence."""
+    return text[:1].upper() + text[1:]
 
 
 def heading(level: int, text: str, **attributes: str) -> Markup:

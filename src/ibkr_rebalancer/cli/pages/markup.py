@@ -24,6 +24,8 @@ class Markup:
 
 Content = str | Markup
 
+NO_BREAK = "\u00a0"
+"""A blank at which no line ends."""
 NOTHING = Markup("")
 
 

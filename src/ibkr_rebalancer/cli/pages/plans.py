@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from ibkr_rebalancer.cli.pages.bars import Scale, axis, bar, legend, scale_for
-from ibkr_rebalancer.cli.pages.frame import Column, bullets, dim, figures, heading, page, side_text, table
-from ibkr_rebalancer.cli.pages.markup import Content, Markup, element, joined
+from ibkr_rebalancer.cli.pages.frame import Column, bullets, capital, dim, figures, heading, page, side_text, table
+from ibkr_rebalancer.cli.pages.markup import NO_BREAK, Content, Markup, element, joined
 from ibkr_rebalancer.cli.tables.labels import labels_of, planned_instrument
 from ibkr_rebalancer.cli.tables.layout import shown_account, shown_count, shown_price, shown_weight
 from ibkr_rebalancer.core.errors import RebalancerError
@@ -21,7 +21,7 @@ def plans_page(outcomes: Mapping[AccountId, Plan | RebalancerError]) -> str:
     """One page for all accounts: a plan, or why there is none."""
     several = len(outcomes) > 1
     title = f"Plans for {len(outcomes)} accounts" if several else f"Plan for {shown_account(next(iter(outcomes)))}"
-    overview = [_overview(outcomes)] if several else []
+    overview = [element("section", heading(2, "All accounts"), _overview(outcomes))] if several else []
     return page(title, *overview, *(_section(account, outcome, several) for account, outcome in outcomes.items()))
 
 
@@ -41,7 +41,7 @@ def plan_parts(plan: Plan, *, level: int) -> Sequence[Content]:
 
 
 def drift_text(drift: Decimal) -> str:
-    return f"{drift / BASIS_POINT:,.0f} bp"
+    return f"{drift / BASIS_POINT:,.0f}{NO_BREAK}bp"
 
 
 def error_block(error: RebalancerError) -> Markup:
@@ -67,7 +67,11 @@ def _overview(outcomes: Mapping[AccountId, Plan | RebalancerError]) -> Markup:
         Column("Turnover", "number"),
         Column("Drift", "number"),
     ]
-    return table("All accounts", columns, (_overview_row(each, outcome) for each, outcome in outcomes.items()))
+    return table(
+        "Drift is the distance from the targets",
+        columns,
+        (_overview_row(each, outcome) for each, outcome in outcomes.items()),
+    )
 
 
 def _overview_row(account: AccountId, outcome: Plan | RebalancerError) -> Sequence[Content]:
@@ -79,7 +83,7 @@ def _overview_row(account: AccountId, outcome: Plan | RebalancerError) -> Sequen
 
 
 def _section(account: AccountId, outcome: Plan | RebalancerError, several: bool) -> Markup:
-    titles = [heading(2, shown_account(account).capitalize(), id=account)] if several else []
+    titles = [heading(2, capital(shown_account(account)), id=account)] if several else []
     level = 3 if several else 2
     said = [error_block(outcome)] if isinstance(outcome, RebalancerError) else plan_parts(outcome, level=level)
     return element("section", joined([*titles, *said], by="\n"))
@@ -94,17 +98,20 @@ def _origin(plan: Plan) -> Markup:
 
 def _figures(plan: Plan) -> Markup:
     sales = sum(trade.side is Side.SELL for trade in plan.trades)
-    counts = f"{len(plan.trades)}" + (f" ({sales} SELL, {len(plan.trades) - sales} BUY)" if plan.trades else "")
+    sides = f"{sales} SELL, {len(plan.trades) - sales} BUY"
     money: list[tuple[str, Content]] = [
         ("Net liquidation", f"{plan.net_liquidation:,.2f} {plan.currency}"),
-        ("Cash", f"{plan.cash:,.2f} → {plan.cash_after:,.2f}"),
-        ("Reserve", f"{plan.cash_reserve:,.2f}"),
-        ("Orders", counts),
+        ("Cash", _with_note(f"{plan.cash:,.2f} → {plan.cash_after:,.2f}", f"reserve {plan.cash_reserve:,.2f}")),
+        ("Orders", _with_note(f"{len(plan.trades)}", sides if plan.trades else "nothing to do")),
         ("Turnover", f"{plan.turnover:.1%}"),
         ("Commission", f"about {plan.commission:,.2f}"),
         ("Drift", joined([_gone(plan), *_drift_bar(plan)])),
     ]
     return figures(money)
+
+
+def _with_note(figure: str, note: str) -> Markup:
+    return joined([figure, element("small", note, class_="note")])
 
 
 def _gone(plan: Plan) -> str:
@@ -175,7 +182,6 @@ def _orders(plan: Plan, labels: Labels) -> Markup:
         Column("Value", "number"),
         Column("Commission", "number"),
         Column("Held", "number"),
-        Column("Target", "number"),
         Column("Why", "why"),
     ]
     rows: list[Sequence[Content]] = [
@@ -186,8 +192,7 @@ def _orders(plan: Plan, labels: Labels) -> Markup:
             shown_price(trade.price),
             f"{trade.notional:,.2f}",
             f"{trade.commission:,.2f}",
-            shown_count(trade.held),
-            shown_count(trade.target_quantity),
+            f"{shown_count(trade.held)} → {shown_count(trade.target_quantity)}",
             trade.reason,
         ]
         for trade in plan.trades

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from ibkr_rebalancer.cli.pages.fills import Fills, fills_figures, fills_table, unsent_table
-from ibkr_rebalancer.cli.pages.frame import bullets, facts, heading, page
+from ibkr_rebalancer.cli.pages.frame import bullets, capital, facts, heading, page
 from ibkr_rebalancer.cli.pages.markup import Content, Markup, element, joined
 from ibkr_rebalancer.cli.pages.plans import error_of, plan_parts
 from ibkr_rebalancer.cli.tables.history import asked_by, found_later, marks_of, no_end, targets_text
@@ -26,7 +26,7 @@ def run_page(record: RunRecord, *, next_run: RunRecord | None) -> str:
         parts += _traded(_fills(record, record.plan))
     if record.orders:
         marks = marks_of(record, next_run)
-        parts += [heading(2, "What was heard of each order"), *(_story(order, marks) for order in record.orders)]
+        parts += [heading(2, "What was heard of each order"), _stories(record.orders, marks)]
     if record.plan:
         parts += [heading(2, "The plan"), *plan_parts(record.plan, level=3)]
     return page(f"Run of {shown_account(record.start.account)}", element("section", joined(parts, by="\n")))
@@ -55,7 +55,7 @@ def _end(record: RunRecord, next_run: RunRecord | None) -> Markup:
         case Report() as report:
             is_good = report.exit_code == EXIT_DONE
             has_trades = report.plan is not None and report.plan.trades and report.outcome != "declined"
-            said = sentence(report, report.plan) if report.plan and has_trades else f"{_capital(report.outcome)}."
+            said = sentence(report, report.plan) if report.plan and has_trades else f"{capital(report.outcome)}."
             lines.append(element("p", element("strong", said)))
             lines.append(element("p", f"Ended {_moment(report.ended)}, exit code {report.exit_code}."))
             if report.trouble:
@@ -68,7 +68,7 @@ def _end(record: RunRecord, next_run: RunRecord | None) -> Markup:
             lines.append(element("p", element("strong", no_end(next_run))))
     if later := found_later(record):
         lines.append(bullets(later))
-    return element("div", joined(lines, by="\n"), class_=f"outcome {'good' if is_good else 'bad'}")
+    return element("div", joined(lines, by="\n"), class_=f"outcome {'well' if is_good else 'ill'}")
 
 
 def _beginning(record: RunRecord) -> Markup:
@@ -83,19 +83,23 @@ def _beginning(record: RunRecord) -> Markup:
     )
 
 
+def _stories(orders: Sequence[TrackedOrder], marks: Sequence[Moment]) -> Markup:
+    return element("div", joined((_story(order, marks) for order in orders), by="\n"), class_="stories")
+
+
 def _story(order: TrackedOrder, marks: Sequence[Moment]) -> Markup:
     intent = order.intent
     name = joined(
         [element("b", intent.side.value, class_=intent.side.value.lower()), f" {intent.quantity:,} {intent.symbol}"]
     )
     moments = (
-        element("li", element("time", f"{moment.at:%Y-%m-%d %H:%M:%S}"), " ", moment.text)
+        element("li", element("time", f"{moment.at:%Y-%m-%d %H:%M:%S}"), " ", element("span", moment.text))
         for moment in told(order, marks)
     )
     return element(
         "article",
         element("h3", name),
-        element("p", element("strong", _capital(outcome(order_state(order), intent)))),
+        element("p", element("strong", capital(outcome(order_state(order), intent)))),
         element("p", f"{kind_of(intent)}, {intent.order_ref}", class_="dim"),
         element("ol", joined(moments, by="\n")),
         class_="order",
@@ -104,7 +108,3 @@ def _story(order: TrackedOrder, marks: Sequence[Moment]) -> Markup:
 
 def _moment(at: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M:%S} UTC"
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
