@@ -56,7 +56,7 @@ class Page:
     async def picture(self, path: Path) -> None:
         """Keep a picture of all of it as PNG."""
         answer = await self.call("Page.captureScreenshot", captureBeyondViewport=True)
-        path.write_bytes(base64.b64decode(answer["data"]))
+        await asyncio.to_thread(path.write_bytes, base64.b64decode(answer["data"]))
 
     async def call(self, method: str, **parameters: object) -> dict[str, Any]:
         """Ask the browser for something, and hear what happens until it answers."""

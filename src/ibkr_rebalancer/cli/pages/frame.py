@@ -71,6 +71,17 @@ def bullets(sentences: Sequence[Content]) -> Markup:
     return element("ul", joined((element("li", sentence) for sentence in sentences), by="\n"))
 
 
+def error_block(code: str, message: str, *, hint: str, exit_code: int) -> Markup:
+    """What went wrong, and what to do about it."""
+    return element(
+        "div",
+        element("p", element("b", "Error: "), message),
+        element("p", element("b", "Hint: "), hint),
+        dim(f"{code}, exit code {exit_code}"),
+        class_="error",
+    )
+
+
 def side_text(side: Side) -> Markup:
     """The word for a side, in its colour."""
     return element("b", side.value, class_=side.value.lower())

@@ -4,7 +4,18 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from ibkr_rebalancer.cli.pages.bars import Scale, axis, bar, legend, scale_for
-from ibkr_rebalancer.cli.pages.frame import Column, bullets, capital, dim, figures, heading, page, side_text, table
+from ibkr_rebalancer.cli.pages.frame import (
+    Column,
+    bullets,
+    capital,
+    dim,
+    error_block,
+    figures,
+    heading,
+    page,
+    side_text,
+    table,
+)
 from ibkr_rebalancer.cli.pages.markup import NO_BREAK, Content, Markup, element, joined
 from ibkr_rebalancer.cli.tables.labels import labels_of, planned_instrument
 from ibkr_rebalancer.cli.tables.layout import shown_account, shown_count, shown_price, shown_weight
@@ -44,21 +55,6 @@ def drift_text(drift: Decimal) -> str:
     return f"{drift / BASIS_POINT:,.0f}{NO_BREAK}bp"
 
 
-def error_block(error: RebalancerError) -> Markup:
-    """What went wrong, and what to do about it."""
-    return error_of(error.code, error.message, hint=error.hint, exit_code=error.exit_code)
-
-
-def error_of(code: str, message: str, *, hint: str, exit_code: int) -> Markup:
-    return element(
-        "div",
-        element("p", element("b", "Error: "), message),
-        element("p", element("b", "Hint: "), hint),
-        dim(f"{code}, exit code {exit_code}"),
-        class_="error",
-    )
-
-
 def _overview(outcomes: Mapping[AccountId, Plan | RebalancerError]) -> Markup:
     columns = [
         Column("Account"),
@@ -85,8 +81,12 @@ def _overview_row(account: AccountId, outcome: Plan | RebalancerError) -> Sequen
 def _section(account: AccountId, outcome: Plan | RebalancerError, several: bool) -> Markup:
     titles = [heading(2, capital(shown_account(account)), id=account)] if several else []
     level = 3 if several else 2
-    said = [error_block(outcome)] if isinstance(outcome, RebalancerError) else plan_parts(outcome, level=level)
+    said = [_error(outcome)] if isinstance(outcome, RebalancerError) else plan_parts(outcome, level=level)
     return element("section", joined([*titles, *said], by="\n"))
+
+
+def _error(error: RebalancerError) -> Markup:
+    return error_block(error.code, error.message, hint=error.hint, exit_code=error.exit_code)
 
 
 def _origin(plan: Plan) -> Markup:

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from ibkr_rebalancer.cli.pages.fills import Fills, fills_figures, fills_table, unsent_table
-from ibkr_rebalancer.cli.pages.frame import bullets, capital, facts, heading, page
+from ibkr_rebalancer.cli.pages.frame import bullets, capital, error_block, facts, heading, page
 from ibkr_rebalancer.cli.pages.markup import Content, Markup, element, joined
-from ibkr_rebalancer.cli.pages.plans import error_of, plan_parts
+from ibkr_rebalancer.cli.pages.plans import plan_parts
 from ibkr_rebalancer.cli.tables.history import asked_by, found_later, marks_of, no_end, targets_text
 from ibkr_rebalancer.cli.tables.layout import shown_account
 from ibkr_rebalancer.cli.tables.orders import Moment, kind_of, outcome, told
@@ -63,7 +63,7 @@ def _end(record: RunRecord, next_run: RunRecord | None) -> Markup:
         case RunFailure() as failure:
             lines.append(element("p", element("strong", "Nothing was sent.")))
             lines.append(element("p", f"Ended {_moment(failure.ended)} before anything was sent."))
-            lines.append(error_of(failure.code, failure.message, hint=failure.hint, exit_code=failure.exit_code))
+            lines.append(error_block(failure.code, failure.message, hint=failure.hint, exit_code=failure.exit_code))
         case None:
             lines.append(element("p", element("strong", no_end(next_run))))
     if later := found_later(record):
