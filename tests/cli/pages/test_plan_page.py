@@ -131,7 +131,7 @@ def test_several_accounts_have_a_section_each_and_a_table_of_all() -> None:
     (overview,) = (rows for caption, rows in page.tables.items() if caption.startswith("Drift"))
     assert overview == [
         ["DU1", "", "no plan: ALLOCATION_SUM", "", ""],
-        ["DU2", "11,809.00 USD", "0", "0.0%", "13\u00a0bp → 13\u00a0bp"],
+        ["DU2", "10,631.00 USD", "0", "0.0%", "20\u00a0bp → 20\u00a0bp"],
     ]
     ids = {element.attributes.get("id") for element in page.all("h2")}
     assert {link.attributes["href"].removeprefix("#") for link in page.all("a")} <= ids

@@ -82,7 +82,7 @@ def _section(account: AccountId, outcome: Plan | RebalancerError, several: bool)
     titles = [heading(2, capital(shown_account(account)), id=account)] if several else []
     level = 3 if several else 2
     said = [_error(outcome)] if isinstance(outcome, RebalancerError) else plan_parts(outcome, level=level)
-    return element("section", joined([*titles, *said], by="\n"))
+    return element("section", joined([*titles, *said], by="\n"), class_="account")
 
 
 def _error(error: RebalancerError) -> Markup:

@@ -22,7 +22,8 @@ from ibkr_rebalancer.ports import RunRecord
 def run_page(record: RunRecord, *, next_run: RunRecord | None) -> str:
     """All that the journal knows of a run; `next_run` is the account's next one."""
     parts: list[Content] = [_end(record, next_run), _beginning(record)]
-    if record.plan and record.plan.trades and (record.orders or record.report):
+    is_traded = record.orders or (record.report and record.report.plan)
+    if record.plan and record.plan.trades and is_traded:
         parts += _traded(_fills(record, record.plan))
     if record.orders:
         marks = marks_of(record, next_run)
@@ -54,8 +55,8 @@ def _end(record: RunRecord, next_run: RunRecord | None) -> Markup:
     match record.report or record.failure:
         case Report() as report:
             is_good = report.exit_code == EXIT_DONE
-            has_trades = report.plan is not None and report.plan.trades and report.outcome != "declined"
-            said = sentence(report, report.plan) if report.plan and has_trades else f"{capital(report.outcome)}."
+            traded = report.plan if report.plan and report.plan.trades else None
+            said = sentence(report, traded) if traded else f"{capital(report.outcome)}: nothing was sent."
             lines.append(element("p", element("strong", said)))
             lines.append(element("p", f"Ended {_moment(report.ended)}, exit code {report.exit_code}."))
             if report.trouble:
