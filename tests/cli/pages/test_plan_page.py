@@ -14,7 +14,7 @@ from tests.support.html_page import Element, read_page
 from tests.support.trading import planned
 
 from ibkr_rebalancer.cli.pages import plans_page, run_page
-from ibkr_rebalancer.cli.pages.bars import MOST_STEPS, STEPS, scale_for
+from ibkr_rebalancer.cli.pages.bars import MOST_STEPS, STEPS, scale_for, share_bar
 from ibkr_rebalancer.core.errors import AllocationRejected, RebalancerError
 from ibkr_rebalancer.core.plan import Plan, Strategy
 from ibkr_rebalancer.core.portfolio import AccountId
@@ -112,6 +112,12 @@ def test_debts_are_told_in_figures_and_have_no_bar() -> None:
     *_, cash = _table(page, WEIGHTS).all("tr")
     assert cash.texts("td") == ["", "-10.0%", "≥ 0.2%", "-1.0%"]
     assert _parts(cash) == {}
+
+
+def test_a_bar_ends_where_its_scale_does() -> None:
+    """Of 40 shares 80 were filled, which must never be: the figures say so, and the bar is full."""
+    drawn = _parts(read_page(f"<!DOCTYPE html>\n<html >{share_bar(Decimal(80), Decimal(40)).html}</html>"))
+    assert drawn == {"kept": ("0.000%", "100.000%")}
 
 
 @given(st.lists(st.decimals(0, 20, places=4), max_size=5))

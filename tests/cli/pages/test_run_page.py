@@ -128,6 +128,17 @@ def test_the_end_is_told_in_words(name: str, said: str, kind: str) -> None:
     assert end.attributes["class"].split()[-1] == kind
 
 
+def test_what_stood_in_the_way_is_told_with_what_to_do() -> None:
+    (end,) = page_of(*RECORDS["resolved"]).of_class("outcome")
+    assert end.texts("p")[1:] == [
+        "Ended 2026-11-23 15:32:10 UTC, exit code 13.",
+        "Why: Nobody can say what became of one order. (ORDER_UNKNOWN)",
+        "Hint: Look for it in TWS:",
+    ]
+    (later,) = end.texts("li")
+    assert later.startswith("Found out later: SELL 100 OLD is cancelled, 40 of 100 shares filled")
+
+
 def test_a_run_that_died_shows_the_fills_that_are_known_since() -> None:
     page = page_of(*RECORDS["died"])
     assert page.of_class("outcome")[0].text.startswith("Its process died. Run 20261123T160000Z-ab0123456789, begun")

@@ -63,13 +63,13 @@ def axis(scale: Scale) -> Markup:
 
 
 def bar(now: Decimal, after: Decimal, *, target: Decimal | None, scale: Scale) -> Markup:
-    """From now to after, on the lines of the scale."""
+    """From now to after, on the lines of the scale; what is below zero or beyond the scale is cut off."""
     lines = [_line(scale.percent(place), "grid") for place in scale.lines]
     kept = min(now, after)
     parts = [("kept", ZERO, kept), ("added", kept, after), ("removed", kept, now)]
-    rects = [_rect(kind, start, end, scale) for kind, start, end in parts if end > max(start, ZERO)]
+    rects = [_rect(kind, max(start, ZERO), min(end, scale.most), scale) for kind, start, end in parts]
     mark = [] if target is None else [_mark(scale.percent(target))]
-    return element("svg", *lines, *rects, *mark, class_="bar", aria_hidden="true")
+    return element("svg", *lines, *filter(None, rects), *mark, class_="bar", aria_hidden="true")
 
 
 def share_bar(part: Decimal, whole: Decimal) -> Markup:
@@ -93,8 +93,9 @@ def _anchor(line: Decimal, scale: Scale) -> str:
     return "first" if line == 0 else "last" if line == scale.most else "between"
 
 
-def _rect(kind: str, start: Decimal, end: Decimal, scale: Scale) -> Markup:
-    start = max(start, ZERO)
+def _rect(kind: str, start: Decimal, end: Decimal, scale: Scale) -> Markup | None:
+    if end <= start:
+        return None
     return element("rect", x=scale.percent(start), y="5", width=scale.percent(end - start), height="12", class_=kind)
 
 

@@ -20,6 +20,7 @@ from ibkr_rebalancer.core.plan import Plan, Side, Skip, Trade, Untouched
 from ibkr_rebalancer.core.purchases import Adjustment
 from ibkr_rebalancer.core.report import OrderReport
 
+WHY = Column("Why", "why")
 COLUMNS = (
     Column("Symbol"),
     Column("Side"),
@@ -100,9 +101,6 @@ def unsent_table(fills: Fills) -> Markup | None:
             why = lines[0].reason or "its turn had not come"
             rows.append([labels[trade.con_id], side_text(trade.side), f"{trade.quantity:,}", f"{sent:,}", why])
     return table("Planned, and not sent or not all of it", columns, rows) if rows else None
-
-
-WHY = Column("Why", "why")
 
 
 def _labels(plan: Plan) -> Mapping[ConId, str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib import resources
 
 from ibkr_rebalancer.cli.pages.bars import HATCH
-from ibkr_rebalancer.cli.pages.markup import NOTHING, Content, Markup, element, joined
+from ibkr_rebalancer.cli.pages.markup import Content, Markup, element, joined
 from ibkr_rebalancer.core.plan import Side
 from ibkr_rebalancer.version import __version__
 
@@ -111,5 +111,5 @@ def _cells(columns: Sequence[Column], row: Sequence[Content]) -> Iterable[Markup
             yield element("th", cell, scope="row", role="rowheader", class_=column.kind)
         else:
             label = column.heading if isinstance(column.heading, str) else ""
-            empty = " empty" if cell in {"", NOTHING} else ""
+            empty = " empty" if cell == "" else ""
             yield element("td", cell, role="cell", data_label=label, class_=f"{column.kind}{empty}")

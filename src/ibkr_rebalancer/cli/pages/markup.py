@@ -26,7 +26,6 @@ Content = str | Markup
 
 NO_BREAK = "\u00a0"
 """A blank at which no line ends."""
-NOTHING = Markup("")
 
 
 def element(name: str, /, *content: Content, **attributes: str) -> Markup:

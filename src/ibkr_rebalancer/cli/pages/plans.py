@@ -51,10 +51,6 @@ def plan_parts(plan: Plan, *, level: int) -> Sequence[Content]:
     return parts
 
 
-def drift_text(drift: Decimal) -> str:
-    return f"{drift / BASIS_POINT:,.0f}{NO_BREAK}bp"
-
-
 def _overview(outcomes: Mapping[AccountId, Plan | RebalancerError]) -> Markup:
     columns = [
         Column("Account"),
@@ -115,7 +111,8 @@ def _with_note(figure: str, note: str) -> Markup:
 
 
 def _gone(plan: Plan) -> str:
-    return f"{drift_text(plan.drift_before)} → {drift_text(plan.drift_after)}"
+    before, after = (f"{drift / BASIS_POINT:,.0f}{NO_BREAK}bp" for drift in (plan.drift_before, plan.drift_after))
+    return f"{before} → {after}"
 
 
 def _drift_bar(plan: Plan) -> Sequence[Markup]:
@@ -142,16 +139,8 @@ def _weights(plan: Plan, lines: Sequence[Trade | Skip], labels: Labels) -> Marku
         ]
         for line in ranked
     ]
-    at_least = f"≥ {shown_weight(reserve)}"
-    rows.append(
-        [
-            "Cash",
-            bar(cash, cash_after, target=reserve, scale=scale),
-            shown_weight(cash),
-            at_least,
-            shown_weight(cash_after),
-        ]
-    )
+    moved, least = bar(cash, cash_after, target=reserve, scale=scale), f"≥ {shown_weight(reserve)}"
+    rows.append(["Cash", moved, shown_weight(cash), least, shown_weight(cash_after)])
     columns = [
         Column("Symbol"),
         Column(joined([element("span", "From now to after", class_="unseen"), axis(scale)]), "picture"),

@@ -30,7 +30,8 @@ def run_page(record: RunRecord, *, next_run: RunRecord | None) -> str:
         parts += [heading(2, "What was heard of each order"), _stories(record.orders, marks)]
     if record.plan:
         parts += [heading(2, "The plan"), *plan_parts(record.plan, level=3)]
-    return page(f"Run of {shown_account(record.start.account)}", element("section", joined(parts, by="\n")))
+    title = f"Run of {shown_account(record.start.account)}, {record.start.started:%Y-%m-%d %H:%M} UTC"
+    return page(title, element("section", joined(parts, by="\n")))
 
 
 def _fills(record: RunRecord, plan: Plan) -> Fills:
@@ -56,11 +57,16 @@ def _end(record: RunRecord, next_run: RunRecord | None) -> Markup:
         case Report() as report:
             is_good = report.exit_code == EXIT_DONE
             traded = report.plan if report.plan and report.plan.trades else None
-            said = sentence(report, traded) if traded else f"{capital(report.outcome)}: nothing was sent."
+            said = (
+                sentence(report, traded)
+                if traded
+                else f"{capital(report.outcome.replace('-', ' '))}: nothing was sent."
+            )
             lines.append(element("p", element("strong", said)))
             lines.append(element("p", f"Ended {_moment(report.ended)}, exit code {report.exit_code}."))
             if report.trouble:
                 lines.append(element("p", element("b", "Why: "), f"{report.trouble} ({report.code})"))
+                lines.append(element("p", element("b", "Hint: "), report.hint))
         case RunFailure() as failure:
             lines.append(element("p", element("strong", "Nothing was sent.")))
             lines.append(element("p", f"Ended {_moment(failure.ended)} before anything was sent."))
