@@ -29,6 +29,15 @@ State = Annotated[
         show_default=False,
     ),
 ]
+Html = Annotated[
+    Path | None,
+    typer.Option(
+        "--html",
+        metavar="FILE",
+        help="Write a web page with pictures as well; it needs nothing but a browser.",
+        show_default=False,
+    ),
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking, where nobody could answer.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Tell each step, and where settings come from.")]

@@ -1,9 +1,15 @@
 """`rebalancer plan`: show what would be traded, and why."""
 
-from ibkr_rebalancer.cli.options import Accounts, Config, Json, Verbose
+from ibkr_rebalancer.cli.options import Accounts, Config, Html, Json, Verbose
 
 
-def plan(accounts: Accounts = None, config: Config = None, as_json: Json = False, verbose: Verbose = False) -> int:
+def plan(
+    accounts: Accounts = None,
+    config: Config = None,
+    html: Html = None,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> int:
     """Show what would be traded to reach the targets. Sends nothing.
 
     Without ACCOUNT, for every enabled account in accounts.yaml. Targets come from the account's allocation URL;
@@ -14,10 +20,15 @@ def plan(accounts: Accounts = None, config: Config = None, as_json: Json = False
       rebalancer plan                    all enabled accounts
       rebalancer plan DU123456           one account
       rebalancer plan DU123456 --json    one JSON document, for a program
+      rebalancer plan --html plan.html   a web page with pictures as well
     """
+    from ibkr_rebalancer.cli.files import write_page
     from ibkr_rebalancer.cli.output import show_outcomes
+    from ibkr_rebalancer.cli.pages import plans_page
     from ibkr_rebalancer.cli.session import in_session
     from ibkr_rebalancer.cli.tables import plans_view
 
     outcomes = in_session(lambda session: session.plans(*accounts or ()), config, verbose=verbose)
+    if html:
+        write_page(html, plans_page(outcomes))
     return show_outcomes("plan", "plans", outcomes, view=plans_view, as_json=as_json)

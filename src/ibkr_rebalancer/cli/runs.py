@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ibkr_rebalancer.cli.options import Config, Json, State, Verbose
-from ibkr_rebalancer.core.errors import EXIT_DONE
+from ibkr_rebalancer.cli.options import Config, Html, Json, State, Verbose
+from ibkr_rebalancer.core.errors import EXIT_DONE, UsageError
 
 if TYPE_CHECKING:
     from ibkr_rebalancer.core.order_state import TrackedOrder
@@ -18,11 +18,13 @@ LOOKED_AT = 100
 
 def runs(
     run: Annotated[str | None, typer.Argument(metavar="RUN", hidden=True)] = None,
+    *,
     limit: Annotated[
         int, typer.Option("--limit", "-n", metavar="N", min=1, max=10_000, help="How many, the newest first.")
     ] = 20,
     config: Config = None,
     state: State = None,
+    html: Html = None,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> int:
@@ -35,19 +37,26 @@ def runs(
     Examples:
       rebalancer runs                      the newest runs, and how they ended
       rebalancer runs 20261123T153000Z     one of them, by the beginning of its id
+      rebalancer runs 20261123T153000Z --html run.html    the same as a web page
     """
+    from ibkr_rebalancer.cli.files import write_page
     from ibkr_rebalancer.cli.output import show, show_document
+    from ibkr_rebalancer.cli.pages import run_page
     from ibkr_rebalancer.cli.session import on_journal
     from ibkr_rebalancer.cli.tables import RunsView, run_view, summary
     from ibkr_rebalancer.core.documents import document
 
     if run is not None:
         record, after = on_journal(lambda records: _with_next(records, run), config, state=state, verbose=verbose)
+        if html:
+            write_page(html, run_page(record, next_run=after))
         if as_json:
             show_document(document("record", record=_content(record)))
         else:
             show(run_view(record, next_run=after))
         return EXIT_DONE
+    if html:
+        raise UsageError("USAGE", "--html shows one run, and none is named.", hint="See rebalancer runs --help.")
     newest = on_journal(lambda records: records.runs(limit=limit), config, state=state, verbose=verbose)
     if as_json:
         show_document(document("runs", runs=[summary(record) for record in newest]))

@@ -139,7 +139,7 @@ def execution_report(
     report = _report(start, plan, outcome=outcome, exit_code=exit_code, ended=ended)
     return replace(
         report,
-        orders=tuple(_order_report(order, state) for order, state in zip(tracked, states, strict=True)),
+        orders=tuple(order_report(order, state) for order, state in zip(tracked, states, strict=True)),
         adjustments=tuple(adjustments),
         code=trouble.code if trouble else "",
         trouble=trouble.message if trouble else "",
@@ -194,7 +194,7 @@ def _hint(trouble: RebalancerError, outcome: str) -> str:
     )
 
 
-def _order_report(order: TrackedOrder, state: OrderState) -> OrderReport:
+def order_report(order: TrackedOrder, state: OrderState) -> OrderReport:
     return OrderReport(
         order_ref=order.intent.order_ref,
         symbol=order.intent.symbol,

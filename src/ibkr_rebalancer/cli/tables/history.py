@@ -100,7 +100,7 @@ def _exit(run: RunSummary) -> str:
 
 def run_view(record: RunRecord, *, next_run: RunRecord | None) -> RenderableType:
     """The run from what asked for it to what was found out after it; `next_run` is the account's next one."""
-    marks = _marks(record, next_run)
+    marks = marks_of(record, next_run)
     parts: list[RenderableType] = [_beginning(record)]
     if record.plan:
         parts.append(PlanView(record.plan))
@@ -108,7 +108,7 @@ def run_view(record: RunRecord, *, next_run: RunRecord | None) -> RenderableType
     return blocks([*parts, _end(record, next_run)])
 
 
-def _marks(record: RunRecord, next_run: RunRecord | None) -> list[Moment]:
+def marks_of(record: RunRecord, next_run: RunRecord | None) -> list[Moment]:
     """What every order's story is divided by."""
     end = record.report or record.failure
     marks = [Moment(at=end.ended, text="— the run ended —")] if end else []
@@ -123,17 +123,17 @@ def _beginning(record: RunRecord) -> RenderableType:
     table.add_column(style="dim", no_wrap=True)
     table.add_column(ratio=1)
     table.add_row("Run", start.run_id)
-    table.add_row("Began", f"{start.started:%Y-%m-%d %H:%M:%S} UTC, asked for by {_trigger(start.trigger)}")
+    table.add_row("Began", f"{start.started:%Y-%m-%d %H:%M:%S} UTC, asked for by {asked_by(start.trigger)}")
     table.add_row("With", f"rebalancer {start.code_version}, settings {start.config_digest}")
-    table.add_row("Targets", _targets(record.document))
+    table.add_row("Targets", targets_text(record.document))
     return Group(Text(f"Run of {shown_account(start.account)}", "bold"), table)
 
 
-def _trigger(trigger: str) -> str:
+def asked_by(trigger: str) -> str:
     return "a command" if trigger == "command" else f"event {trigger}"
 
 
-def _targets(document: bytes | None) -> str:
+def targets_text(document: bytes | None) -> str:
     if document is None:
         return "none kept; the run ended before it had a plan"
     try:
@@ -157,18 +157,18 @@ def _end(record: RunRecord, next_run: RunRecord | None) -> RenderableType:
             lines.append(Text(f"Ended {ended} before anything was sent, exit code {failure.exit_code}."))
             lines.append(Text(f"{failure.code}: {failure.message}\nHint: {failure.hint}"))
         case None:
-            lines.append(Text(_no_end(next_run)))
-    return Group(*lines, *map(Text, _found_later(record)))
+            lines.append(Text(no_end(next_run)))
+    return Group(*lines, *map(Text, found_later(record)))
 
 
-def _no_end(next_run: RunRecord | None) -> str:
+def no_end(next_run: RunRecord | None) -> str:
     if next_run is None:
         return "It has no end in the journal: it is still at work, or its process died."
     began = f"{next_run.start.started:%Y-%m-%d %H:%M:%S} UTC"
     return f"Its process died. Run {next_run.start.run_id}, begun {began}, found out what had become of its orders."
 
 
-def _found_later(record: RunRecord) -> list[str]:
+def found_later(record: RunRecord) -> list[str]:
     """Of which orders more is known now than when the run reported, and which nobody knows yet."""
     orders = record.report.orders if record.report else ()
     reported = {each.order_ref: (each.status, each.filled, each.average_price, each.commission) for each in orders}

@@ -60,7 +60,7 @@ def order_view(order: TrackedOrder, marks: Sequence[Moment] = ()) -> RenderableT
     intent = order.intent
     title = Text.assemble(
         (f"{intent.side.value} {intent.quantity:,} {intent.symbol}", SIDE_STYLE[intent.side]),
-        f"  {_kind(intent)}  ",
+        f"  {kind_of(intent)}  ",
         (intent.order_ref, "dim"),
     )
     story = Table(box=None, show_header=False, padding=(0, 1), pad_edge=True)
@@ -128,7 +128,7 @@ def _is_news(evidence: Timed, before: Sequence[Evidence]) -> bool:
     return True
 
 
-def _kind(intent: OrderIntent) -> str:
+def kind_of(intent: OrderIntent) -> str:
     return "market order" if intent.limit_price is None else f"limit order at {shown_price(intent.limit_price)}"
 
 

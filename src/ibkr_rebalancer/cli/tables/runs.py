@@ -27,6 +27,7 @@ from ibkr_rebalancer.core.instruments import ConId
 from ibkr_rebalancer.core.money import ZERO
 from ibkr_rebalancer.core.order_state import OrderStatus
 from ibkr_rebalancer.core.plan import Plan, Side, Trade
+from ibkr_rebalancer.core.purchases import Adjustment
 from ibkr_rebalancer.core.report import OrderReport, Report, RunMode
 
 NEXT_STEPS = {
@@ -34,12 +35,13 @@ NEXT_STEPS = {
     UnknownOutcome.exit_code: "Look for these orders in TWS or Client Portal, then tell what you found, for each:",
 }
 """What to do after a run that ended with this exit code, where no trouble says more."""
+NOT_SENT = "not sent"
 UNTOLD = "Interactive Brokers has not told all prices and commissions. The next run asks again; then see:"
 """What it means that figures of a report are unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Line:
+class Line:
     """An order beside the trade that it was made for."""
 
     trade: Trade
@@ -50,6 +52,12 @@ class _Line:
     """Why it is not simply filled as planned."""
     missing: int | None
     """Planned minus filled, and 0 where more was filled; None but for the last order of a trade."""
+
+    @property
+    def sent(self) -> OrderReport | None:
+        """The order, if it has left."""
+        is_sent = self.order and self.order.order_ref is not None and self.order.status != OrderStatus.ABSENT.value
+        return self.order if is_sent else None
 
 
 def runs_view(reports: Sequence[Report]) -> RenderableType:
@@ -104,7 +112,7 @@ class Traded:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         report, plan = self._report, self._plan
-        lines = [line for trade in plan.trades for line in _lines(trade, report)]
+        lines = [line for trade in plan.trades for line in lines_of(trade, report.orders, report.adjustments)]
         others = [*map(planned_instrument, plan.skips), *map(planned_instrument, plan.untouched)]
         labels = labels_of([*map(planned_instrument, plan.trades), *others])
         table, reasons = _table(lines, labels, wide=False), [line for line in lines if line.reason]
@@ -116,19 +124,19 @@ class Traded:
                 yield _reasons(reasons, labels)
                 yield ""
         yield _totals(report, plan)
-        yield Text(_sentence(report, plan), "bold")
+        yield Text(sentence(report, plan), "bold")
         if report.trouble:
             yield Text.assemble(("Why: ", "bold"), report.trouble, (f" ({report.code})", "dim"))
 
 
-def _lines(trade: Trade, report: Report) -> list[_Line]:
+def lines_of(trade: Trade, orders: Sequence[OrderReport], adjustments: Sequence[Adjustment]) -> list[Line]:
     """The orders made for a trade, or that there is none; the first says what was planned, the last what is missing."""
-    made = [order for order in report.orders if (order.con_id, order.side) == (trade.con_id, trade.side)]
+    made = [order for order in orders if (order.con_id, order.side) == (trade.con_id, trade.side)]
     missing = max(0, trade.quantity - sum(order.filled for order in made))
-    cut = next((a for a in report.adjustments if a.con_id == trade.con_id and trade.side is Side.BUY), None)
+    cut = next((a for a in adjustments if a.con_id == trade.con_id and trade.side is Side.BUY), None)
     shown: list[OrderReport | None] = [*made] or [None]
     return [
-        _Line(
+        Line(
             trade=trade,
             planned=trade.quantity if place == 0 else None,
             order=order,
@@ -139,7 +147,7 @@ def _lines(trade: Trade, report: Report) -> list[_Line]:
     ]
 
 
-def _table(lines: Sequence[_Line], labels: Mapping[ConId, str], *, wide: bool) -> Table:
+def _table(lines: Sequence[Line], labels: Mapping[ConId, str], *, wide: bool) -> Table:
     table = new_table()
     table.add_column("Symbol", no_wrap=True)
     table.add_column("Side", no_wrap=True)
@@ -153,22 +161,21 @@ def _table(lines: Sequence[_Line], labels: Mapping[ConId, str], *, wide: bool) -
     return uncut(table)
 
 
-def _cells(line: _Line) -> list[RenderableType]:
-    order, trade = line.order, line.trade
-    is_sent = order is not None and order.order_ref is not None and order.status != OrderStatus.ABSENT.value
+def _cells(line: Line) -> list[RenderableType]:
+    order, sent, trade = line.order, line.sent, line.trade
     return [
         Text(trade.side.value, SIDE_STYLE[trade.side]),
         "" if line.planned is None else f"{line.planned:,}",
-        f"{order.quantity:,}" if order and is_sent else "–",
-        f"{order.filled:,}" if order and is_sent else "–",
+        f"{sent.quantity:,}" if sent else "–",
+        f"{sent.filled:,}" if sent else "–",
         f"{line.missing:,}" if line.missing else "",
-        _price(order) if order and order.filled else "",
+        filled_price(order) if order and order.filled else "",
         shown_told(order.commission) if order and order.filled else "",
-        Text(order.status if order and is_sent else "not sent", "" if not line.missing else "bold"),
+        Text(sent.status if sent else NOT_SENT, "" if not line.missing else "bold"),
     ]
 
 
-def _reasons(lines: Sequence[_Line], labels: Mapping[ConId, str]) -> Table:
+def _reasons(lines: Sequence[Line], labels: Mapping[ConId, str]) -> Table:
     table = Table(box=None, show_header=False, padding=(0, 1), pad_edge=True)
     table.add_column(no_wrap=True)
     table.add_column(style="dim", ratio=1)
@@ -178,8 +185,8 @@ def _reasons(lines: Sequence[_Line], labels: Mapping[ConId, str]) -> Table:
 
 
 def _totals(report: Report, plan: Plan) -> RenderableType:
-    sold, bought = (_money(report.orders, side) for side in (Side.SELL, Side.BUY))
-    commission = _sum(order.commission for order in report.orders)
+    sold, bought = (money_of(report.orders, side) for side in (Side.SELL, Side.BUY))
+    commission = sum_told(order.commission for order in report.orders)
     net = None if sold is None or bought is None or commission is None else sold - bought - commission
     moved = UNKNOWN if net is None else f"{net:+,.2f} {plan.currency}"
     table = Table.grid(padding=(0, 2))
@@ -190,26 +197,28 @@ def _totals(report: Report, plan: Plan) -> RenderableType:
     return uncut(table)
 
 
-def _price(order: OrderReport) -> str:
+def filled_price(order: OrderReport) -> str:
     return UNKNOWN if order.average_price is None else shown_price(order.average_price)
 
 
-def _money(orders: Sequence[OrderReport], side: Side) -> Decimal | None:
+def money_of(orders: Sequence[OrderReport], side: Side) -> Decimal | None:
     """What changed hands; None when nobody has told the price of some of it."""
     filled = [order for order in orders if order.side is side and order.filled]
-    return _sum(None if order.average_price is None else order.filled * order.average_price for order in filled)
+    return sum_told(None if order.average_price is None else order.filled * order.average_price for order in filled)
 
 
-def _sum(amounts: Iterable[Decimal | None]) -> Decimal | None:
+def sum_told(amounts: Iterable[Decimal | None]) -> Decimal | None:
     """What they come to; None when one of them is not known."""
     told = [*amounts]
     known = [amount for amount in told if amount is not None]
     return sum(known, ZERO) if len(known) == len(told) else None
 
 
-def _sentence(report: Report, plan: Plan) -> str:
+def sentence(report: Report, plan: Plan) -> str:
     trades = len(plan.trades)
-    lacking = [missing for trade in plan.trades if (missing := _lines(trade, report)[-1].missing)]
+    lacking = [
+        missing for trade in plan.trades if (missing := lines_of(trade, report.orders, report.adjustments)[-1].missing)
+    ]
     if not lacking:
         filled = f"{'the one order is' if trades == 1 else f'all {trades} orders are'} filled."
     else:
