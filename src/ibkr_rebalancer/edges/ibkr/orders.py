@@ -207,7 +207,7 @@ def _described(intent: OrderIntent) -> str:
 
 
 def _would_be_rejected(intent: OrderIntent, refusal: Refusal) -> Refused:
-    code = explain(refusal.code)
+    code = explain(refusal.code, refusal.text)
     return Refused(
         "ORDER_WOULD_BE_REJECTED",
         f"The broker would reject {_described(intent)}: {code.meaning} (code {refusal.code}: {refusal.text}). "
