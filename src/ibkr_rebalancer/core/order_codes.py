@@ -55,8 +55,8 @@ FUNDS = OrderCode(
     kind="funds",
     words=("insufficient", "funds", "margin", "equity with loan", "buying power", "cash available"),
     meaning="the account lacks the money for it",
-    remedy="Deposit money, wait until proceeds have settled, or raise cash_reserve_pct: a cash account takes market "
-    "orders up to about 95 % of its cash, and no loan is given below 2,000 USD.",
+    remedy="Deposit money, or wait until the proceeds of earlier sales have settled. In a cash account market orders "
+    "are taken up to about 95 % of the cash: set order_type: limit, or raise cash_reserve_pct.",
 )
 
 ORDER_CODES: tuple[OrderCode, ...] = (

@@ -54,8 +54,9 @@ class PlanView:
             if with_reasons:
                 yield _lines_table(lines, labels, costs=full in with_reasons, wide=True)
             else:
-                yield full if fits(full, console, options) else short
-                yield _reasons_table(lines, labels)
+                costs_fit = fits(full, console, options)
+                yield full if costs_fit else short
+                yield _reasons_table(lines, labels, costs=not costs_fit)
             yield Text(BAR_LEGEND, "dim")
             yield ""
         yield _summary(plan)
@@ -131,14 +132,15 @@ def _cells(weight: Decimal, widest: Decimal) -> int:
     return round(weight / widest * (BAR_CELLS - 1)) if widest else 0
 
 
-def _reasons_table(lines: Sequence[Line], labels: Mapping[ConId, str]) -> Table:
+def _reasons_table(lines: Sequence[Line], labels: Mapping[ConId, str], *, costs: bool) -> Table:
     table = Table(box=None, show_header=False, padding=(0, 1), pad_edge=True)
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True)
     table.add_column(style="dim", ratio=1)
     widest = max(max(_now_want_after(line)) for line in lines)
     for line in lines:
-        table.add_row(labels[line.con_id], _bar(line, widest), line.reason)
+        cost = f"; costs {_cost(line)}" if costs and isinstance(line, Trade) else ""
+        table.add_row(labels[line.con_id], _bar(line, widest), f"{line.reason}{cost}")
     return table
 
 
