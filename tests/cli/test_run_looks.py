@@ -267,6 +267,7 @@ def test_the_end_of_every_report_says_what_to_do_next() -> None:
         "unknown": f"  rebalancer resolve {REPORTS['unknown'].orders[1].order_ref} --filled N --note TEXT",
         "alarm": "Next: Correct the positions.",
         "halted": "Next: Run: rebalancer resume",
+        "rejected": "Next: Run the command again: it plans anew from what is held then.",
         "untold": f"  rebalancer runs {START.run_id}",
         "declined": "Nothing was sent.",
     }

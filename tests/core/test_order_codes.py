@@ -61,7 +61,7 @@ def test_every_kind_has_words_of_the_broker() -> None:
 
 @each_row
 def test_only_want_of_money_is_called_so_also_in_our_own_sentence(row: OrderCode) -> None:
-    """Such a refusal before the sales stops nothing, and later a smaller purchase is tried: no other may pass for it."""
+    """Such a refusal before the sales stops nothing, and later a smaller one is tried: no other may pass for it."""
     sentence = f"The broker would reject the order: {row.meaning} (code {row.code}: {words_of(row)}). It was not sent."
     assert speaks_of_funds(sentence) is (row is FUNDS)
 

@@ -316,15 +316,8 @@ ORDER_CODES: tuple[OrderCode, ...] = (
         remedy="Sell parts of shares by hand in TWS or Client Portal, and switch dividend reinvestment off there.",
     ),
     *(
-        OrderCode(code=code, meaning=f"{what} cannot be ordered over the API", remedy=WHOLE)
-        for code, what in {
-            10244: "an amount of money of this contract",
-            10245: "a part of a share of this contract",
-            10246: "a part of a share with this type of order",
-            10247: "a part of a share on this route",
-            10248: "a part of a share in this account",
-            10249: "a part of a share of this type of contract",
-        }.items()
+        OrderCode(code=code, meaning="a part of a share, or an amount, cannot be ordered like this", remedy=WHOLE)
+        for code in range(10244, 10250)  # by contract, type of order, route, account and type of contract
     ),
     OrderCode(
         code=10311,

@@ -17,6 +17,8 @@ from ibkr_rebalancer.core.order_state import ENDED, OrderState, OrderStatus, Tra
 from ibkr_rebalancer.edges.ibkr.orders import GatewayOrders
 from ibkr_rebalancer.sandbox.venue.document import Document
 
+pytestmark = pytest.mark.xdist_group("refusals")  # what they look at is made once
+
 INTENTS = {name: intent(number, quantity=1) for number, name in enumerate(ROWS, 1)}
 """An order for each row, that meets it."""
 ACTIONS = {OrderEffect.REFUSED: "reject", OrderEffect.ENDED: "cancelled"}
