@@ -236,6 +236,22 @@ def test_a_purchase_that_would_be_refused_stops_the_run_with_what_can_be_done(he
     assert not placed(here.sandbox.log)
 
 
+def test_a_cash_account_is_warned_of_selling_what_it_has_just_bought(here: Here) -> None:
+    """And it is sold: a warning stops nothing."""
+    here.sandbox.change({"accounts": {SECOND: {"type": "CASH", "cash": "50000", "positions": {"SPY": None}}}})
+    first = here.run("execute", SECOND, "--yes", "--json")
+    assert (first.exit_code, first.document["runs"][0]["plan"]["remarks"]) == (0, [])
+    body = {"status": "success", "data": {"allocations": [{"symbol": "SPY", "allocation": 1}]}}
+    here.sandbox.change({"allocations": {"secondary": {"http": {"body": body}}}})
+    ended = here.run("execute", SECOND, "--yes")
+    assert ended.exit_code == 0
+    warning = r"In a cash account selling QQQ \(bought on [-\d]+\), TLT \(bought on [-\d]+\) can count as free-riding"
+    assert len(re.findall(warning, ended.err)) == 1
+    (run,) = re.findall(r"run (\S+)", ended.out)
+    assert re.search(warning, " ".join(here.run("runs", run).out.split()))
+    assert [order[:2] for order in placed(here.sandbox.log)[2:4]] == [("SELL", "QQQ"), ("SELL", "TLT")]
+
+
 def test_steps_are_told_while_it_works(here: Here) -> None:
     ended = here.finish("execute", SECOND, "--yes")
     assert ended.exit_code == 0

@@ -17,12 +17,15 @@ from ibkr_rebalancer.core.settlement import SETTLEMENT_REACH, settlement_remark,
 ACCOUNT, PLAN = planned("DU1 cash 0; 100 OLD @50; 10 KEPT @50; AAA @100", "KEPT 10; AAA 90")
 """On a Monday it sells 100 OLD, and of KEPT none."""
 FUNDS = replace(ACCOUNT.portfolio.balances, available_funds=Decimal(100), buying_power=Decimal(100))
-BOUGHT = (sent(0), executed(1, "a.01", 100), told(1, "Filled", filled=100))
+DAY_S = 24 * 60 * 60
 
 
-def traded(order: str, *evidence: Evidence, days_ago: int) -> TrackedOrder:
-    made = intent(order)
-    return tracked(replace(made, expires_at=made.expires_at - timedelta(days=days_ago)), *evidence)
+def traded(order: str, *, days_ago: int, evidence: tuple[Evidence, ...] | None = None) -> TrackedOrder:
+    """An order of a few days ago, filled unless `evidence` says something else."""
+    made, when = intent(order), -days_ago * DAY_S
+    filled = (sent(when), executed(when + 1, "a.01", 100), told(when + 1, "Filled", filled=100))
+    expired = replace(made, expires_at=made.expires_at - timedelta(days=days_ago))
+    return tracked(expired, *(filled if evidence is None else evidence))
 
 
 def remark(*orders: TrackedOrder, balances: Balances = FUNDS) -> str | None:
@@ -43,12 +46,18 @@ def test_a_trade_settles_on_the_next_weekday(day: int, settles: int) -> None:
 @pytest.mark.parametrize(("days_ago", "is_told"), [(0, True), (3, True), (4, False), (7, False)])
 def test_what_was_bought_today_or_on_friday_is_told(days_ago: int, is_told: bool) -> None:
     """The Thursday before had settled on Friday."""
-    assert (remark(traded("BUY 100 OLD", *BOUGHT, days_ago=days_ago)) is not None) is is_told
+    assert (remark(traded("BUY 100 OLD", days_ago=days_ago)) is not None) is is_told
     assert timedelta(days=3) < SETTLEMENT_REACH
 
 
+def test_without_an_execution_the_day_of_the_session_counts() -> None:
+    untold = (sent(0), told(1, "Filled", filled=100))
+    assert remark(traded("BUY 100 OLD", days_ago=3, evidence=untold)) is not None
+    assert remark(traded("BUY 100 OLD", days_ago=4, evidence=untold)) is None
+
+
 def test_the_remark_names_what_was_bought_when_and_what_it_does_not_know() -> None:
-    text = remark(traded("BUY 100 OLD", *BOUGHT, days_ago=3), traded("BUY 9 OLD", *BOUGHT, days_ago=4))
+    text = remark(traded("BUY 100 OLD", days_ago=3), traded("BUY 9 OLD", days_ago=4))
     assert text is not None
     assert text.startswith("In a cash account selling OLD (bought on 2026-11-20) can count as free-riding")
     assert text.endswith("Only what was bought from this state folder is known.")
@@ -57,9 +66,9 @@ def test_the_remark_names_what_was_bought_when_and_what_it_does_not_know() -> No
 @pytest.mark.parametrize(
     "harmless",
     [
-        traded("SELL 100 OLD", *BOUGHT, days_ago=0),
-        traded("BUY 100 KEPT", *BOUGHT, days_ago=0),
-        traded("BUY 100 OLD", sent(0), told(1, "Cancelled", filled=0), days_ago=0),
+        traded("SELL 100 OLD", days_ago=0),
+        traded("BUY 100 KEPT", days_ago=0),
+        traded("BUY 100 OLD", days_ago=0, evidence=(sent(0), told(1, "Cancelled", filled=0))),
     ],
     ids=["sold", "not sold now", "not filled"],
 )
@@ -82,5 +91,5 @@ def test_a_margin_account_is_told_by_its_buying_power(
 ) -> None:
     power = None if buying_power is None else Decimal(buying_power)
     balances = replace(FUNDS, available_funds=Decimal(available), buying_power=power)
-    text = remark(traded("BUY 100 OLD", *BOUGHT, days_ago=0), balances=balances)
+    text = remark(traded("BUY 100 OLD", days_ago=0), balances=balances)
     assert text is None if begins is None else (text or "").startswith(begins)

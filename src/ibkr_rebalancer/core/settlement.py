@@ -8,6 +8,7 @@ which Interactive Brokers looks for at the end of each day and may restrict the 
 from collections.abc import Iterable
 from datetime import date, timedelta
 
+from ibkr_rebalancer.core.evidence import Executed
 from ibkr_rebalancer.core.instruments import ConId
 from ibkr_rebalancer.core.order_state import TrackedOrder, order_state
 from ibkr_rebalancer.core.plan import Plan, Side
@@ -27,7 +28,7 @@ def settlement_remark(plan: Plan, orders: Iterable[TrackedOrder], *, balances: B
     """A warning about sales of what these orders of the account bought today or on the trading day before; None if
     there is none, or the account is no cash account.
 
-    A trade belongs to the day on which its session ends, a UTC date. Purchases that others made are not among `orders`.
+    Days are UTC dates. Purchases that others made are not among `orders`.
     """
     if balances.is_cash_account is False:
         return None
@@ -48,7 +49,13 @@ def _unsettled(orders: Iterable[TrackedOrder], *, today: date) -> dict[ConId, da
     """When each contract was bought last whose purchase settles today or later."""
     bought: dict[ConId, date] = {}
     for order in orders:
-        traded = order.intent.expires_at.date()
-        if order.intent.side is Side.BUY and today <= settles_on(traded) and order_state(order).filled:
+        if order.intent.side is Side.BUY and order_state(order).filled:
+            traded = _traded_on(order)
             bought[order.intent.con_id] = max(traded, bought.get(order.intent.con_id, traded))
-    return bought
+    return {con_id: traded for con_id, traded in bought.items() if today <= settles_on(traded)}
+
+
+def _traded_on(order: TrackedOrder) -> date:
+    """The day of its last execution; the day on which its session ended, if none has been told."""
+    executed = [evidence.at for evidence in order.evidence if isinstance(evidence, Executed)]
+    return max(executed, default=order.intent.expires_at).date()

@@ -269,7 +269,10 @@ class TradingRun:
             self._require_admissible(run, planned, wish)
         except (Refused, Deferred) as no:
             return no
-        return told_of_settlement(planned, self._ports.ledger)
+        told = told_of_settlement(planned, self._ports.ledger)
+        if told is not planned and wish.confirm is None:  # who is not asked is not shown the plan
+            self._warn("plan.settlement", told.plan.remarks[-1])
+        return told
 
     def _require_admissible(self, run: _Begun, planned: Planned, wish: _Wish) -> None:
         """Check the plan against everything that can say no before anything is sent, all or none.
