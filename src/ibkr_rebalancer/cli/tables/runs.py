@@ -127,14 +127,14 @@ class Traded:
         yield Text(sentence(report, plan), "bold")
         if report.trouble:
             yield Text.assemble(("Why: ", "bold"), report.trouble, (f" ({report.code})", "dim"))
-        for remedy, symbols in _remedies(report, labels).items():
+        for remedy, symbols in remedies_of(report.orders, labels).items():
             yield Text.assemble((f"For {', '.join(symbols)}: ", "bold"), remedy)
 
 
-def _remedies(report: Report, labels: Mapping[ConId, str]) -> Mapping[str, Sequence[str]]:
-    """What a person can do about orders that the broker did not want, and what each helps."""
+def remedies_of(orders: Iterable[OrderReport], labels: Mapping[ConId, str]) -> Mapping[str, Sequence[str]]:
+    """What a person can do about orders that the broker did not want, and for which symbols each is."""
     symbols: dict[str, list[str]] = {}
-    for order in report.orders:
+    for order in orders:
         if order.remedy and labels[order.con_id] not in symbols.setdefault(order.remedy, []):
             symbols[order.remedy].append(labels[order.con_id])
     return symbols
