@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 from tests.support.broker_words import ALSO_SAID, OTHERS, REASONS, ROWS, words_of
 
-from ibkr_rebalancer.core.order_codes import FUNDS, ORDER_CODES, REJECTED, OrderCode, OrderEffect, order_code
+from ibkr_rebalancer.core.order_codes import FUNDS, ORDER_CODES, REJECTED, OrderCode, OrderEffect, order_code, readable
 from ibkr_rebalancer.core.purchases import speaks_of_funds
 
 FACTS = [103, 104, 105, 110, 135, 136, 161, 200, 201, 202, 321, 399, 404, 434, 2109, 2137, 2161, 10147, 10148, 10349]
@@ -52,6 +52,13 @@ def test_every_code_that_is_known_to_be_said_of_orders_has_a_row(code: int) -> N
 
 def test_a_code_that_nobody_has_written_down_has_none() -> None:
     assert order_code(77777, "insufficient funds") is None
+
+
+def test_what_was_written_for_a_browser_is_made_readable() -> None:
+    assert (
+        readable("Ineligible; reasons:<br>No KID. You may<br> close it.")
+        == "Ineligible; reasons: No KID. You may close it."
+    )
 
 
 def test_every_kind_has_words_of_the_broker() -> None:

@@ -45,6 +45,8 @@ ALSO_SAID = [
         "funds",
         "MINIMUM OF 2000 USD (OR EQUIVALENT) REQUIRED IN ORDER TO PURCHASE ON MARGIN, SELL SHORT OR TRADE FUTURES",
     ),
+    ("funds", "The available funds are insufficient for this order quantity at the limit price."),
+    ("documents", "You have not signed the margin agreement."),
     ("", "No such order"),
 ]
 """Further reasons of code 201, and their kinds."""

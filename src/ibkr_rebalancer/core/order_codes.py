@@ -6,6 +6,7 @@ alone proves nothing of an order: see `order_state`.
 Source: TWS API, message codes; the texts of kinds as users have reported them.
 """
 
+import re
 from dataclasses import dataclass
 from enum import Enum
 
@@ -150,6 +151,7 @@ ORDER_CODES: tuple[OrderCode, ...] = (
         meaning="the account may not trade at present",
         remedy="Read the message centre of Client Portal, which tells why, and ask Interactive Brokers to lift it.",
     ),
+    FUNDS,
     OrderCode(
         code=REJECTED,
         kind="price",
@@ -192,7 +194,6 @@ ORDER_CODES: tuple[OrderCode, ...] = (
         meaning="the broker could not take it just now",
         remedy="Run the command again in a few minutes.",
     ),
-    FUNDS,
     OrderCode(
         code=REJECTED,
         meaning="the broker rejects the order",
@@ -331,6 +332,11 @@ ORDER_CODES: tuple[OrderCode, ...] = (
         remedy=LIVES,
     ),
 )
+
+
+def readable(text: str) -> str:
+    """The broker's text for people: some of it is written for a browser, and breaks its lines with `<br>`."""
+    return re.sub(" *<br ?/?> *", " ", text, flags=re.IGNORECASE)
 
 
 def order_code(code: int, text: str = "") -> OrderCode | None:

@@ -28,7 +28,7 @@ from ibkr_rebalancer.core.evidence import (
     prints,
 )
 from ibkr_rebalancer.core.money import ZERO
-from ibkr_rebalancer.core.order_codes import CANCEL_TOLD, ORDER_CODES, OrderEffect, order_code
+from ibkr_rebalancer.core.order_codes import CANCEL_TOLD, ORDER_CODES, OrderEffect, order_code, readable
 from ibkr_rebalancer.core.orders import OrderIntent
 from ibkr_rebalancer.core.plan import Side
 
@@ -315,7 +315,7 @@ def _cancellation(told: Sequence[Evidence], since: Sequence[Evidence]) -> str:
 def _text(errors: Sequence[ErrorTold]) -> str:
     """The last of these errors as a reason; nothing if there is none."""
     last = max(errors, key=lambda e: (e.at, e.code, e.text), default=None)
-    return f"{last.text} ({last.code})" if last else ""
+    return f"{readable(last.text)} ({last.code})" if last else ""
 
 
 def _is_absent(looks: Sequence[Missing], position_before: Decimal, absence_s: float) -> bool:

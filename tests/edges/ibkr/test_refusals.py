@@ -12,7 +12,7 @@ from tests.support.sandbox import order_fault, sandbox_with
 from ibkr_rebalancer.core.errors import GatewayRefused, RebalancerError, Refused
 from ibkr_rebalancer.core.evidence import ErrorTold, StatusTold
 from ibkr_rebalancer.core.order_book import Heard
-from ibkr_rebalancer.core.order_codes import OrderCode, OrderEffect
+from ibkr_rebalancer.core.order_codes import OrderCode, OrderEffect, readable
 from ibkr_rebalancer.core.order_state import ENDED, OrderState, OrderStatus, TrackedOrder, order_state, remedy_for
 from ibkr_rebalancer.edges.ibkr.orders import GatewayOrders
 from ibkr_rebalancer.sandbox.venue.document import Document
@@ -116,4 +116,4 @@ def test_each_refusal_is_known_before_and_with_the_same_remedy(met: Mapping[str,
     assert isinstance(preview, GatewayRefused if row.kind == "read-only" else Refused)
     assert preview.hint == row.remedy
     assert row.meaning in preview.message
-    assert f"(code {row.code}: {words_of(row)})" in preview.message
+    assert f"(code {row.code}: {readable(words_of(row))})" in preview.message
