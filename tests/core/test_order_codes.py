@@ -6,6 +6,7 @@ import pytest
 from tests.support.broker_words import ALSO_SAID, OTHERS, REASONS, ROWS, words_of
 
 from ibkr_rebalancer.core.order_codes import FUNDS, ORDER_CODES, REJECTED, OrderCode, OrderEffect, order_code, readable
+from ibkr_rebalancer.core.order_state import RECOGNISING, REJECTING
 from ibkr_rebalancer.core.purchases import speaks_of_funds
 
 FACTS = [103, 104, 105, 110, 135, 136, 161, 200, 201, 202, 321, 399, 404, 434, 2109, 2137, 2161, 10147, 10148, 10349]
@@ -76,3 +77,11 @@ def test_only_want_of_money_is_called_so_also_in_our_own_sentence(row: OrderCode
 @each_row
 def test_a_remark_says_that_the_order_lives(row: OrderCode) -> None:
     assert ("lives on" in row.remedy) is (row.effect is OrderEffect.LIVES)
+
+
+@each_row
+def test_what_a_row_says_of_an_order_is_what_its_state_is_derived_from(row: OrderCode) -> None:
+    """A refusal buries an order once a look does not find it; a remark or a cancel is told only of one that exists."""
+    assert (row.code in REJECTING) is (row.effect is OrderEffect.REFUSED)
+    if row.effect in {OrderEffect.LIVES, OrderEffect.ENDED}:
+        assert row.code in RECOGNISING
