@@ -101,6 +101,7 @@ def _figures(plan: Plan) -> Markup:
         ("Orders", _with_note(f"{len(plan.trades)}", sides if plan.trades else "nothing to do")),
         ("Turnover", f"{plan.turnover:.1%}"),
         ("Commission", f"about {plan.commission:,.2f}"),
+        ("Spread", f"about {plan.spread_cost:,.2f}"),
         ("Drift", joined([_gone(plan), *_drift_bar(plan)])),
     ]
     return figures(money)
@@ -170,6 +171,7 @@ def _orders(plan: Plan, labels: Labels) -> Markup:
         Column("Price", "number"),
         Column("Value", "number"),
         Column("Commission", "number"),
+        Column("Spread", "number"),
         Column("Held", "number"),
         Column("Why", "why"),
     ]
@@ -181,6 +183,7 @@ def _orders(plan: Plan, labels: Labels) -> Markup:
             shown_price(trade.price),
             f"{trade.notional:,.2f}",
             f"{trade.commission:,.2f}",
+            f"{trade.spread_cost:,.2f}",
             f"{shown_count(trade.held)} → {shown_count(trade.target_quantity)}",
             trade.reason,
         ]
