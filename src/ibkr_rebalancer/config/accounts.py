@@ -100,7 +100,8 @@ def _section(section: Section, tree: Tree, path: str) -> dict[str, Any]:
     missing = [name for name in section.keys if name not in tree.entries]
     meant = {near for name in tree.entries if name not in section.keys and (near := _near(name, section.keys))}
     due = [n for n in missing if n not in meant and (not isinstance(key := section.keys[n], Key) or key.required)]
-    values = dict(each(lambda name: (name, _named(name, section, tree, path)), [*tree.entries, *due]))
+    defaults = {n: key.default for n, key in section.keys.items() if isinstance(key, Key) and key.default is not None}
+    values = defaults | dict(each(lambda name: (name, _named(name, section, tree, path)), [*tree.entries, *due]))
     section.check(values, tree.line)
     return values
 
