@@ -10,10 +10,12 @@ from ibkr_rebalancer.config.environment import FILE_SUFFIX
 from ibkr_rebalancer.config.keys import BySymbol, Key, Section
 from ibkr_rebalancer.config.schema import ACCOUNT, ENVIRONMENT, POLICY
 from ibkr_rebalancer.core.instruments import ContractQuery
+from ibkr_rebalancer.core.layout import Layout
 from ibkr_rebalancer.core.policy import Account, Limits, Policy
 
 CORE: Mapping[str, tuple[type[Any], ...]] = {
     "": (Policy, Account),
+    "allocations": (Layout, Account),
     "contracts": (ContractQuery,),
     "limits": (Limits,),
 }

@@ -52,6 +52,10 @@ AROUND: Mapping[Place, dict[Place, str]] = {
     ("allocations", "allow_http"): {("allocations", "url"): "http://example.com/a"},
 }
 """What else stands in the file where an example counts for something."""
+INSTEAD: Mapping[Place, Place] = {("allocations", "file"): ("allocations", "url")}
+"""What cannot stand beside an example."""
+OWN_KEYS = {"GROWTH_API_KEY": "hunter2"}
+"""Variables that examples name."""
 
 
 def written(given: Mapping[Place, str]) -> str:
@@ -107,7 +111,8 @@ def test_everything_has_a_meaning_and_an_example_that_the_page_shows() -> None:
 @pytest.mark.parametrize("place", KEYS, ids=".".join)
 def test_an_example_can_be_copied_and_changes_something(tmp_path: Path, place: Place) -> None:
     plain = {**PLAIN, **AROUND.get(place, {})}
-    copied = loaded(tmp_path, {**plain, place: KEYS[place].example})
+    beside = {each: text for each, text in plain.items() if each != INSTEAD.get(place)}
+    copied = loaded(tmp_path, {**beside, place: KEYS[place].example}, **OWN_KEYS)
     assert isinstance(copied, Settings), copied
     assert copied != loaded(tmp_path, plain)
 

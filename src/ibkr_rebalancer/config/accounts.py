@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import fields
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 from ibkr_rebalancer.config.findings import Unfit, each, shown, unfit
@@ -11,13 +12,15 @@ from ibkr_rebalancer.config.schema import ACCOUNT, POLICY
 from ibkr_rebalancer.config.strict_yaml import Entries, Items, Text, Tree
 from ibkr_rebalancer.core.allocation import SYMBOL
 from ibkr_rebalancer.core.instruments import ContractQuery
+from ibkr_rebalancer.core.layout import Format, Layout, format_of
 from ibkr_rebalancer.core.policy import Account, Limits, Policy
 
 
-def read_accounts(document: Tree | None) -> tuple[Account, ...]:
+def read_accounts(document: Tree | None, *, folder: Path) -> tuple[Account, ...]:
     """The accounts of a document that is a list of them, or `{defaults: {…}, accounts: […]}`.
 
-    An account's own key beats the default; of `contracts` and `limits`, entry by entry.
+    An account's own key beats the default; of `contracts` and `limits`, entry by entry. Files of targets lie in
+    `folder`, an absolute path, or where their own paths lead from there.
 
     Raises:
         Unfit: with everything that is wrong, wherever it is.
@@ -31,7 +34,7 @@ def read_accounts(document: Tree | None) -> tuple[Account, ...]:
             hint="Add one with account_id, notification.channel and allocations.url.",
         )
     given = _section(POLICY, defaults, "defaults")
-    accounts = each(lambda tree: _account(tree, given), listed.items)
+    accounts = each(lambda tree: _account(tree, given, folder), listed.items)
     _refuse_repeated(accounts, listed)
     return tuple(accounts)
 
@@ -54,24 +57,34 @@ def _parts(document: Tree | None) -> tuple[Tree, Items]:
             raise _misshapen("accounts.yaml", document, "a list of accounts")
 
 
-def _account(tree: Tree, defaults: Mapping[str, Any]) -> Account:
+def _account(tree: Tree, defaults: Mapping[str, Any], folder: Path) -> Account:
     own = _section(ACCOUNT, tree, "")
     given = {**defaults, **{name: _laid_over(defaults.get(name), value) for name, value in own.items()}}
     contracts = {symbol: ContractQuery(symbol=symbol, **entry) for symbol, entry in given["contracts"].items()}
     limits = Limits(**given["limits"])
+    source = given["allocations"]
     return Account(
         channel=given["notification"]["channel"],
-        allocations_url=given["allocations"]["url"],
+        allocations_url=source["url"] if "url" in source else (folder / source["file"]).as_uri(),
+        layout=_layout(source),
         policy=Policy(**_fields_of(Policy, {**given, "contracts": contracts, "limits": limits})),
-        **_fields_of(Account, given),
+        **_fields_of(Account, {**given, **source}),
     )
+
+
+def _layout(source: Mapping[str, Any]) -> Layout | None:
+    """The layout of the document, if anything is said of it."""
+    said = _fields_of(Layout, source)
+    if "file" in source and format_of(source["file"]) is Format.CSV:
+        said["format"] = Format.CSV
+    return Layout(**said) if said else None
 
 
 def _laid_over(default: Any, own: Any) -> Any:
     return {**default, **own} if isinstance(default, dict) else own
 
 
-def _fields_of(kind: type[Account | Policy], given: Mapping[str, Any]) -> dict[str, Any]:
+def _fields_of(kind: type[Account | Policy | Layout], given: Mapping[str, Any]) -> dict[str, Any]:
     """What of `given` is a field of the core value; a field that is not given keeps its default."""
     return {each_field.name: given[each_field.name] for each_field in fields(kind) if each_field.name in given}
 

@@ -13,10 +13,11 @@ from urllib.parse import urlsplit
 
 from ibkr_rebalancer.config.findings import unfit
 from ibkr_rebalancer.config.keys import BySymbol, Key, Section, decimal, matching, one_of, whole
+from ibkr_rebalancer.config.sources import ALLOCATIONS, BEARER_KEY, read_url
 from ibkr_rebalancer.core.account_ids import ACCOUNT_ID
 from ibkr_rebalancer.core.addresses import is_loopback
 from ibkr_rebalancer.core.limits import LIMITS, Limit, Unit
-from ibkr_rebalancer.core.policy import Account, OrderType
+from ibkr_rebalancer.core.policy import ALLOCATIONS_API_KEY, Account, OrderType
 from ibkr_rebalancer.core.portfolio import TradingMode
 
 GATEWAY_PORTS = {TradingMode.PAPER: 4002, TradingMode.LIVE: 4001}
@@ -59,7 +60,8 @@ class Settings:
     """In the order of the file; at least one, disabled ones included."""
     mode: TradingMode
     gateway: Gateway
-    allocations_api_key: str | None = field(repr=False)
+    allocations_api_keys: Mapping[str, str] = field(repr=False)
+    """By the variables that hold them; one that is not set is not in it."""
     realtime: Realtime
     log_level: str
     """One of `LOG_LEVELS`."""
@@ -80,17 +82,9 @@ def _channel(text: str) -> str:
     return text
 
 
-def _url(text: str) -> str:
-    parts = urlsplit(text)
-    leads_somewhere = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
-    if not leads_somewhere or "@" in parts.netloc or not re.fullmatch(r"[!-~]+", text):
-        raise ValueError(text)
-    return text
-
-
 def _endpoint(text: str) -> str:
     """A server without anything that Ably's client would not take along; it takes one word for a name at Ably."""
-    _url(text)
+    read_url(text)
     parts = urlsplit(text)
     is_name_at_ably = not {".", ":"} & set(parts.hostname or "") and parts.hostname != "localhost"
     if (
@@ -108,17 +102,6 @@ def _host(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_.-]+", text):
         ip_address(text)
     return text
-
-
-def _check_transport(allocations: Mapping[str, Any], line: int) -> None:
-    url = urlsplit(allocations["url"])
-    if url.scheme == "http" and not allocations["allow_http"] and not is_loopback(allocations["url"]):
-        raise unfit(
-            line,
-            "CONFIG_INSECURE_URL",
-            f"allocations.url asks {url.hostname} over plain http, which shows the API key to the whole network.",
-            hint="Use https, or set allow_http: true beside the url if the way there is safe.",
-        )
 
 
 def _check_contract(contract: Mapping[str, Any], line: int) -> None:
@@ -247,26 +230,7 @@ ACCOUNT = Section(
                 ),
             },
         ),
-        "allocations": Section(
-            meaning="where the targets come from",
-            keys={
-                "url": Key(
-                    meaning="where the target weights are fetched",
-                    must="an https:// address without a user name or password in it",
-                    read=_url,
-                    example='"https://your-api.com/allocations/primary"',
-                    required=True,
-                    secret=True,
-                ),
-                "allow_http": one_of(
-                    {"true": True, "false": False},
-                    meaning="whether the url may be one without encryption; on this machine it always may",
-                    example="true",
-                    default=False,
-                ),
-            },
-            check=_check_transport,
-        ),
+        "allocations": ALLOCATIONS,
         **POLICY.keys,
     },
 )
@@ -312,13 +276,7 @@ ENVIRONMENT: Mapping[str, Key] = {
         read=_endpoint,
         example="http://127.0.0.1:8443",
     ),
-    "ALLOCATIONS_API_KEY": matching(
-        r"[!-~]+",
-        must="printable ASCII without spaces",
-        meaning="the bearer key sent to allocations.url",
-        example="your-allocation-key",
-        secret=True,
-    ),
+    ALLOCATIONS_API_KEY: BEARER_KEY,
     "LOG_LEVEL": Key(
         meaning="how much is logged",
         must=" or ".join(LOG_LEVELS),
