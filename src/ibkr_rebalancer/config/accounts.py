@@ -9,10 +9,10 @@ from typing import Any
 from ibkr_rebalancer.config.findings import Unfit, each, shown, unfit
 from ibkr_rebalancer.config.keys import Key, Section, complaint
 from ibkr_rebalancer.config.schema import ACCOUNT, POLICY
+from ibkr_rebalancer.config.sources import layout_of
 from ibkr_rebalancer.config.strict_yaml import Entries, Items, Text, Tree
 from ibkr_rebalancer.core.allocation import SYMBOL
 from ibkr_rebalancer.core.instruments import ContractQuery
-from ibkr_rebalancer.core.layout import Format, Layout, format_of
 from ibkr_rebalancer.core.policy import Account, Limits, Policy
 
 
@@ -66,25 +66,17 @@ def _account(tree: Tree, defaults: Mapping[str, Any], folder: Path) -> Account:
     return Account(
         channel=given["notification"]["channel"],
         allocations_url=source["url"] if "url" in source else (folder / source["file"]).as_uri(),
-        layout=_layout(source),
+        layout=layout_of(source),
         policy=Policy(**_fields_of(Policy, {**given, "contracts": contracts, "limits": limits})),
         **_fields_of(Account, {**given, **source}),
     )
-
-
-def _layout(source: Mapping[str, Any]) -> Layout | None:
-    """The layout of the document, if anything is said of it."""
-    said = _fields_of(Layout, source)
-    if "file" in source and format_of(source["file"]) is Format.CSV:
-        said["format"] = Format.CSV
-    return Layout(**said) if said else None
 
 
 def _laid_over(default: Any, own: Any) -> Any:
     return {**default, **own} if isinstance(default, dict) else own
 
 
-def _fields_of(kind: type[Account | Policy | Layout], given: Mapping[str, Any]) -> dict[str, Any]:
+def _fields_of(kind: type[Account | Policy], given: Mapping[str, Any]) -> dict[str, Any]:
     """What of `given` is a field of the core value; a field that is not given keeps its default."""
     return {each_field.name: given[each_field.name] for each_field in fields(kind) if each_field.name in given}
 

@@ -45,6 +45,14 @@ def _variable(text: str) -> str:
     return text
 
 
+def layout_of(allocations: Mapping[str, Any]) -> Layout | None:
+    """The layout of the document, if anything is said of it, by the values of the keys under `allocations:`."""
+    said = {name: allocations[name] for name in LAYOUT if name in allocations}
+    if "file" in allocations and format_of(allocations["file"]) is Format.CSV:
+        said["format"] = Format.CSV
+    return Layout(**said) if said else None
+
+
 def _check_source(allocations: Mapping[str, Any], line: int) -> None:
     """Whether the keys under `allocations:` name one source, and one layout."""
     given = [name for name in allocations if allocations[name] is not False]
@@ -63,11 +71,12 @@ def _check_source(allocations: Mapping[str, Any], line: int) -> None:
                 f"allocations.{name} leaves no meaning to {', '.join(others)}.",
                 hint=f"Remove {' and '.join(others)}, or {name}.",
             )
-    if "by_symbol" not in given and allocations.get("symbol", Layout().symbol) == allocations.get("weight"):
+    layout = layout_of(allocations)
+    if layout and layout.symbol == layout.weight:
         raise unfit(
             line,
             "CONFIG_CONFLICT",
-            f"allocations.symbol and allocations.weight are both {shown(allocations['weight'])}.",
+            f"allocations.symbol and allocations.weight are both {shown(layout.weight)}.",
             hint="Name the place of each in a row.",
         )
     if "url" in given:

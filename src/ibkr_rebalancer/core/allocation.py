@@ -68,8 +68,9 @@ def parse_allocation(body: bytes, layout: Layout | None = None) -> Allocation:
 def _allocation(contents: Contents, layout: Layout | None) -> Allocation:
     weights = _weights(contents, layout)
     total = sum(weights.values(), ZERO)
-    if layout and layout.unit is WeightUnit.PERCENT and abs(total * 100 - 1) <= SUM_TOLERANCE:
-        raise Odd(f"the weights add up to {total * 100:f} %: they look like fractions", code="ALLOCATION_SUM")
+    if layout and layout.unit is WeightUnit.PERCENT and 0 < total * 100 <= 1 + SUM_TOLERANCE:
+        stated = (total * 100).normalize()
+        raise Odd(f"the weights add up to {stated:f} %: they look like fractions", code="ALLOCATION_SUM")
     if abs(total - 1) > SUM_TOLERANCE:
         raise Odd(
             f"the weights add up to {total}, outside {1 - SUM_TOLERANCE} to {1 + SUM_TOLERANCE}",
