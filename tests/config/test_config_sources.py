@@ -74,6 +74,7 @@ def test_a_file_lies_beside_accounts_yaml(file: str, url: str) -> None:
         ("file: a.csv, symbol: allocation", "CONFIG_CONFLICT", "and allocations.weight are both 'allocation'."),
         ("file: a.xlsx", "CONFIG_INVALID_VALUE", "it must be a path that ends in .json or .csv."),
         ("file: ''", "CONFIG_INVALID_VALUE", "allocations.file is ''"),
+        ("file: ' a.csv'", "CONFIG_INVALID_VALUE", "allocations.file is ' a.csv'"),
         (f"url: '{URL}', rows: ''", "CONFIG_INVALID_VALUE", "allocations.rows is ''"),
         (f"url: '{URL}', symbol: ' a'", "CONFIG_INVALID_VALUE", "allocations.symbol is ' a'"),
         (f"url: '{URL}', unit: '%'", "CONFIG_INVALID_VALUE", "it must be fraction or percent."),
