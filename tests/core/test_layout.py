@@ -72,7 +72,7 @@ def test_the_format_of_turingtrader() -> None:
             Layout(symbol="ticker", weight="w", unit=PERCENT),
         ),
         ("symbol,allocation\nAAA,0.5\nBBB,0.5\n", CSV),
-        ('\ufeff"Weight", Name ,"Ticker"\r\n 50.00%,"Alpha, Inc.", AAA\r\n\r\n50,Beta,"BBB"', None),
+        ('\ufeff"Weight",Name, "Ticker"\r\n 50.00% ,"Alpha, Inc.", AAA \r\n\r\n50,Beta, "BBB"', None),
     ],
     ids=["names", "root", "columns", "columns turned", "by symbol", "texts", "deep", "envelope", "CSV", "CSV of Excel"],
 )

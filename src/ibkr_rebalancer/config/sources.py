@@ -155,7 +155,7 @@ LAYOUT: Mapping[str, Key] = {
         meaning="the path to the day they are of, shown likewise", must=PATH, read=_path, example="rebalanceDate"
     ),
 }
-"""What `allocations:` says of a document that is not in the seed's format; the fields of `core.layout.Layout`."""
+"""What `allocations:` says of a document that is not in the usual format; the fields of `core.layout.Layout`."""
 
 ALLOCATIONS = Section(
     meaning="where the targets come from",

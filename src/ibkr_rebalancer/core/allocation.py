@@ -4,7 +4,7 @@
      "data": {"allocations": [{"symbol": "QQQ", "allocation": 0.141}, …],
               "name": …, "strategy_long_name": …, "last_rebalance_on": …, "as_of": …}}
 
-is the seed's format; a document in another comes with its `Layout`. What holds of weights holds of all of them.
+is the usual format; a document in another comes with its `Layout`. What holds of weights holds of all of them.
 """
 
 import re
@@ -26,9 +26,9 @@ MAX_TEXT = 200
 SYMBOL = re.compile(r"[A-Z0-9]{1,12}([ .][A-Z0-9]{1,3})?", re.ASCII)
 
 NUMERAL = re.compile(r"(-?[0-9]+(?:\.[0-9]+)?)( ?%)?", re.ASCII)
-"""A number in a text, as other formats than the seed's have it."""
+"""A number in a text, as formats other than the usual one have it."""
 
-SEED = Layout()
+USUAL = Layout()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,14 +48,14 @@ class Allocation:
 def parse_allocation(body: bytes, layout: Layout | None = None) -> Allocation:
     """Read an allocation document; what it says of itself is kept short and printable.
 
-    Without a layout it is in the seed's format, where a text is never a number. A sum above 1, within the tolerance, is
+    Without a layout it is in the usual format, where a text is never a number. A sum above 1, within the tolerance, is
     scaled to 1; a sum below is left as it is. Never scaled up.
 
     Raises:
         AllocationRejected: anything in the document is missing, misspelt, out of range or said twice.
     """
     try:
-        return _allocation(read_contents(body, layout or SEED), layout)
+        return _allocation(read_contents(body, layout or USUAL), layout)
     except Odd as odd:
         doubt = "" if layout is None else ", or the keys under allocations: in accounts.yaml if they do not fit it"
         raise AllocationRejected(
@@ -92,7 +92,7 @@ def _weights(contents: Contents, layout: Layout | None) -> dict[str, Decimal]:
         raise Odd(f"{contents.place} is empty, which never means to sell everything")
     weights: dict[str, Decimal] = {}
     for row in contents.rows:
-        symbol = _symbol(row, layout or SEED)
+        symbol = _symbol(row, layout or USUAL)
         if symbol in weights:
             raise Odd(f"{symbol} stands twice in {contents.place}")
         weights[symbol] = _weight(row, symbol, layout)
@@ -110,10 +110,10 @@ def _symbol(row: Row, layout: Layout) -> str:
 
 def _weight(row: Row, symbol: str, layout: Layout | None) -> Decimal:
     """The weight as a fraction of 1."""
-    unit = (layout or SEED).unit
+    unit = (layout or USUAL).unit
     weight = _number(row, symbol, unit) if layout and isinstance(row.weight, str) else row.weight
     if weight is None:
-        raise Odd(f"{row.where}: {symbol} has no {_called((layout or SEED).weight)}")
+        raise Odd(f"{row.where}: {symbol} has no {_called((layout or USUAL).weight)}")
     if not isinstance(weight, Decimal):
         raise Odd(f"{row.where}: the weight of {symbol} is {shown(weight)}, not a number")
     if not 0 <= weight <= unit.whole:

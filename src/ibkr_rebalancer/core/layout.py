@@ -1,4 +1,4 @@
-"""How an allocation document is laid out: where its symbols and weights stand, in the seed's format or another. Pure.
+"""How an allocation document is laid out: where its symbols and weights stand, in the usual format or another. Pure.
 
 Nothing is judged here but the way to the rows; what a row says, `allocation` judges. Numbers are read as decimals,
 never through binary floats; a repeated key anywhere refuses the document.
@@ -28,7 +28,7 @@ NUMBER = re.compile(r"[1-9][0-9]{0,5}", re.ASCII)
 MOST_NAMES = 8
 """How many of the names that are there one sentence tells."""
 
-SEED_ROWS = "data.allocations"
+USUAL_ROWS = "data.allocations"
 
 
 class Format(Enum):
@@ -60,7 +60,7 @@ class Layout:
 
     format: Format = Format.JSON
     rows: str | None = None
-    """The path to the list of rows. None: the document is an envelope like the seed's, with `status`, around them."""
+    """The path to the list of rows. None: the document is an envelope of the usual kind, with `status`, around them."""
     by_symbol: str | None = None
     """Instead of `rows`, the path to an object whose names are symbols and whose values are weights."""
     symbol: str = "symbol"
@@ -101,7 +101,7 @@ class Contents:
     """Where its rows stand, for sentences."""
     rows: Sequence[Row]
     about: Mapping[str, object]
-    """What it says of itself, by the names that the seed's format has for it."""
+    """What it says of itself, by the names that the usual format has for it."""
 
 
 def format_of(file: str) -> Format:
@@ -122,23 +122,23 @@ def read_contents(body: bytes, layout: Layout) -> Contents:
     if layout.format is Format.CSV:
         return Contents(place="the file", rows=tuple(_csv_rows(body, layout)), about={})
     document = _decoded(body)
-    about: dict[str, object] = {}
-    if layout.rows is layout.by_symbol is None:
-        about |= _opened(document)
+    about = _about(document, layout)
+    path = layout.by_symbol or layout.rows or USUAL_ROWS
+    rows = _weights_by_symbol(document, path) if layout.by_symbol else _listed_rows(document, path, layout)
+    return Contents(place=_named(path), rows=tuple(rows), about=about)
+
+
+def _about(document: object, layout: Layout) -> Mapping[str, object]:
+    about = {} if layout.rows or layout.by_symbol else dict(_opened(document))
     if layout.name is not None:
         about["name"] = _at(document, layout.name)
     if layout.date is not None:
         about["as_of"] = _at(document, layout.date)
-    if layout.by_symbol is not None:
-        place, rows = _named(layout.by_symbol), tuple(_weights_by_symbol(document, layout.by_symbol))
-    else:
-        path = layout.rows or SEED_ROWS
-        place, rows = _named(path), tuple(_listed_rows(document, path, layout))
-    return Contents(place=place, rows=rows, about=about)
+    return about
 
 
 def _opened(document: object) -> Mapping[str, object]:
-    """What stands beside the rows in the seed's envelope, if that says that all is well."""
+    """What stands beside the rows in the usual envelope, if that says that all is well."""
     if not isinstance(document, dict):
         raise Odd("the document is not an object")
     if document.get("status") != "success":

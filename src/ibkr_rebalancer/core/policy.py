@@ -114,7 +114,7 @@ class Account:
     allocations_url: str
     """Where the targets are: http, https, or file with an absolute path."""
     layout: Layout | None = None
-    """Of the allocation document; None: it is in the seed's format."""
+    """Of the allocation document; None: it is in the usual format."""
     api_key_env: str = ALLOCATIONS_API_KEY
     """The variable that holds the key for the url."""
     enabled: bool = True
