@@ -1,5 +1,6 @@
 """`rebalancer watch` as its owner runs it: a process, real channels, a real gateway; ended by a signal."""
 
+from datetime import UTC, datetime, timedelta
 from signal import SIGKILL
 
 import pytest
@@ -77,6 +78,32 @@ def test_it_does_not_begin_without_what_it_needs(here: Here, variables: dict[str
     ended = here.run("watch")
     assert ended.exit_code in {2, 78}
     assert words in " ".join(ended.err.split())
+
+
+def test_status_tells_what_earlier_watches_have_done_and_missed(here: Here) -> None:
+    """Of them only the journal is left."""
+    with watching(here) as watch:
+        watch.publish("{}")
+        (run,) = watch.result()["runs"]
+        watch.heard("event.step")
+        watch.process.send_signal(SIGKILL)
+        watch.process.wait()
+    here.sandbox.change(
+        {"clock": (datetime.now(UTC) + timedelta(hours=3)).isoformat(), "realtime": {"retention_ms": 1}}
+    )
+    with watching(here, once="events.gap") as watch:
+        watch.process.send_signal(SIGKILL)
+        watch.process.wait()
+    with watching(here):
+        status = here.run("status", "--json").document
+    check_document(status)
+    (done,) = status["done"]
+    assert (done["account"], done["event_id"], done["code"]) == (FIRST, run["trigger"], "")
+    assert done["text"].startswith("Done: event")
+    assert {gap["channel"] for gap in status["gaps"]} == {"rebalance-primary", "rebalance-secondary"}
+    for gap in status["gaps"]:
+        since, until = (datetime.fromisoformat(gap[name]) for name in ("since", "until"))
+        assert timedelta(hours=2) < until - since < timedelta(hours=4)
 
 
 def test_status_tells_what_it_knows(here: Here) -> None:

@@ -186,7 +186,9 @@ def test_an_interruption_while_somebody_is_asked_ends_every_run(tmp_path: Path) 
     play(story())
 
 
-def test_an_interruption_while_an_account_finds_out_about_old_orders_ends_its_run_and_those_before_it(tmp_path: Path) -> None:
+def test_an_interruption_while_an_account_finds_out_about_old_orders_ends_its_run_and_those_before_it(
+    tmp_path: Path,
+) -> None:
     async def story() -> None:
         stuck = {"when": {"order": {"account": "DU2", "side": "SELL"}}, "what": {"hold": {}}}
         scene = TradingScene(tmp_path, accounts=HOLDINGS, faults=[stuck])
