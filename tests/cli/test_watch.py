@@ -1,10 +1,10 @@
 """`rebalancer watch` as its owner runs it: a process, real channels, a real gateway; ended by a signal."""
 
 from datetime import UTC, datetime, timedelta
-from signal import SIGKILL
+from signal import SIGHUP, SIGINT, SIGKILL, SIGTERM
 
 import pytest
-from tests.support.commands import FIRST, SECOND, Here
+from tests.support.commands import FIRST, SECOND, START_S, Here
 from tests.support.sandbox import order_messages
 from tests.support.schemas import check_document
 from tests.support.watching import TRADES, watching
@@ -29,6 +29,17 @@ def test_it_carries_out_what_is_published_and_ends_when_told(here: Here) -> None
     (told, *_) = here.run("runs", "--json").document["runs"]
     assert told["run_id"] == run["run_id"]
     assert told["trigger"] == run["trigger"] != "command"
+
+
+@pytest.mark.parametrize("number", [SIGTERM, SIGINT, SIGHUP])
+def test_told_to_stop_while_it_still_begins_it_has_ended_well(here: Here, number: int) -> None:
+    """Its settings are told before its journal is opened, and long before it listens for signals."""
+    with here.start("watch") as process:
+        assert process.stderr is not None
+        process.stderr.readline()
+        process.send_signal(number)
+        _, err = process.communicate(timeout=START_S)
+    assert (process.returncode, "Traceback" in err) == (0, False)
 
 
 def test_what_was_published_while_nobody_listened_is_made_good(here: Here) -> None:

@@ -15,7 +15,7 @@ from ibkr_rebalancer.cli.stopping import AtStake, stoppable
 from ibkr_rebalancer.cli.streams import READER_GONE, OutputFailed
 from ibkr_rebalancer.cli.tables import runs_view
 from ibkr_rebalancer.config.schema import Settings
-from ibkr_rebalancer.core.errors import EXIT_DONE, RebalancerError, gravest
+from ibkr_rebalancer.core.errors import RebalancerError, gravest
 from ibkr_rebalancer.core.notices import Notice, Severity
 from ibkr_rebalancer.core.portfolio import AccountId
 from ibkr_rebalancer.core.report import Report
@@ -33,14 +33,12 @@ def watch_until_told(*, dry_run: bool, config: Path | None, state: Path | None, 
 
     Raises:
         RebalancerError: it could not begin, or could not go on.
+        KeyboardInterrupt: a signal came before it listened for any, or a second one, and no order is open.
     """
     let_nobody_wait(_tell_left_out)
     settings = read_settings(config, state=state, verbose=verbose, log_as_json=not sys.stderr.isatty())
-    try:
-        with AtStake(LogObserver()) as observer:
-            return asyncio.run(_watch(settings, observer, dry_run=dry_run, as_json=as_json))
-    except KeyboardInterrupt:  # the second signal, and no order is open
-        return EXIT_DONE
+    with AtStake(LogObserver()) as observer:
+        return asyncio.run(_watch(settings, observer, dry_run=dry_run, as_json=as_json))
 
 
 def _tell_left_out(text: str) -> None:
