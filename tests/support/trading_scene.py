@@ -129,6 +129,14 @@ class TradingScene:
         return self.venue.scenario.accounts[account_id].cash["USD"]
 
 
+def newest_failure(scene: TradingScene) -> str:
+    """The reason code for which the newest run has sent nothing, by the journal."""
+    with scene.ports({}) as ports:
+        (newest,) = ports.ledger.runs(limit=1)
+    assert newest.failure is not None
+    return newest.failure.code
+
+
 OPEN: Mapping[str, Any] = {symbol: {"hours": "09:30-16:00 America/New_York"} for symbol in ("AAA", "BBB", "CCC")}
 
 RENAMED: Mapping[str, Any] = {

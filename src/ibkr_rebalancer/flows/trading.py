@@ -155,7 +155,7 @@ class TradingRun:
             planned = await self._fresh(runs, await self._approved(runs, wish), wish)
         except (RebalancerError, asyncio.CancelledError) as error:
             for name, run in _runs(begun).items():
-                self._keep_end(run, error if isinstance(error, RebalancerError) else interruption(name))
+                self._keep_end(run.start, _as_end(name, error))
             raise
         ends = await side_by_side([self._ended(run, planned[name], wish) for name, run in runs.items()])
         ended = dict(zip(runs, ends, strict=True))
@@ -165,10 +165,13 @@ class TradingRun:
         self, run: _Begun, planned: Planned | RebalancerError | None, wish: _Wish
     ) -> Report | RebalancerError:
         """What the run of one account comes to, journalled as soon as it is known."""
-        return self._keep_end(run, await _or_error(self._carry_out(run, planned, wish)))
+        return self._keep_end(run.start, await _or_error(self._carry_out(run, planned, wish)))
 
     async def _begin(self, account: Account, held: ExitStack) -> _Begun:
-        """Take hold of the account, find out about everything earlier runs left open, and begin its run."""
+        """Take hold of the account, begin its run, and find out about everything earlier runs left open.
+
+        What that refuses, is the end of the run: the journal shows that nothing was traded, and why.
+        """
         ports = self._ports
         session = await ports.gateway.session(within_s=0)
         gate = OrderGate(
@@ -182,15 +185,18 @@ class TradingRun:
         gate.require_running()
         require_managed(account.account_id, await session.market.managed_accounts())
         held.enter_context(ports.controls.hold(account.account_id))
-        started = ports.clock.now()
-        book = await self._reconciled(account, gate)
         start = run_start(
             account,
             trigger=self._occasion.triggers.get(account.account_id, COMMAND),
-            started=started,
+            started=ports.clock.now(),
             code_version=self._occasion.code_version,
         )
         ports.ledger.start_run(start)
+        try:
+            book = await self._reconciled(account, gate)
+        except (RebalancerError, asyncio.CancelledError) as error:
+            self._keep_end(start, _as_end(account.account_id, error))
+            raise
         return _Begun(account=account, start=start, gate=gate, book=book)
 
     async def _reconciled(self, account: Account, gate: OrderGate) -> OrderBook:
@@ -320,15 +326,15 @@ class TradingRun:
         )
         return await execution.run()
 
-    def _keep_end(self, run: _Begun, end: Report | RebalancerError) -> Report | RebalancerError:
+    def _keep_end(self, start: RunStart, end: Report | RebalancerError) -> Report | RebalancerError:
         """Journal the end of a run. A journal that fails only now must not hide what was sent, nor be hidden by it."""
         try:
             if isinstance(end, Report):
                 self._ports.ledger.end_run(end)
             else:
-                self._ports.ledger.fail_run(run_failure(run.start, end, ended=self._ports.clock.now()))
+                self._ports.ledger.fail_run(run_failure(start, end, ended=self._ports.clock.now()))
         except StorageFailed as failure:
-            self._warn("journal.failed", f"{failure.message} The end of run {run.start.run_id} is not in the journal")
+            self._warn("journal.failed", f"{failure.message} The end of run {start.run_id} is not in the journal")
             return unkept(end, failure) if isinstance(end, Report) else end
         return end
 
@@ -342,6 +348,11 @@ async def _or_error(step: Awaitable[T]) -> T | RebalancerError:
         return await step
     except RebalancerError as error:
         return error
+
+
+def _as_end(account: AccountId, error: RebalancerError | asyncio.CancelledError) -> RebalancerError:
+    """The end of a run that this kept from sending anything."""
+    return error if isinstance(error, RebalancerError) else interruption(account)
 
 
 def _runs(begun: Mapping[AccountId, _Begun | RebalancerError]) -> Mapping[AccountId, _Begun]:

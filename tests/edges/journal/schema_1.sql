@@ -80,6 +80,17 @@ CREATE TABLE failures (
 	FOREIGN KEY(of_run) REFERENCES runs (id)
 );
 INSERT INTO "failures" VALUES(1,'a9ed1abf02b3',3,'{"run_id":"20261123T170000Z-c","account":"DU1","code":"PLAN_STALE","message":"It is stale.","hint":"Look again.","exit_code":11,"ended":"2026-11-23T15:30:00Z"}');
+CREATE TABLE gaps (
+	id INTEGER NOT NULL, 
+	seal TEXT NOT NULL, 
+	channel TEXT NOT NULL, 
+	since TEXT NOT NULL, 
+	until TEXT NOT NULL, 
+	why TEXT NOT NULL, 
+	PRIMARY KEY (id)
+);
+INSERT INTO "gaps" VALUES(1,'e53d1fd111ef','rebalance-primary','2026-11-23T15:30:00.000000+00:00','2026-11-23T15:31:00.000000+00:00','Nobody listened.');
+INSERT INTO "gaps" VALUES(2,'50732a2bd8bd','rebalance-primary','2026-11-23T15:30:00.000000+00:00','2026-11-23T15:32:00.000000+00:00','Nobody listened.');
 CREATE TABLE halts (
 	id INTEGER NOT NULL, 
 	seal TEXT NOT NULL, 
@@ -208,6 +219,9 @@ CREATE TRIGGER pins_no_update BEFORE UPDATE ON pins BEGIN SELECT RAISE(ABORT, 'p
 CREATE TRIGGER pins_no_delete BEFORE DELETE ON pins BEGIN SELECT RAISE(ABORT, 'pins is history: nothing in it is changed or removed'); END;
 CREATE TRIGGER events_no_update BEFORE UPDATE ON events BEGIN SELECT RAISE(ABORT, 'events is history: nothing in it is changed or removed'); END;
 CREATE TRIGGER events_no_delete BEFORE DELETE ON events BEGIN SELECT RAISE(ABORT, 'events is history: nothing in it is changed or removed'); END;
+CREATE INDEX ix_gaps_channel ON gaps (channel);
+CREATE TRIGGER gaps_no_update BEFORE UPDATE ON gaps BEGIN SELECT RAISE(ABORT, 'gaps is history: nothing in it is changed or removed'); END;
+CREATE TRIGGER gaps_no_delete BEFORE DELETE ON gaps BEGIN SELECT RAISE(ABORT, 'gaps is history: nothing in it is changed or removed'); END;
 CREATE TRIGGER plans_no_update BEFORE UPDATE ON plans BEGIN SELECT RAISE(ABORT, 'plans is history: nothing in it is changed or removed'); END;
 CREATE TRIGGER plans_no_delete BEFORE DELETE ON plans BEGIN SELECT RAISE(ABORT, 'plans is history: nothing in it is changed or removed'); END;
 CREATE TRIGGER reports_no_update BEFORE UPDATE ON reports BEGIN SELECT RAISE(ABORT, 'reports is history: nothing in it is changed or removed'); END;
