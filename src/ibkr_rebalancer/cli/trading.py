@@ -27,6 +27,7 @@ Outcomes = Mapping[AccountId, Report | RebalancerError]
 
 def trade(
     named: Sequence[str],
+    plans: Sequence[Plan],
     *,
     asks: bool,
     adopt: bool,
@@ -35,7 +36,7 @@ def trade(
     as_json: bool,
     verbose: bool,
 ) -> int:
-    """Rebalance the accounts and show what came of it.
+    """Rebalance the accounts, or carry out these plans, and show what came of it.
 
     The exit code tells what became of the orders, whether or not the rest could be shown to anybody.
 
@@ -49,16 +50,22 @@ def trade(
     with AtStake(progress) as observer:
         with progress:
             tell_settings(settings, progress)
-            outcomes = _outcomes(settings, named, observer, confirm=confirm, adopt=adopt)
+            outcomes = _outcomes(settings, named, plans, observer, confirm=confirm, adopt=adopt)
         _show(outcomes, as_json=as_json)
     return gravest(outcome.exit_code for outcome in outcomes.values())
 
 
 def _outcomes(
-    settings: Settings, named: Sequence[str], observer: AtStake, *, confirm: Confirm | None, adopt: bool
+    settings: Settings,
+    named: Sequence[str],
+    plans: Sequence[Plan],
+    observer: AtStake,
+    *,
+    confirm: Confirm | None,
+    adopt: bool,
 ) -> Outcomes:
     try:
-        outcomes = asyncio.run(_rebalance(settings, named, observer, confirm=confirm, adopt=adopt))
+        outcomes = asyncio.run(_rebalance(settings, named, plans, observer, confirm=confirm, adopt=adopt))
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
     if all(isinstance(outcome, Deferred) and outcome.code == INTERRUPTED for outcome in outcomes.values()):
@@ -67,10 +74,20 @@ def _outcomes(
 
 
 async def _rebalance(
-    settings: Settings, named: Sequence[str], observer: AtStake, *, confirm: Confirm | None, adopt: bool
+    settings: Settings,
+    named: Sequence[str],
+    plans: Sequence[Plan],
+    observer: AtStake,
+    *,
+    confirm: Confirm | None,
+    adopt: bool,
 ) -> Outcomes:
     async with Rebalancer.open(settings, observer=observer) as session:
-        work = session.rebalance(*named, confirm=confirm, adopt=adopt)
+        work = (
+            session.carry_out(*plans, confirm=confirm, adopt=adopt)
+            if plans
+            else session.rebalance(*named, confirm=confirm, adopt=adopt)
+        )
         return await stoppable(work, on_stop=observer.tell_stop)
 
 

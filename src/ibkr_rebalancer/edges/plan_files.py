@@ -1,0 +1,100 @@
+"""Plan files: written whole and private, or not at all; read up to a size that no plan has."""
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from ibkr_rebalancer.core.errors import UsageError
+from ibkr_rebalancer.core.plan_document import PlanDocument, is_plan_document, read_plans
+
+MAX_BYTES = 32 * 2**20
+"""Fifty accounts with a thousand lines each come to less."""
+
+
+def load_plans(path: Path) -> PlanDocument:
+    """The plans of a file, exactly as they were made.
+
+    Raises:
+        UsageError: it cannot be read (`PLAN_FILE_UNREADABLE`), or is no document of plans (`PLAN_FILE_INVALID`).
+        Refused: it has been changed since it was made (`PLAN_EDITED`).
+    """
+    try:
+        body = _read(path)
+    except OSError as error:
+        raise UsageError(
+            "PLAN_FILE_UNREADABLE",
+            f"{path} cannot be read: {error.strerror}. Nothing was sent.",
+            hint="Name the file that `rebalancer plan -o FILE` has written.",
+        ) from error
+    if len(body) > MAX_BYTES:
+        raise UsageError(
+            "PLAN_FILE_INVALID",
+            f"{path} is no plan to carry out: it is larger than {MAX_BYTES:,} bytes. Nothing was sent.",
+            hint="Name the file that `rebalancer plan -o FILE` has written.",
+        )
+    return read_plans(body, file=str(path))
+
+
+def require_room(path: Path) -> None:
+    """Check, before anything is asked for, that plans may be kept there: nothing is replaced but older plans.
+
+    Raises:
+        UsageError: the folder is missing, or something else is there (`PLAN_FILE_UNWRITABLE`).
+    """
+    if not path.parent.is_dir():
+        raise _unwritable(path, f"{path.parent} is no folder")
+    try:
+        is_free = not os.path.lexists(path) or (path.is_file() and _is_of_plans(_read(path)))
+    except OSError as error:
+        raise _unwritable(path, str(error.strerror)) from error
+    if not is_free:
+        raise _unwritable(path, "it exists, and is no plan file that a newer one may replace")
+
+
+def keep_plans(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a document of plans for its owner alone, in the place of an older one.
+
+    Raises:
+        UsageError: it cannot be written (`PLAN_FILE_UNWRITABLE`); what was there before is there still.
+    """
+    require_room(path)
+    try:
+        _write(path, (json.dumps(content, indent=2) + "\n").encode())
+    except OSError as error:
+        raise _unwritable(path, str(error.strerror)) from error
+
+
+def _read(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(MAX_BYTES + 1)
+
+
+def _write(path: Path, body: bytes) -> None:
+    descriptor, draft = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(body)
+            file.flush()
+            os.fsync(descriptor)
+        Path(draft).replace(path)
+    except BaseException:
+        with suppress(OSError):
+            Path(draft).unlink()
+        raise
+
+
+def _is_of_plans(body: bytes) -> bool:
+    """An empty file is `mktemp`'s."""
+    return not body or is_plan_document(body)
+
+
+def _unwritable(path: Path, why: str) -> UsageError:
+    return UsageError(
+        "PLAN_FILE_UNWRITABLE",
+        f"The plans cannot be kept in {path}: {why}.",
+        hint="Name another file, in a folder that exists; --json prints the same.",
+    )
