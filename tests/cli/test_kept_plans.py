@@ -1,6 +1,8 @@
 """Plans that are kept in a file and carried out later: these very plans, once, and only while nothing has changed."""
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -246,6 +248,7 @@ def test_nothing_is_kept_where_there_is_no_plan(here: Here, options: tuple[str, 
     here.accounts(here.entry("DU999999", "primary"))
     ended = here.run("plan", "-o", "plan.json", *options)
     assert ended.exit_code == 21
+    assert ("There is no plan to keep in plan.json." in ended.err) is (not options)
     assert not (here.folder / "plan.json").exists()
 
 
@@ -266,3 +269,16 @@ def test_a_file_that_is_no_plan_is_told_before_the_gateway_is_asked(here: Here) 
         ended = here.run("execute", "--plan", file, "--yes")
         assert (ended.exit_code, why in ended.err) == (2, True)
     assert not received(here.sandbox.log)
+
+
+def test_the_page_names_real_commands_and_reasons(here: Here) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "plan-files.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^rebalancer (.*?) *(?:#|$)", page, re.MULTILINE)
+    assert len(commands) == 4
+    assert {here.run(*command.split(), "--help").exit_code for command in commands} == {0}
+    rows = re.findall(r"^\| (`[A-Z_`, ]+) \| (\d+) \|", page, re.MULTILINE)
+    listed = {(code, int(exit_code)) for codes, exit_code in rows for code in re.findall(r"[A-Z_]+", codes)}
+    refusals = {("PLAN_STALE", 11), ("PLAN_USED", 11), ("PLAN_EDITED", 11)}
+    files = {(f"PLAN_FILE_{what}", 2) for what in ("INVALID", "UNREADABLE", "UNWRITABLE")}
+    others = {("INSECURE_PATH", 78), ("ACCOUNT_UNKNOWN", 2), ("ACCOUNT_DISABLED", 2), ("MODE_MISMATCH", 21)}
+    assert listed == refusals | files | others

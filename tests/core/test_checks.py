@@ -401,6 +401,15 @@ def test_other_targets_and_settings_are_changes_though_nothing_has_moved(
     assert stale(plan, read, anew=anew) == told
 
 
+def test_a_target_that_is_one_no_more_is_not_told_to_have_no_price() -> None:
+    """It has none because nobody has asked; for another one that is a change of its own."""
+    read, plan = planned(f"DU1 {TEXT}", TARGETS)
+    _, anew = planned(f"DU1 {TEXT}", "AAA 100")
+    unasked = replace(read, quotes={key: quote for key, quote in read.quotes.items() if key != con_id("BBB")})
+    assert stale(plan, unasked, anew=anew) == "AAA target was 0.2, is now 1; BBB target was 0.8, is now none"
+    assert stale(plan, unasked) == "BBB ask was 20, is now missing"
+
+
 def test_a_contract_number_is_what_counts_not_the_symbol() -> None:
     read, plan = account("DU1")
     renamed = tuple(

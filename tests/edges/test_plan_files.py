@@ -8,7 +8,7 @@ import pytest
 from tests.support.trading import planned
 
 from ibkr_rebalancer.core.documents import document
-from ibkr_rebalancer.core.errors import RebalancerError
+from ibkr_rebalancer.core.errors import ConfigError, RebalancerError
 from ibkr_rebalancer.core.plan_document import sealed
 from ibkr_rebalancer.edges.plan_files import MAX_BYTES, keep_plans, load_plans, require_room
 
@@ -94,3 +94,18 @@ def test_no_more_is_read_than_any_plan_has() -> None:
         f"PLAN_FILE_INVALID: /dev/zero is no plan to carry out: it is larger than {MAX_BYTES:,} bytes. "
         "Nothing was sent."
     )
+
+
+def test_what_everybody_may_write_is_nobodys_plan(tmp_path: Path) -> None:
+    """One user may make plans for another, or for a group."""
+    path = tmp_path / "plan.json"
+    keep_plans(path, CONTENT)
+    path.chmod(0o666)
+    with pytest.raises(ConfigError) as raised:
+        load_plans(path)
+    assert raised.value.code == "INSECURE_PATH"
+    assert raised.value.message == (
+        f"Every user of this machine may write {path}, and so decide what is traded. Nothing was sent."
+    )
+    path.chmod(0o664)
+    assert load_plans(path).plans == (PLAN,)

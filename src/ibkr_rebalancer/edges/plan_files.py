@@ -2,13 +2,14 @@
 
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ibkr_rebalancer.core.errors import UsageError
+from ibkr_rebalancer.core.errors import ConfigError, UsageError
 from ibkr_rebalancer.core.plan_document import PlanDocument, is_plan_document, read_plans
 
 MAX_BYTES = 32 * 2**20
@@ -20,9 +21,11 @@ def load_plans(path: Path) -> PlanDocument:
 
     Raises:
         UsageError: it cannot be read (`PLAN_FILE_UNREADABLE`), or is no document of plans (`PLAN_FILE_INVALID`).
+        ConfigError: every user of this machine may write it (`INSECURE_PATH`).
         Refused: it has been changed since it was made (`PLAN_EDITED`).
     """
     try:
+        _require_guarded(path)
         body = _read(path)
     except OSError as error:
         raise UsageError(
@@ -66,6 +69,17 @@ def keep_plans(path: Path, content: Mapping[str, Any]) -> None:
         _write(path, (json.dumps(content, indent=2) + "\n").encode())
     except OSError as error:
         raise _unwritable(path, str(error.strerror)) from error
+
+
+def _require_guarded(path: Path) -> None:
+    """A digest tells what was edited, and not what somebody else has made."""
+    mode = path.stat().st_mode
+    if stat.S_ISREG(mode) and mode & stat.S_IWOTH:
+        raise ConfigError(
+            "INSECURE_PATH",
+            f"Every user of this machine may write {path}, and so decide what is traded. Nothing was sent.",
+            hint=f"Make the plan anew, or run: chmod o-w {path}",
+        )
 
 
 def _read(path: Path) -> bytes:
