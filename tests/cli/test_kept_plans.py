@@ -258,8 +258,8 @@ def test_a_file_that_may_not_be_replaced_is_told_before_the_gateway_is_asked(her
     assert ended.err == (
         "Error: The plans cannot be kept in accounts.yaml: it exists, and is no plan file that a newer one may "
         "replace.\n"
-        "Hint: Name another file, in a folder that exists; --json prints the same.\n"
-        "PLAN_FILE_UNWRITABLE, exit code 2\n"
+        "Hint: Name another file, in a folder that exists and has room; --json prints the same.\n"
+        "OUTPUT_FAILED, exit code 2\n"
     )
     assert not received(here.sandbox.log)
 
@@ -279,6 +279,6 @@ def test_the_page_names_real_commands_and_reasons(here: Here) -> None:
     rows = re.findall(r"^\| (`[A-Z_`, ]+) \| (\d+) \|", page, re.MULTILINE)
     listed = {(code, int(exit_code)) for codes, exit_code in rows for code in re.findall(r"[A-Z_]+", codes)}
     refusals = {("PLAN_STALE", 11), ("PLAN_USED", 11), ("PLAN_EDITED", 11)}
-    files = {(f"PLAN_FILE_{what}", 2) for what in ("INVALID", "UNREADABLE", "UNWRITABLE")}
+    files = {(f"PLAN_FILE_{what}", 2) for what in ("INVALID", "UNREADABLE")}
     others = {("INSECURE_PATH", 78), ("ACCOUNT_UNKNOWN", 2), ("ACCOUNT_DISABLED", 2), ("MODE_MISMATCH", 21)}
     assert listed == refusals | files | others

@@ -52,7 +52,7 @@ def test_no_other_file_is_replaced(tmp_path: Path, there: str) -> None:
     path = tmp_path / "accounts.yaml"
     path.write_text(there, encoding="utf-8")
     assert refused(path) == (
-        f"PLAN_FILE_UNWRITABLE: The plans cannot be kept in {path}: "
+        f"OUTPUT_FAILED: The plans cannot be kept in {path}: "
         "it exists, and is no plan file that a newer one may replace."
     )
     with pytest.raises(RebalancerError):
@@ -63,7 +63,9 @@ def test_no_other_file_is_replaced(tmp_path: Path, there: str) -> None:
 def test_where_nothing_can_be_kept_is_said_before_anything_is_asked(tmp_path: Path) -> None:
     (tmp_path / "loose").symlink_to("nowhere")
     assert refused(tmp_path / "no" / "plan.json").endswith(f"plan.json: {tmp_path}/no is no folder.")
-    for path in (tmp_path, tmp_path / "loose", Path("/dev/null")):
+    (tmp_path / "link").symlink_to("old")
+    keep_plans(tmp_path / "old", CONTENT)
+    for path in (tmp_path, tmp_path / "loose", tmp_path / "link", Path("/dev/null")):
         assert refused(path).endswith("it exists, and is no plan file that a newer one may replace.")
 
 

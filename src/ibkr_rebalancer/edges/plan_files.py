@@ -5,7 +5,6 @@ import os
 import stat
 import tempfile
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,7 @@ def load_plans(path: Path) -> PlanDocument:
     except OSError as error:
         raise UsageError(
             "PLAN_FILE_UNREADABLE",
-            f"{path} cannot be read: {error.strerror}. Nothing was sent.",
+            f"{path} cannot be read: {error.strerror or error}. Nothing was sent.",
             hint="Name the file that `rebalancer plan -o FILE` has written.",
         ) from error
     if len(body) > MAX_BYTES:
@@ -46,29 +45,28 @@ def require_room(path: Path) -> None:
     """Check, before anything is asked for, that plans may be kept there: nothing is replaced but older plans.
 
     Raises:
-        UsageError: the folder is missing, or something else is there (`PLAN_FILE_UNWRITABLE`).
+        UsageError: the folder is missing, or something else is there (`OUTPUT_FAILED`).
     """
-    if not path.parent.is_dir():
-        raise _unwritable(path, f"{path.parent} is no folder")
     try:
-        is_free = not os.path.lexists(path) or (path.is_file() and _is_of_plans(_read(path)))
+        if not path.parent.is_dir():
+            raise _unwritable(path, f"{path.parent} is no folder")
+        if os.path.lexists(path) and not _is_of_plans(path):
+            raise _unwritable(path, "it exists, and is no plan file that a newer one may replace")
     except OSError as error:
-        raise _unwritable(path, str(error.strerror)) from error
-    if not is_free:
-        raise _unwritable(path, "it exists, and is no plan file that a newer one may replace")
+        raise _unwritable(path, error.strerror or str(error)) from error
 
 
 def keep_plans(path: Path, content: Mapping[str, Any]) -> None:
     """Write a document of plans for its owner alone, in the place of an older one.
 
     Raises:
-        UsageError: it cannot be written (`PLAN_FILE_UNWRITABLE`); what was there before is there still.
+        UsageError: it cannot be written (`OUTPUT_FAILED`); what was there before is there still.
     """
     require_room(path)
     try:
         _write(path, (json.dumps(content, indent=2) + "\n").encode())
     except OSError as error:
-        raise _unwritable(path, str(error.strerror)) from error
+        raise _unwritable(path, error.strerror or str(error)) from error
 
 
 def _require_guarded(path: Path) -> None:
@@ -88,27 +86,29 @@ def _read(path: Path) -> bytes:
 
 
 def _write(path: Path, body: bytes) -> None:
-    descriptor, draft = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    descriptor, name = tempfile.mkstemp(prefix=".rebalancer-", dir=path.parent)  # only its owner may read or write it
+    draft = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(body)
             file.flush()
             os.fsync(descriptor)
-        Path(draft).replace(path)
-    except BaseException:
-        with suppress(OSError):
-            Path(draft).unlink()
-        raise
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
-def _is_of_plans(body: bytes) -> bool:
-    """An empty file is `mktemp`'s."""
+def _is_of_plans(path: Path) -> bool:
+    """Whether nothing else would be lost; an empty file is `mktemp`'s, and links and devices are left alone."""
+    if not stat.S_ISREG(path.lstat().st_mode):
+        return False
+    body = _read(path)
     return not body or is_plan_document(body)
 
 
 def _unwritable(path: Path, why: str) -> UsageError:
     return UsageError(
-        "PLAN_FILE_UNWRITABLE",
+        "OUTPUT_FAILED",
         f"The plans cannot be kept in {path}: {why}.",
-        hint="Name another file, in a folder that exists; --json prints the same.",
+        hint="Name another file, in a folder that exists and has room; --json prints the same.",
     )
