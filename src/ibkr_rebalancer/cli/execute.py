@@ -43,7 +43,8 @@ def execute(
 
     Without ACCOUNT, that of every enabled account in accounts.yaml. Purchases are made with the cash there is then. On
     a terminal it shows the plans and asks once before anything is sent. Elsewhere nothing is sent without --yes. A plan
-    from a file is carried out once, and only while positions, cash, prices, targets and settings are as they were.
+    from a file is carried out once, and only if positions, targets and settings are as they were, and cash and prices
+    nearly so.
 
     \b
     Examples:
