@@ -59,11 +59,24 @@ def test_a_kept_plan_is_carried_out_and_reported(here: Here) -> None:
     assert [(order["side"], order["symbol"], order["filled"]) for order in run["orders"]] == meant
 
 
+def test_older_plans_are_replaced_whatever_became_of_them(here: Here) -> None:
+    file = here.folder / "plan.json"
+    for there in ("", '{"schema": "rebalancer.plan/1", "pla', ' {\n  "schema" :"rebalancer.plan/7"}'):
+        file.write_text(there, encoding="utf-8")
+        file.chmod(0o644)
+        assert len(kept(here, SECOND)) == 3
+        assert file.stat().st_mode & 0o777 == 0o600
+    for there in ('{"schema": "rebalancer.run/1"}', "<!DOCTYPE html>"):
+        file.write_text(there, encoding="utf-8")
+        assert here.run("plan", "-o", "plan.json").exit_code == 2
+        assert file.read_text(encoding="utf-8") == there
+
+
 def test_what_is_kept_is_what_is_printed(here: Here) -> None:
     ended = here.run("plan", "--json", "--output", "plan.json")
     check_document(ended.document)
     assert ended.document == content(here)
-    assert ended.err.endswith("Kept in plan.json.\n")
+    assert ended.err.endswith("The plan is in plan.json\n")
     assert here.run("plan", "-o", "plan.json").out.startswith("Plan for paper account DU123456")
 
 
@@ -236,7 +249,7 @@ def test_an_account_without_a_plan_is_named_when_the_file_is_made_and_used(here:
     here.accounts(here.entry("DU999999", "primary"), here.entry(SECOND, "secondary"))
     ended = here.run("plan", "-o", "plan.json")
     assert ended.exit_code == 21
-    assert ended.err.endswith("Kept in plan.json.\n")
+    assert "The plan is in plan.json\n" in ended.err
     ended = carried_out(here)
     assert ended.exit_code == 0
     assert ended.err.startswith("Note: plan.json has no plan for DU999999: The gateway does not manage DU999999")
@@ -248,7 +261,6 @@ def test_nothing_is_kept_where_there_is_no_plan(here: Here, options: tuple[str, 
     here.accounts(here.entry("DU999999", "primary"))
     ended = here.run("plan", "-o", "plan.json", *options)
     assert ended.exit_code == 21
-    assert ("There is no plan to keep in plan.json." in ended.err) is (not options)
     assert not (here.folder / "plan.json").exists()
 
 
@@ -256,11 +268,14 @@ def test_a_file_that_may_not_be_replaced_is_told_before_the_gateway_is_asked(her
     ended = here.run("plan", "-o", "accounts.yaml")
     assert ended.exit_code == 2
     assert ended.err == (
-        "Error: The plans cannot be kept in accounts.yaml: it exists, and is no plan file that a newer one may "
-        "replace.\n"
-        "Hint: Name another file, in a folder that exists and has room; --json prints the same.\n"
+        "Error: accounts.yaml is there already, and is no plan file; it was left as it is.\n"
+        "Hint: Name another file, or remove this one.\n"
         "OUTPUT_FAILED, exit code 2\n"
     )
+    for nowhere in ("no-folder/plan.json", "accounts.yaml/plan.json"):
+        ended = here.run("plan", "-o", nowhere)
+        assert ended.exit_code == 2
+        assert f"Error: The plan cannot be written to {nowhere}: No" in ended.err
     assert not received(here.sandbox.log)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.trading import planned
 from tests.support.values import st_of
@@ -13,7 +13,7 @@ from tests.support.values import st_of
 from ibkr_rebalancer.core.documents import document
 from ibkr_rebalancer.core.errors import RebalancerError, Refused, UsageError
 from ibkr_rebalancer.core.plan import Plan
-from ibkr_rebalancer.core.plan_document import Unplanned, is_plan_document, read_plans, sealed
+from ibkr_rebalancer.core.plan_document import Unplanned, read_plans, sealed
 
 FILE = "plan.json"
 PLANS = st.lists(st_of(Plan), min_size=1, max_size=2, unique_by=lambda plan: plan.account)
@@ -32,6 +32,7 @@ def refused(body: object) -> RebalancerError:
     return raised.value
 
 
+@settings(max_examples=40)
 @given(PLANS, st.lists(st_of(Unplanned), max_size=2))
 def test_what_is_written_is_read_back_as_it_was(plans: list[Plan], errors: list[Unplanned]) -> None:
     read = read_plans(json.dumps(made(*plans, errors=errors)).encode(), file=FILE)
@@ -138,15 +139,6 @@ def test_what_is_no_plan_of_ours_is_told_with_the_reason(body: object, why: str)
     assert (error.code, error.exit_code, type(error)) == ("PLAN_FILE_INVALID", 2, UsageError)
     assert error.message == f"plan.json is no plan to carry out: {why}. Nothing was sent."
     assert error.hint == "Make one with `rebalancer plan -o FILE`, and leave it as it is."
-
-
-def test_an_older_plan_is_known_whatever_became_of_it() -> None:
-    content = made(PLAN)
-    content["plans"] = "gone"
-    assert is_plan_document(json.dumps(content).encode())
-    assert is_plan_document(b'{"schema": "rebalancer.plan/7"}')
-    for body in (b"", b"{", b"[]", b"1", b"{}", b'{"schema": "rebalancer.run/1"}', b"[" * 100_000, b"\xff"):
-        assert not is_plan_document(body)
 
 
 def places(content: Any) -> Iterator[tuple[Any, Any]]:

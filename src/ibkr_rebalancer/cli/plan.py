@@ -38,25 +38,19 @@ def plan(
       rebalancer plan --html plan.html   a web page with pictures as well
       rebalancer plan -o plan.json       to be looked at, and carried out later
     """
-    from ibkr_rebalancer.cli.files import write_page
-    from ibkr_rebalancer.cli.output import outcomes_document, show_outcomes, tell
+    from ibkr_rebalancer.cli.files import PLANS, require_room, write_page, write_plans
+    from ibkr_rebalancer.cli.output import outcomes_document, show_outcomes
     from ibkr_rebalancer.cli.pages import plans_page
     from ibkr_rebalancer.cli.session import in_session
     from ibkr_rebalancer.cli.tables import plans_view
-    from ibkr_rebalancer.core.plan import Plan
     from ibkr_rebalancer.core.plan_document import sealed
-    from ibkr_rebalancer.edges.plan_files import keep_plans, require_room
 
-    if output is not None:
-        require_room(output)
+    if output:
+        require_room(output, PLANS)
     outcomes = in_session(lambda session: session.plans(*accounts or ()), config, verbose=verbose)
     content = sealed(outcomes_document("plan", "plans", outcomes))
-    has_plans = any(isinstance(outcome, Plan) for outcome in outcomes.values())
-    if output is not None and has_plans:
-        keep_plans(output, content)
+    if output and content["plans"]:
+        write_plans(output, content)
     if html:
         write_page(html, plans_page(outcomes))
-    exit_code = show_outcomes("plan", "plans", outcomes, view=plans_view, as_json=as_json, content=content)
-    if output is not None:
-        tell(f"Kept in {output}." if has_plans else f"There is no plan to keep in {output}.")
-    return exit_code
+    return show_outcomes("plan", "plans", outcomes, view=plans_view, as_json=as_json, content=content)

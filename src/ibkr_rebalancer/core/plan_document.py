@@ -75,14 +75,6 @@ def read_plans(body: bytes, *, file: str) -> PlanDocument:
     return read
 
 
-def is_plan_document(body: bytes) -> bool:
-    """Whether this is a document of plans, of whatever version and however changed."""
-    try:
-        return str(json.loads(body)["schema"]).startswith("rebalancer.plan/")
-    except (ValueError, RecursionError, LookupError, TypeError):
-        return False
-
-
 def _content(body: bytes, file: str) -> Mapping[str, Any]:
     try:
         content = json.loads(body)
