@@ -1,7 +1,7 @@
 """Plans that were printed before and are carried out as they are: after the same question and checks, once, or not."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -19,14 +19,16 @@ TWO = {"DU1": {"cash": "10000", "positions": {"AAA": 100}}, "DU2": {"cash": "200
 
 
 class Person:
-    """Somebody who is asked, does something meanwhile, and answers."""
+    """Somebody who is asked, and answers after something has happened."""
 
-    def __init__(self, *, says: bool) -> None:
+    def __init__(self, *, says: bool, after: Callable[[], None] = lambda: None) -> None:
         self.says = says
+        self.after = after
         self.shown: list[Plan] = []
 
     async def __call__(self, plans: Sequence[Plan]) -> bool:
         self.shown.extend(plans)
+        self.after()
         return self.says
 
 
@@ -125,5 +127,21 @@ def test_a_printed_plan_whose_limits_are_broken_by_now_is_refused(tmp_path: Path
         refused = await scene.rebalance(SWITCH, printed=plans, confirm=person)
         assert isinstance(refused, RebalancerError)
         assert (refused.code, person.shown, scene.orders) == ("LIMIT_MAX_SPREAD_PCT", [], [])
+
+    play(story())
+
+
+def test_what_changes_at_the_question_is_refused_and_the_other_plan_not_asked_about_again(tmp_path: Path) -> None:
+    async def story() -> None:
+        scene = TradingScene(tmp_path, accounts=TWO)
+        plans = await printed(scene, "DU1", "DU2")
+        person = Person(says=True, after=lambda: scene.change(accounts={"DU1": {"positions": {"AAA": 60}}}))
+        outcomes = await scene.rebalance_all({"DU1": SWITCH, "DU2": SWITCH}, printed=plans, confirm=person)
+        stale, done = outcomes.values()
+        assert isinstance(stale, RebalancerError)
+        assert (stale.code, reported(done).outcome) == ("PLAN_STALE", "done")
+        assert person.shown == plans
+        assert scene.orders == ["SELL 100 AAA", "BUY 598 BBB"]
+        assert [text for text in scene.notices.texts if "new plan" in text] == []
 
     play(story())
