@@ -235,9 +235,9 @@ CREATE TRIGGER marks_no_delete BEFORE DELETE ON marks BEGIN SELECT RAISE(ABORT, 
 CREATE INDEX entries_by_account ON entries (account, mode, published);
 CREATE TRIGGER entries_no_update BEFORE UPDATE ON entries BEGIN SELECT RAISE(ABORT, 'entries is history: nothing in it is changed or removed'); END;
 CREATE TRIGGER entries_no_delete BEFORE DELETE ON entries BEGIN SELECT RAISE(ABORT, 'entries is history: nothing in it is changed or removed'); END;
-CREATE INDEX intents_in_time ON intents (account, kept_at);
-CREATE INDEX ix_intents_of_plan ON intents (of_plan);
 CREATE INDEX intents_by_contract ON intents (account, con_id, side);
+CREATE INDEX ix_intents_of_plan ON intents (of_plan);
+CREATE INDEX intents_in_time ON intents (account, kept_at);
 CREATE TRIGGER intents_no_update BEFORE UPDATE ON intents BEGIN SELECT RAISE(ABORT, 'intents is history: nothing in it is changed or removed'); END;
 CREATE TRIGGER intents_no_delete BEFORE DELETE ON intents BEGIN SELECT RAISE(ABORT, 'intents is history: nothing in it is changed or removed'); END;
 CREATE INDEX steps_by_entry ON steps (of_entry, ends);
