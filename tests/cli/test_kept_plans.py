@@ -232,8 +232,8 @@ def test_accounts_beside_a_plan_file_are_wrong_usage(here: Here) -> None:
     ended = carried_out(here, SECOND)
     assert ended.exit_code == 2
     assert ended.err == (
-        "Error: --plan plan.json says itself which accounts are meant, and DU789012 stands beside it.\n"
-        "Hint: Leave out either of them; `rebalancer plan ACCOUNT -o FILE` makes a file for some accounts.\n"
+        "Error: --plan plan.json says all that is to be done, and DU789012 stands beside it.\n"
+        "Hint: Leave out either of them; `rebalancer plan -o FILE` takes it when the plan is made.\n"
         "USAGE, exit code 2\n"
     )
 

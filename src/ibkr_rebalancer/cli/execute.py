@@ -1,6 +1,5 @@
 """`rebalancer execute`: carry out the plan or, in a dry run, show the orders it would send."""
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,9 +10,8 @@ from ibkr_rebalancer.core.errors import UsageError
 
 if TYPE_CHECKING:
     from ibkr_rebalancer.app import Rebalancer
-    from ibkr_rebalancer.core.plan import Plan
-    from ibkr_rebalancer.core.portfolio import AccountId
-    from ibkr_rebalancer.core.report import Report
+    from ibkr_rebalancer.cli.trading import Outcomes
+    from ibkr_rebalancer.flows.trading import Confirm
 
 
 def execute(
@@ -54,19 +52,25 @@ def execute(
       rebalancer execute --plan plan.json       what `plan -o plan.json` has kept
     """
     from ibkr_rebalancer.cli.asking import is_anybody_there
+    from ibkr_rebalancer.cli.kept_plans import dry_runs, kept_plans
     from ibkr_rebalancer.cli.output import show_outcomes
     from ibkr_rebalancer.cli.session import in_session
     from ibkr_rebalancer.cli.tables import runs_view
     from ibkr_rebalancer.cli.trading import trade
 
-    named, plans = accounts or (), _kept(plan, accounts)
+    named = accounts or ()
+    plans = kept_plans(plan, beside=named) if plan else ()
+
+    async def looked_at(session: "Rebalancer") -> "Outcomes":
+        return await dry_runs(session, plans) if plans else await session.dry_runs(*named)
+
+    async def carried_out(session: "Rebalancer", confirm: "Confirm | None") -> "Outcomes":
+        if plans:
+            return await session.carry_out(*plans, confirm=confirm, adopt=adopt)
+        return await session.rebalance(*named, confirm=confirm, adopt=adopt)
+
     if dry_run:
-        outcomes = in_session(
-            lambda session: _dry_runs(session, plans) if plans else session.dry_runs(*named),
-            config,
-            state=state,
-            verbose=verbose,
-        )
+        outcomes = in_session(looked_at, config, state=state, verbose=verbose)
         return show_outcomes("run", "runs", outcomes, view=runs_view, as_json=as_json)
     if not yes and not is_anybody_there():
         raise UsageError(
@@ -74,34 +78,4 @@ def execute(
             "Nobody can be asked here whether to send orders. Nothing was sent.",
             hint="Add --yes to send them, or --dry-run to see them.",
         )
-    return trade(named, plans, asks=not yes, adopt=adopt, config=config, state=state, as_json=as_json, verbose=verbose)
-
-
-def _kept(file: Path | None, accounts: Sequence[str] | None) -> "Sequence[Plan]":
-    """The plans of the file, if there is one; they say which accounts are meant.
-
-    Raises:
-        UsageError: accounts are named beside it, or it is no plan file.
-        Refused: it has been changed.
-    """
-    from ibkr_rebalancer.cli.output import tell
-    from ibkr_rebalancer.edges.plan_files import load_plans
-
-    if file is None:
-        return ()
-    if accounts:
-        raise UsageError(
-            "USAGE",
-            f"--plan {file} says itself which accounts are meant, and {' '.join(accounts)} stands beside it.",
-            hint="Leave out either of them; `rebalancer plan ACCOUNT -o FILE` makes a file for some accounts.",
-        )
-    document = load_plans(file)
-    for each in document.errors:
-        tell(f"Note: {file} has no plan for {each.account}: {each.message}")
-    return document.plans
-
-
-async def _dry_runs(session: "Rebalancer", plans: "Sequence[Plan]") -> "Mapping[AccountId, Report]":
-    """What the plans would send, by their own word: nobody is asked whether they are still up to date."""
-    session.select(*(plan.account for plan in plans))
-    return {plan.account: await session.execute(plan) for plan in plans}
+    return trade(carried_out, asks=not yes, config=config, state=state, as_json=as_json, verbose=verbose)
