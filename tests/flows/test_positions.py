@@ -264,7 +264,8 @@ def test_a_plan_that_has_been_carried_out_is_refused_and_the_journal_goes_on(tmp
         assert isinstance(first, Report)
         assert first.outcome == "partial"
         await asyncio.sleep(1)
-        refused = await outcome(scene, printed=first.plan)
+        assert first.plan is not None
+        refused = await outcome(scene, printed=[first.plan])
         assert isinstance(refused, RebalancerError)
         assert (refused.code, refused.exit_code) == ("PLAN_USED", 11)
         assert first.orders[0].order_ref is not None

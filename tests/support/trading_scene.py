@@ -7,7 +7,7 @@
 `scene.gateway.line` breaks the connection at a chosen moment; `scene.change(faults=[...])` breaks the market.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -68,7 +68,7 @@ class TradingScene:
         *documents: bytes,
         policy: Policy | None = None,
         confirm: Confirm | None = None,
-        printed: Plan | None = None,
+        printed: Sequence[Plan] = (),
         adopt: bool = False,
         patience: Patience = PATIENCE,
     ) -> Report | RebalancerError:
@@ -84,7 +84,7 @@ class TradingScene:
         *,
         policy: Policy | None = None,
         confirm: Confirm | None = None,
-        printed: Plan | None = None,
+        printed: Sequence[Plan] = (),
         adopt: bool = False,
         patience: Patience = PATIENCE,
     ) -> Mapping[AccountId, Report | RebalancerError]:

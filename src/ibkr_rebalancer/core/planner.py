@@ -47,6 +47,8 @@ def plan_rebalance(allocation: Allocation, *, snapshot: Snapshot, policy: Policy
             last_rebalance_on=allocation.last_rebalance_on,
             as_of=allocation.as_of,
         ),
+        targets=allocation.weights,
+        policy_digest=digest(policy),
         currency=snapshot.portfolio.balances.currency,
         net_liquidation=funds.net_liquidation,
         cash=funds.cash,

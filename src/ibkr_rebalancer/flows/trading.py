@@ -98,7 +98,8 @@ class _Wish:
     """What the owner wants of a run."""
 
     confirm: Confirm | None
-    printed: Plan | None
+    printed: Mapping[AccountId, Plan]
+    """Plans that are carried out as they are, or not at all."""
     adopt: bool
 
     @property
@@ -120,14 +121,14 @@ class TradingRun:
         accounts: Sequence[Account],
         *,
         confirm: Confirm | None = None,
-        printed: Plan | None = None,
+        printed: Sequence[Plan] = (),
         adopt: bool = False,
     ) -> Mapping[AccountId, Report | RebalancerError]:
         """Rebalance each account: what came of it, or why nothing was sent.
 
-        `confirm` is asked before anything is sent, and again when the plans are others by then. `printed`, a plan of
-        the only account, is carried out as it is, or refused if it is out of date. With `adopt`, or when somebody
-        confirms, real holdings that we never traded may be sold too, from then on.
+        `confirm` is asked before anything is sent, and again when the plans are others by then. Of the accounts of
+        `printed`, these very plans are carried out, or refused if they are out of date or have been used. With
+        `adopt`, or when somebody confirms, real holdings that we never traded may be sold too, from then on.
 
         Once the plans are carried out, a cancellation is met by every account for itself: what it has sent is brought
         to a known end, and nothing more is sent.
@@ -140,7 +141,8 @@ class TradingRun:
         """
         await self._ports.gateway.session(within_s=0)
         with ExitStack() as held:
-            return await self._rebalance(accounts, held, _Wish(confirm=confirm, printed=printed, adopt=adopt))
+            wish = _Wish(confirm=confirm, printed={plan.account: plan for plan in printed}, adopt=adopt)
+            return await self._rebalance(accounts, held, wish)
 
     async def _rebalance(
         self, accounts: Sequence[Account], held: ExitStack, wish: _Wish
@@ -210,17 +212,14 @@ class TradingRun:
     ) -> Mapping[AccountId, Planned | RebalancerError | None]:
         """The plans that may be carried out; None of those that their owner declines."""
         planned = await self._plan(runs, wish)
-        if wish.printed is not None:
-            require_unused(wish.printed, self._ports.ledger.known(order_refs(wish.printed)))
-            return {account: _as_printed(wish.printed, fresh) for account, fresh in planned.items()}
         while wish.confirm is not None and (shown := _with_trades(planned)):
             if not await wish.confirm([each.plan for each in shown.values()]):
                 return {account: None if account in shown else outcome for account, outcome in planned.items()}
             runs = {account: await self._looked_at_again(run) for account, run in runs.items()}
             fresh = await self._plan(runs, wish)
-            checked = {account: _as_shown(each, fresh[account]) for account, each in shown.items()}
+            checked = {account: _as_shown(each.plan, fresh[account]) for account, each in shown.items()}
             changes = [outcome for outcome in checked.values() if _is_stale(outcome)]
-            if not changes:
+            if wish.printed or not changes:
                 return {**planned, **checked}
             for change in changes:
                 self._warn("plan.changed", f"{change.message} Here is the new plan")
@@ -249,14 +248,14 @@ class TradingRun:
         _raise_what_concerns_all(looked.values())
         fresh = await self._plan(_runs(looked), wish)
         failed = {account: each for account, each in looked.items() if isinstance(each, RebalancerError)}
-        if wish.confirm is not None or wish.printed is not None:
-            fresh = {account: _as_shown(late[account], each) for account, each in fresh.items()}
+        if wish.confirm is not None:
+            fresh = {account: _as_shown(late[account].plan, each) for account, each in fresh.items()}
         return {**planned, **fresh, **failed}
 
     async def _plan(
         self, runs: Mapping[AccountId, _Begun], wish: _Wish
     ) -> Mapping[AccountId, Planned | RebalancerError]:
-        """Fresh plans, and of those that a check says no to the refusal."""
+        """Fresh plans, or the printed ones on fresh snapshots, and of those that a check says no to the refusal."""
         session = await self._ports.gateway.session(within_s=0)
         planned = await plan_accounts(
             [run.account for run in runs.values()],
@@ -266,7 +265,20 @@ class TradingRun:
             clock=self._ports.clock,
             observer=self._ports.observer,
         )
-        return {account: self._checked(runs[account], outcome, wish) for account, outcome in planned.items()}
+        meant = {account: self._as_wished(account, fresh, wish) for account, fresh in planned.items()}
+        return {account: self._checked(runs[account], outcome, wish) for account, outcome in meant.items()}
+
+    def _as_wished(
+        self, account: AccountId, fresh: Planned | RebalancerError, wish: _Wish
+    ) -> Planned | RebalancerError:
+        printed = wish.printed.get(account)
+        if printed is None:
+            return fresh
+        try:
+            require_unused(printed, self._ports.ledger.known(order_refs(printed)))
+        except Refused as used:
+            return used
+        return _as_shown(printed, fresh)
 
     def _checked(self, run: _Begun, planned: Planned | RebalancerError, wish: _Wish) -> Planned | RebalancerError:
         if isinstance(planned, RebalancerError) or not planned.plan.trades:
@@ -374,23 +386,12 @@ def _with_trades(planned: Mapping[AccountId, Planned | RebalancerError | None]) 
     return {a: each for a, each in planned.items() if isinstance(each, Planned) and each.plan.trades}
 
 
-def _as_shown(shown: Planned, fresh: Planned | RebalancerError) -> Planned | RebalancerError:
-    """The plan that was shown, on the fresh snapshot, if neither what it was made from nor its targets have changed."""
-    if isinstance(fresh, Planned) and fresh.allocation.weights != shown.allocation.weights:
-        return Refused(
-            STALE,
-            f"Plan {shown.plan.plan_id} is stale: its targets have changed. Nothing was sent.",
-            hint="Look at the new plan, and confirm that one.",
-        )
-    return _as_printed(shown.plan, fresh)
-
-
-def _as_printed(printed: Plan, fresh: Planned | RebalancerError) -> Planned | RebalancerError:
-    """The printed plan on the fresh snapshot, if that is still what the plan was made from."""
+def _as_shown(shown: Plan, fresh: Planned | RebalancerError) -> Planned | RebalancerError:
+    """The plan that was shown, on the fresh snapshot, if it would be made from the same again."""
     if isinstance(fresh, RebalancerError):
         return fresh
     try:
-        require_same(printed, fresh.snapshot)
+        require_same(shown, fresh.snapshot, anew=fresh.plan)
     except Refused as stale:
         return stale
-    return replace(fresh, plan=printed)
+    return replace(fresh, plan=shown)
