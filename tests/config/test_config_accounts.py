@@ -298,7 +298,7 @@ def test_plain_http_on_this_machine(url: str) -> None:
         (["cash_reserve: 1"], "'cash_reserve' is not", "Did you mean 'cash_reserve_pct'?"),
         (["limits: {max_age: 1}"], "'max_age' is not a key that this version knows in limits", "max_quote_age_s"),
         (["contracts: {BRK: {conid: 1}}"], "'conid' is not a key that this version knows in contracts.BRK", "'con_id'"),
-        (["unlisted: keep"], "'unlisted' is not a key that this version knows.", "Use one of account_id, "),
+        (["unlisted: keep"], "'wombats' is not a key that this version knows.", "Use one of account_id, "),
         (["<<: {enabled: true}"], "'<<' is not", "Use one of"),
         (["limits.max_quote_age_s: 5"], "'limits.max_quote_age_s' is not", "limits."),
     ],
