@@ -37,12 +37,13 @@ def _why_traded(name: Managed, names: Sequence[Managed], sizing: Sizing, funds: 
     if not name.weight:
         return name.exit_reason
     shares, wanted = sizing.shares[name.con_id], sizing.ideal.shares(name)
+    if name.stands_for is not None:
+        why = "sold to raise cash" if shares < int(wanted) else "beyond the weight of its target"
+        return f"{why}; what stays {_counted(name, names)}"
     off = share_of(name.held * name.prices.value - sizing.ideal.values[name.con_id], funds.net_liquidation)
     if shares < name.whole <= wanted:
         return f"sold to raise cash, though underweight by {abs(off):.2%}"
     reason = f"{'over' if off > 0 else 'under'}weight by {abs(off):.2%}"
-    if name.stands_for is not None:
-        return f"{reason}, {_counted(name, names)}"
     fewer, more = int(wanted) - shares, shares - wanted
     if more > HALF_A_SHARE:
         bought = shares > name.whole
