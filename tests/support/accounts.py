@@ -82,14 +82,17 @@ class _Draft:
         return _with_quantity(line, int(self.worth * part / float(line.mark)))
 
 
-def case_of(text: str, *, targets: str, policy: Policy | None = None) -> Case:
-    """The account in `text`, with the default policy unless given."""
+def case_of(text: str, *, targets: str, policy: Policy | None = None, purpose: Purpose = REBALANCE) -> Case:
+    """The account in `text`, with the default policy unless given; substitutes are looked up as targets are."""
+    policy = policy or Policy()
+    uses = [f"; {each.use} 0" for each in policy.substitutions.values() if f"{each.use} " not in targets]
     return Case(
         kind="written",
         seed=0,
-        snapshot=snapshot(text, targets=targets),
+        snapshot=snapshot(text, targets=targets + "".join(uses)),
         allocation=allocation(targets),
-        policy=policy or Policy(),
+        policy=policy,
+        purpose=purpose,
     )
 
 
