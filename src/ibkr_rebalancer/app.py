@@ -23,7 +23,7 @@ from ibkr_rebalancer.core.notices import Notice, Severity
 from ibkr_rebalancer.core.plan import Plan
 from ibkr_rebalancer.core.policy import Account, select_accounts
 from ibkr_rebalancer.core.portfolio import AccountId, Portfolio, TradingMode, belongs_to
-from ibkr_rebalancer.core.purpose import REBALANCE, Purpose
+from ibkr_rebalancer.core.purpose import REBALANCE, Purpose, require_meant
 from ibkr_rebalancer.core.report import Report, dry_run_report
 from ibkr_rebalancer.core.runs import COMMAND
 from ibkr_rebalancer.edges.allocation_files import FileAllocations
@@ -198,8 +198,9 @@ class Rebalancer:
         """The accounts of a run; an amount of cash is that of one account.
 
         Raises:
-            UsageError: cash is to be raised in several (`RAISE_CASH_OF_MANY`).
+            UsageError: it cannot be meant (`USAGE`), or cash is to be raised in several (`RAISE_CASH_OF_MANY`).
         """
+        require_meant(purpose)
         chosen = self.select(*named)
         if purpose.raise_cash and len(chosen) > 1:
             listed = ", ".join(account.account_id for account in chosen)

@@ -1,5 +1,6 @@
 """The portfolios people really have, each carried out in the sandbox and judged by the venue's log."""
 
+import asyncio
 from decimal import Decimal
 
 import pytest
@@ -9,6 +10,7 @@ from tests.support.sandbox import received
 from tests.support.schemas import check_document
 from tests.support.terminal import on_terminal
 
+from ibkr_rebalancer import Purpose, Rebalancer, Report, UsageError
 from ibkr_rebalancer.sandbox.venue.document import Document
 
 OPTION: Document = {"con_id": 900001, "sec_type": "OPT", "bid": "7.90", "ask": "8.10", "last": "8", "close": "8"}
@@ -156,21 +158,42 @@ def test_more_cash_than_there_is_sends_nothing(here: Here) -> None:
     assert not placed(here.sandbox.log)
 
 
-@pytest.mark.parametrize("command", ["plan", "execute"])
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
+def test_wishes_that_cannot_be_meant(here: Here) -> None:
+    """Nobody is asked anything for them."""
+    for options, message in (
         (["--buy-only", "--raise-cash", "5"], "--buy-only sells nothing, and --raise-cash sells for cash"),
         (["--raise-cash", "5k"], "--raise-cash is '5k'; it must be an amount above 0"),
         (["--raise-cash", "0"], "--raise-cash is '0'; it must be an amount above 0"),
         (["--raise-cash", "-5"], "--raise-cash is '-5'; it must be an amount above 0"),
         (["--raise-cash", "1e5"], "--raise-cash is '1e5'; it must be an amount above 0"),
         (["--raise-cash", "5000"], "5,000.00 in cash is to be raised, and DU123456, DU789012 are 2 accounts."),
-    ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
-)
-def test_wishes_that_cannot_be_meant(here: Here, command: str, options: list[str], message: str) -> None:
-    ended = here.run(command, *options, "--yes" if command == "execute" else "--verbose")
-    assert ended.exit_code == 2
-    assert message in ended.err
+    ):
+        for command in (["plan"], ["execute", "--dry-run"], ["execute", "--yes"]):
+            ended = here.run(*command, *options)
+            assert ended.exit_code == 2
+            assert message in ended.err
     assert not received(here.sandbox.log)
+
+
+@pytest.mark.usefixtures("here")
+def test_a_library_cannot_raise_less_than_nothing() -> None:
+    """It would take the reserve for money to invest."""
+
+    async def plan() -> None:
+        async with Rebalancer.open() as rebalancer:
+            await rebalancer.plan(SECOND, purpose=Purpose(raise_cash=Decimal(-5_000)))
+
+    with pytest.raises(UsageError, match="less than nothing cannot be"):
+        asyncio.run(plan())
+
+
+def test_a_plan_that_buys_only_is_carried_out_as_it_is_also_by_the_library(here: Here) -> None:
+    hold(here, SECOND, cash="9000", SPY=20, QQQ=60, TLT=40)
+
+    async def trade() -> Report:
+        async with Rebalancer.open() as rebalancer:
+            plan = await rebalancer.plan(SECOND, purpose=Purpose(buy_only=True))
+            return await rebalancer.execute(plan, dry_run=False)
+
+    assert asyncio.run(trade()).outcome == "done"
+    assert sides(placed(here.sandbox.log)) == {"TLT": "BUY"}

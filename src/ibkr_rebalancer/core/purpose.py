@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from decimal import Decimal
 
+from ibkr_rebalancer.core.errors import UsageError
 from ibkr_rebalancer.core.money import ZERO
 
 
@@ -18,3 +19,23 @@ class Purpose:
 
 REBALANCE = Purpose()
 """What `watch` always does, and commands unless they are told otherwise."""
+
+
+def require_meant(purpose: Purpose) -> None:
+    """Check that it is something that a plan can be for.
+
+    Raises:
+        UsageError: it is both, or an amount below 0 (`USAGE`).
+    """
+    if purpose.raise_cash < 0:
+        raise UsageError(
+            "USAGE",
+            f"The cash to be raised is {purpose.raise_cash:f}; less than nothing cannot be.",
+            hint="Give an amount above 0, in the account's base currency.",
+        )
+    if purpose.buy_only and purpose.raise_cash:
+        raise UsageError(
+            "USAGE",
+            "--buy-only sells nothing, and --raise-cash sells for cash: they cannot be had together.",
+            hint="Leave one of them out.",
+        )
