@@ -172,6 +172,7 @@ def test_wishes_that_cannot_be_meant(here: Here) -> None:
             ended = here.run(*command, *options)
             assert ended.exit_code == 2
             assert message in ended.err
+    assert here.run("watch", "--buy-only").exit_code == 2
     assert not received(here.sandbox.log)
 
 

@@ -62,9 +62,10 @@ class Sizing:
 def size_positions(names: Sequence[Managed], *, funds: Funds, nearest: bool) -> Sizing:
     """Decide how many whole shares of each instrument to end with.
 
-    What is to be bought is not sold, unless cash is below the reserve and has to be raised; no sale goes beyond the
-    whole shares held; no purchase leaves cash, costs paid, below the reserve for purchases. With `nearest`, a share is
-    bought where more than half of it is wanted, and costs do not lower the ideals.
+    What is to be bought is not sold, unless cash is below the reserve and has to be raised, and what stands for another
+    is not bought; no sale goes beyond the whole shares held, nor touches what may not be sold; no purchase leaves cash,
+    costs paid, below the reserve for purchases. With `nearest`, a share is bought where more than half of it is wanted,
+    and costs do not lower the ideals.
 
     A name ends more than a share under its ideal only to make room for dear shares of others, where that brings the
     whole nearer; all that is given up so is worth no more than a share of each of the `DEAREST`.

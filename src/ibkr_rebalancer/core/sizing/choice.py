@@ -135,11 +135,9 @@ def _may_grow(name: Managed, ideal: Ideal, level: Decimal | None) -> bool:
 def _floor(name: Managed, ideal: Ideal, level: Decimal) -> int:
     """The whole shares that are in any case meant to be held; a purchase reaches up to `level` of its ideal."""
     wanted = ideal.shares(name)
-    if wanted > name.whole and name.stands_for is None:
-        return max(name.whole, _down(wanted * level))
-    if name.stands_for is not None or not name.may_be_sold:
+    if name.stands_for is not None or (wanted <= name.whole and not name.may_be_sold):
         return fewest_of(name, ideal, raising=False)
-    return _down(wanted)
+    return _down(wanted) if wanted <= name.whole else max(name.whole, _down(wanted * level))
 
 
 def _above(name: Managed, floor: int, ideal: Ideal, budget: Decimal, *, nearest: bool) -> Iterator[Bundle]:
