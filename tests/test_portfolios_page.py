@@ -26,7 +26,8 @@ ACCOUNT = """\
 
 @pytest.mark.parametrize("example", YAML)
 def test_an_example_is_a_setting_that_is_not_the_default(example: str) -> None:
-    (account,) = read_accounts(parse(ACCOUNT + re.sub(r"(?m)^", "  ", example).rstrip()))
+    written = ACCOUNT + re.sub(r"(?m)^", "  ", example).rstrip()
+    (account,) = read_accounts(parse(written), folder=Path("/etc/rebalancer"))
     assert account.policy != Policy()
 
 

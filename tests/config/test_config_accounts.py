@@ -432,15 +432,15 @@ accounts:
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [
-        ("exclude: SPY", "exclude is a single value; it must be a list of symbols."),
-        ("exclude: [spy]", "exclude has an entry for 'spy', which is not a symbol."),
-        ("exclude: [[SPY]]", "An entry of exclude is a list; it must be a symbol."),
+        ("exclude: SPY", "exclude is a single value; it must be symbols in capitals, in a list."),
+        ("exclude: [spy]", "exclude is 'spy'; it must be symbols in capitals, in a list."),
+        ("exclude: [[SPY]]", "An entry of exclude is a list; it must be symbols in capitals, in a list."),
         ("unlisted: hold", "unlisted is 'hold'; it must be sell or keep."),
         ("underweight: hold", "underweight is 'hold'; it must be refuse or cash."),
         ("substitutions: [QQQ]", "substitutions is a list; it must be a mapping of symbols to substitutions."),
         ("substitutions: {QQQ: {scale: 0.5}}", "substitutions.QQQ.use is missing."),
         ("substitutions: {qqq: {use: QQQM}}", "substitutions has an entry for 'qqq', which is not a symbol."),
-        ("substitutions: {QQQ: {use: qqqm}}", "substitutions.QQQ.use is 'qqqm'; it must be a symbol such as QQQM."),
+        ("substitutions: {QQQ: {use: qqqm}}", "substitutions.QQQ.use is 'qqqm'; it must be a symbol in capitals."),
         *(
             (
                 f"substitutions: {{QQQ: {{use: QQQM, scale: {scale}}}}}",
