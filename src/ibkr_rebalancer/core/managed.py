@@ -30,6 +30,7 @@ class Managed:
     held: Decimal
     prices: Prices
     may_be_sold: bool = True
+    """Not when only purchases are wanted; what has to go stays, too."""
     stands_for: ConId | None = None
     """The target that is bought in its place, and that what is held of it counts towards, up to its weight."""
     scale: Decimal = Decimal(1)
