@@ -16,6 +16,16 @@ from ibkr_rebalancer.core.targets import Replaced, Targets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Substitute:
+    """The target that is bought in place of another."""
+
+    symbol: str
+    con_id: ConId
+    scale: Decimal
+    """So much of it, in worth, is as good as one of the other."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Managed:
     """An instrument that the plan decides about: a target, a holding that has to go, or a target already held."""
 
@@ -31,10 +41,8 @@ class Managed:
     prices: Prices
     may_be_sold: bool = True
     """Not when only purchases are wanted; what has to go stays, too."""
-    stands_for: ConId | None = None
-    """The target that is bought in its place, and that what is held of it counts towards, up to its weight."""
-    scale: Decimal = Decimal(1)
-    """So much of what it stands for, in worth, is as good as one of it."""
+    stands_for: Substitute | None = None
+    """What is bought in its place: what is held of it counts towards that, up to its weight."""
 
     @property
     def whole(self) -> int:
@@ -160,7 +168,8 @@ def _target(
 def _stand_in(replaced: Replaced, con_id: ConId, holding: Holding, snapshot: Snapshot, limits: Limits) -> Managed:
     """What is held of a replaced target: as sound as a target, since it counts as one."""
     line = _target(replaced.symbol, replaced.weight, con_id, holding, snapshot, limits)
-    return replace(line, stands_for=snapshot.targets[replaced.use].con_id, scale=replaced.scale)
+    use = Substitute(symbol=replaced.use, con_id=snapshot.targets[replaced.use].con_id, scale=replaced.scale)
+    return replace(line, stands_for=use)
 
 
 def _require_included(symbol: str, contract: Contract, targets: Targets) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from decimal import Decimal
 
-from ibkr_rebalancer.core.managed import Managed
+from ibkr_rebalancer.core.managed import Managed, Substitute
 from ibkr_rebalancer.core.money import BASIS_POINT, ZERO, amount_text, share_of
 from ibkr_rebalancer.core.policy import Policy
 from ibkr_rebalancer.core.sizing import Funds, Sizing
@@ -39,7 +39,7 @@ def _why_traded(name: Managed, names: Sequence[Managed], sizing: Sizing, funds: 
     shares, wanted = sizing.shares[name.con_id], sizing.ideal.shares(name)
     if name.stands_for is not None:
         why = "sold to raise cash" if shares < int(wanted) else "beyond the weight of its target"
-        return f"{why}; what stays {_counted(name, names)}"
+        return f"{why}; what stays {_counted(name.stands_for)}"
     off = share_of(name.held * name.prices.value - sizing.ideal.values[name.con_id], funds.net_liquidation)
     if shares < name.whole <= wanted:
         return f"sold to raise cash, though underweight by {abs(off):.2%}"
@@ -69,7 +69,7 @@ def _why_not_traded(name: Managed, names: Sequence[Managed], sizing: Sizing, fun
     if idle is not None and (sizing.shares[name.con_id] != name.whole or lacking > HALF_A_SHARE):
         return idle
     if name.stands_for is not None:
-        return _counted(name, names)
+        return _counted(name.stands_for)
     if lacking > HALF_A_SHARE:
         return f"{_shares(lacking)} under the target, {_why_no_more(name, names, sizing, funds)}"
     if lacking < -HALF_A_SHARE and not name.may_be_sold:
@@ -87,10 +87,9 @@ NO_NEARER = "to sell brings the account no nearer"
 NOT_SOLD = "nothing is sold: --buy-only"
 
 
-def _counted(name: Managed, names: Sequence[Managed]) -> str:
+def _counted(substitute: Substitute) -> str:
     """What a replaced target that is held is good for."""
-    (use,) = (other.symbol for other in names if other.con_id == name.stands_for)
-    return f"counts towards {use}, which is bought in its place"
+    return f"counts towards {substitute.symbol}, which is bought in its place"
 
 
 def _why_no_more(name: Managed, names: Sequence[Managed], sizing: Sizing, funds: Funds) -> str:

@@ -166,7 +166,7 @@ def _ideal(names: Sequence[Managed], funds: Funds, costs: Decimal) -> Ideal:
         stuck |= more
     values = {n.con_id: stuck.get(n.con_id, n.weight * invested) - _stood_for(n, replaced, kept) for n in bought}
     uninvested = (1 - sum((name.weight for name in bought), ZERO)) * invested
-    scaled_off = sum(((1 - name.scale) * kept[name.con_id] for name in replaced), ZERO)
+    scaled_off = sum(((1 - use.scale) * kept[name.con_id] for name in replaced if (use := name.stands_for)), ZERO)
     return Ideal(values=values | kept, cash=reserve + max(ZERO, uninvested - scaled_off))
 
 
@@ -177,4 +177,5 @@ def _kept(name: Managed, invested: Decimal) -> Decimal:
 
 def _stood_for(name: Managed, replaced: Sequence[Managed], kept: Mapping[ConId, Decimal]) -> Decimal:
     """How much of this name, in worth, need not be bought for what stays of targets that it replaces."""
-    return sum((other.scale * kept[other.con_id] for other in replaced if other.stands_for == name.con_id), ZERO)
+    uses = [(kept[other.con_id], other.stands_for) for other in replaced]
+    return sum((use.scale * worth for worth, use in uses if use and use.con_id == name.con_id), ZERO)
