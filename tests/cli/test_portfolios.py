@@ -137,6 +137,18 @@ def test_who_invests_a_deposit_sells_nothing_also_when_the_plan_has_changed_at_t
     assert {side for side, _, _ in placed(here.sandbox.log)} == {"BUY"}
 
 
+def test_a_plan_from_a_file_has_a_purpose_of_its_own(here: Here) -> None:
+    """A plan that would sell, made anew, does not make it stale; and nothing beside the file says what to do."""
+    hold(here, SECOND, cash="9000", SPY=20, QQQ=60, TLT=40)
+    assert here.run("plan", SECOND, "--buy-only", "-o", "plan.json").exit_code == 0
+    for option in (["--buy-only"], ["--raise-cash", "5"]):
+        ended = here.run("execute", "--plan", "plan.json", "--yes", *option)
+        assert ended.exit_code == 2
+        assert f"{option[0]} stands beside it" in ended.err
+    assert here.run("execute", "--plan", "plan.json", "--yes").exit_code == 0
+    assert sides(placed(here.sandbox.log)) == {"TLT": "BUY"}
+
+
 def test_cash_raised_for_a_withdrawal(here: Here) -> None:
     """The market takes half a reserve of slippage, and the amount is there all the same."""
     decide(here, SECOND, "secondary")
