@@ -12,34 +12,39 @@ from ibkr_rebalancer.core.commissions import commission
 from ibkr_rebalancer.core.documents import digest
 from ibkr_rebalancer.core.errors import Refused
 from ibkr_rebalancer.core.managed import Managed, sort_holdings
-from ibkr_rebalancer.core.money import ZERO, share_of, up_to_cents
+from ibkr_rebalancer.core.money import ZERO, amount_text, share_of, up_to_cents
 from ibkr_rebalancer.core.plan import Plan, Side, Skip, Strategy, Trade, order_of_sending
 from ibkr_rebalancer.core.policy import Policy
 from ibkr_rebalancer.core.portfolio import Portfolio, Snapshot
+from ibkr_rebalancer.core.purpose import REBALANCE, Purpose
 from ibkr_rebalancer.core.reasons import idle_reason, skip_reason, trade_reason
 from ibkr_rebalancer.core.remarks import remarks
 from ibkr_rebalancer.core.sizing import Funds, Sizing, size_positions, trade_price
+from ibkr_rebalancer.core.targets import own_targets
 
 
-def plan_rebalance(allocation: Allocation, *, snapshot: Snapshot, policy: Policy) -> Plan:
+def plan_rebalance(allocation: Allocation, *, snapshot: Snapshot, policy: Policy, purpose: Purpose = REBALANCE) -> Plan:
     """The trades that bring the account as near to its targets as whole shares and cash allow.
 
     Sells come before buys, the largest first. No trade is made that does not pay: unless something has to go or
     the reserve has to be filled, a plan that removes less drift than `min_gain_bp` is empty.
 
     Raises:
-        Refused: the account is worth nothing, what it owes is unknown, or a target cannot be planned.
+        Refused: the account is worth nothing, what it owes is unknown, a target cannot be planned, or there is not
+            as much cash to be had as is to be raised.
     """
-    names, untouched = sort_holdings(allocation, snapshot=snapshot, policy=policy)
-    funds = _funds(snapshot.portfolio, policy)
+    targets = own_targets(allocation, policy)
+    names, untouched = sort_holdings(targets, snapshot=snapshot, policy=policy, purpose=purpose)
+    funds = _funds(snapshot.portfolio, policy, purpose)
     sizing = size_positions(names, funds=funds, nearest=policy.rounds_to_nearest)
+    _require_raised(sizing, funds, snapshot.portfolio.balances.currency)
     idle = idle_reason(names, sizing, funds, policy)
     decided = sizing if idle is None else sizing.held(names, funds)
     moved = [name for name in names if decided.shares[name.con_id] != name.whole]
     trades = sorted((_trade(name, names, decided, funds) for name in moved), key=order_of_sending)
     return Plan(
         account=snapshot.portfolio.account,
-        plan_id=digest(allocation, snapshot, policy),
+        plan_id=digest(allocation, snapshot, policy, purpose),
         as_of=snapshot.taken_at,
         strategy=Strategy(
             name=allocation.name,
@@ -63,12 +68,23 @@ def plan_rebalance(allocation: Allocation, *, snapshot: Snapshot, policy: Policy
         skips=tuple(_skip(name, names, sizing, funds, idle) for name in names if name not in moved),
         untouched=untouched,
         remarks=tuple(
-            remarks(allocation, snapshot=snapshot, names=names, trades=trades, decided=decided, funds=funds, idle=idle)
+            remarks(
+                allocation,
+                targets=targets,
+                snapshot=snapshot,
+                names=names,
+                trades=trades,
+                decided=decided,
+                funds=funds,
+                idle=idle,
+                purpose=purpose,
+            )
         ),
+        purpose=purpose,
     )
 
 
-def _funds(portfolio: Portfolio, policy: Policy) -> Funds:
+def _funds(portfolio: Portfolio, policy: Policy, purpose: Purpose) -> Funds:
     """The money of the account. What is owed, in other currencies or on short positions, is no money to invest."""
     balances = portfolio.balances
     if balances.net_liquidation <= 0:
@@ -84,6 +100,20 @@ def _funds(portfolio: Portfolio, policy: Policy) -> Funds:
         spendable=min(cash, balances.available_funds),
         reserve_rate=policy.reserve,
         purchase_reserve_rate=policy.purchase_reserve,
+        raised=purpose.raise_cash,
+    )
+
+
+def _require_raised(sizing: Sizing, funds: Funds, currency: str) -> None:
+    """Check that the cash that a person asked for can be had; what brings less than that is not what they meant."""
+    if not funds.raised or sizing.cash_after >= sizing.reserve_after:
+        return
+    within_reach = sizing.cash_after - sizing.reserve_after + funds.raised
+    raise Refused(
+        "CASH_OUT_OF_REACH",
+        f"{amount_text(funds.raised)} {currency} cannot be raised: if all were sold that a plan may sell, "
+        f"{amount_text(max(ZERO, within_reach))} would be there beyond the reserve.",
+        hint="Ask for less; what is excluded, kept or untouched has to be sold by hand.",
     )
 
 

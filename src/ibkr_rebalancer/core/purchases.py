@@ -71,15 +71,17 @@ def plan_purchases(
 
     `cash` is that of the ledger, in the account's currency. Costs are counted at the ask and leave half the reserve; or
     for limit orders at the limit, which is the worst case, and leave nothing owed. They never exceed what the broker
-    lets us spend. No purchase passes a limit on what one may cost, which had been kept at the prices of the plan.
-    Without need nothing is cut; else all are cut to one level of what they should reach.
+    lets us spend, and leave all cash that was to be raised. No purchase passes a limit on what one may cost, which had
+    been kept at the prices of the plan. Without need nothing is cut; else all are cut to one level of what they should
+    reach.
     """
     at_limits = policy.order_type is OrderType.LIMIT
     printed = [trade for trade in plan.trades if trade.side is Side.BUY]
     outcomes = [(trade, tradable_prices(trade, snapshot=snapshot, policy=policy)) for trade in printed]
     dropped = [_adjustment(trade, 0, why.message) for trade, why in outcomes if isinstance(why, Refused)]
     offers = [_offer(t, prices, snapshot, plan, policy) for t, prices in outcomes if not isinstance(prices, Refused)]
-    kept = ZERO if at_limits else max(ZERO, plan.cash_reserve * SLIPPAGE_OF_SALES)
+    raised = plan.purpose.raise_cash
+    kept = raised + (ZERO if at_limits else max(ZERO, (plan.cash_reserve - raised) * SLIPPAGE_OF_SALES))
     budget = min(cash - kept, available_funds)
     names = [offer.name for offer in offers]
     goals = {offer.name.con_id: offer.name.whole + offer.most for offer in offers}
