@@ -87,7 +87,7 @@ def try_out(addresses: Sequence[str], title: str, text: str, *, within_s: float 
         thread.start()
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))
-    return outcomes
+    return list(outcomes)  # not what a late answer still changes
 
 
 class _Address:
