@@ -1,6 +1,7 @@
 """The heartbeat to a monitor on loopback."""
 
 import time
+from collections.abc import Callable
 
 import pytest
 from tests.support.receivers import receiving
@@ -9,17 +10,21 @@ from ibkr_rebalancer.core.notices import Notice
 from ibkr_rebalancer.edges.heartbeat import Heartbeat
 
 
-def beat_until(heart: Heartbeat, condition: object) -> None:
+def unexpected(notice: Notice) -> None:
+    pytest.fail(notice.text)
+
+
+def beat_until(heart: Heartbeat, condition: Callable[[], object]) -> None:
     """As a working loop does."""
     deadline = time.monotonic() + 20
-    while not condition():  # type: ignore[operator]
+    while not condition():
         assert time.monotonic() < deadline
         heart.beat()
         time.sleep(0.002)
 
 
 def test_it_is_passed_on_once_in_its_time_and_not_by_itself() -> None:
-    with receiving() as monitor, Heartbeat(monitor.url, tell=pytest.fail) as heart:
+    with receiving() as monitor, Heartbeat(monitor.url, tell=unexpected) as heart:
         for _ in range(100):
             heart.beat()
         monitor.until(lambda heard: heard)
@@ -28,7 +33,7 @@ def test_it_is_passed_on_once_in_its_time_and_not_by_itself() -> None:
 
 
 def test_it_goes_on_as_long_as_the_loop_does() -> None:
-    with receiving() as monitor, Heartbeat(monitor.url, tell=pytest.fail, every_s=0.01) as heart:
+    with receiving() as monitor, Heartbeat(monitor.url, tell=unexpected, every_s=0.01) as heart:
         beat_until(heart, lambda: len(monitor.heard) >= 3)
         heard = len(monitor.heard)
         monitor.until(lambda _: time.monotonic())

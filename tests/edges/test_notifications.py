@@ -12,7 +12,7 @@ from ibkr_rebalancer.edges.notifications import (
     Delivery,
     Notifications,
     _Message,
-    _Service,
+    _Post,
     try_out,
 )
 
@@ -91,7 +91,7 @@ def test_each_address_is_tried_and_its_end_told() -> None:
 
 
 def test_a_service_that_raises_is_one_that_fails() -> None:
-    service = _Service(NOBODY)
+    service = _Post(NOBODY)
     service._known = object()  # type: ignore[assignment]
     assert service.deliver(_Message("title", "text", is_problem=False)) is Delivery.FAILED
 
@@ -116,7 +116,7 @@ def test_one_that_sends_before_it_returns_is_found() -> None:
     """The seeded defect: sent in the thread of whoever tells."""
     with receiving(hangs=True) as hanging:
         address = f"{hanging.address}?rto=0.5"
-        service = _Service(address)
+        service = _Post(address)
         assert waits(lambda title: service.deliver(_Message(title, "text", is_problem=False)) and None)
         notifications = Notifications([address], tell=lambda _: None)
         assert not waits(lambda title: notifications.send(title, "text", False))

@@ -108,3 +108,11 @@ def test_titles_and_texts_are_cleaned_and_short() -> None:
     assert text.startswith("*** of DU…1 xxx")
     assert len(text) == 1000
     assert is_problem
+
+
+@pytest.mark.parametrize("text", [f"{'x' * 997}s3cret", "it costs 1.50s3cret", "s3cret-1,000.50 USD"])
+def test_a_secret_is_taken_out_before_anything_is_cut_or_left_out(text: str) -> None:
+    told = Told(clean=lambda text: text.replace("s3cret", "***"))
+    told.teller.notify(Notice(event="gateway.down", text=text))
+    ((_, sent, _),) = told.sent
+    assert "s3c" not in sent

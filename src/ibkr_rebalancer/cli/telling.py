@@ -11,19 +11,22 @@ from ibkr_rebalancer.core.portfolio import AccountId
 from ibkr_rebalancer.core.report import Report
 from ibkr_rebalancer.core.runs import COMMAND
 from ibkr_rebalancer.edges.logs import redacted
-from ibkr_rebalancer.edges.notifications import Notifications
+from ibkr_rebalancer.edges.notifications import END_S, Notifications
 from ibkr_rebalancer.flows.telling import Teller
 from ibkr_rebalancer.ports import Observer
 
+FIRST_SENT_S = 20.0
+"""What a command gets that only ends by telling: apprise is loaded then, which takes some seconds on a slow machine."""
+
 
 @contextmanager
-def telling(settings: Settings, observer: Observer) -> Iterator[Teller]:
-    """An observer that tells the configured addresses, and at the end waits a moment for what is still to be sent."""
+def telling(settings: Settings, observer: Observer, *, end_s: float = END_S) -> Iterator[Teller]:
+    """An observer that tells the configured addresses, and at the end waits so long for what is still to be sent."""
     sending = Notifications(settings.outbound.addresses, tell=observer.notify)
     try:
         yield Teller(settings.outbound.wishes, send=sending.send, clean=redacted, observer=observer)
     finally:
-        sending.close()
+        sending.close(within_s=end_s)
 
 
 @contextmanager
@@ -76,7 +79,7 @@ def failure_told(settings: Settings, observer: Observer) -> Iterator[None]:
 
 def _tell(notices: list[Notice], settings: Settings, observer: Observer) -> None:
     """Tell it now that all is done: before, even to prepare it would have taken time from trading."""
-    with telling(settings, observer) as teller:
+    with telling(settings, observer, end_s=FIRST_SENT_S) as teller:
         for notice in notices:
             teller.tell(notice)
 

@@ -13,10 +13,11 @@ TEXT = "Notifications of rebalancer arrive here."
 
 
 def test_notification(config: Config = None, as_json: Json = False, verbose: Verbose = False) -> int:
-    """Send a notification to each address of NOTIFICATION_URLS.
+    """Send a notification to try each address.
 
-    It says what became of each; of an address only its scheme and host are shown. The exit code is 0 if all services
-    have taken theirs, 11 if one has not, and 78 if there is no address or one that cannot be used.
+    The addresses are those of NOTIFICATION_URLS. It says what became of each; of an address only its scheme and host
+    are shown. The exit code is 0 if all services have taken theirs, 11 if one has not, and 78 if there is no address or
+    one that cannot be used.
 
     \b
     Examples:

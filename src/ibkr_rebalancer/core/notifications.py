@@ -234,7 +234,8 @@ def _notification(topic: str, state: str, title: str, lines: list[str], weight: 
 
 
 def _sentence(text: str, wishes: Wishes) -> str:
-    return text if wishes.with_amounts else without_amounts(text)
+    short = shortened(text, LONGEST_TEXT)
+    return short if wishes.with_amounts else without_amounts(short)
 
 
 def _hidden(found: re.Match[str]) -> str:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 MOST_WAITING = 50
 """Notifications for one address; more are dropped."""
 
-END_S = 10.0
-"""What those that still wait get when the process ends; apprise's import is in it where nothing was sent before."""
+END_S = 5.0
+"""What those that still wait get when the process ends."""
 
 ANSWER_S = 30.0
 """What an address gets that is tried, apprise's first import included."""
@@ -79,7 +79,7 @@ def try_out(addresses: Sequence[str], title: str, text: str, *, within_s: float 
     outcomes = [Delivery.UNANSWERED] * len(addresses)
 
     def work(number: int, address: str) -> None:
-        outcomes[number] = _Service(address).deliver(_Message(title, text, is_problem=False))
+        outcomes[number] = _Post(address).deliver(_Message(title, text, is_problem=False))
 
     threads = [threading.Thread(target=work, args=each, daemon=True) for each in enumerate(addresses)]
     deadline = time.monotonic() + within_s
@@ -94,7 +94,7 @@ class _Address:
     """One address: what waits for it, and the thread that sends."""
 
     def __init__(self, address: str, name: str, tell: Callable[[Notice], None]) -> None:
-        self._service = _Service(address)
+        self._post = _Post(address)
         self._name = name
         self._tell = tell
         self._waiting: queue.Queue[_Message | None] = queue.Queue(MOST_WAITING)
@@ -138,7 +138,7 @@ class _Address:
 
     def _work(self) -> None:
         while (message := self._waiting.get()) is not None:
-            delivery = self._service.deliver(message)
+            delivery = self._post.deliver(message)
             with self._lock:
                 self._unsent -= 1
                 self._lost += delivery is not Delivery.SENT
@@ -161,7 +161,7 @@ class _Address:
         self._tell(Notice(event=event, text=text, severity=severity))
 
 
-class _Service:
+class _Post:
     """A service as apprise knows it, used by one thread."""
 
     def __init__(self, address: str) -> None:

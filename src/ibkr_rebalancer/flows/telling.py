@@ -1,6 +1,7 @@
 """Tell somebody who is not looking what has changed: an observer that makes notifications of notices."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from ibkr_rebalancer.core.notices import Notice
 from ibkr_rebalancer.core.notifications import (
@@ -37,7 +38,7 @@ class Teller:
 
     def tell(self, notice: Notice) -> None:
         """Send what is worth telling of it, and pass nothing on."""
-        notification = notification_of(notice, self._wishes)
+        notification = notification_of(self._cleaned(notice), self._wishes)
         if notification is None or not is_news(notification, self._told.get(notification.topic)):
             return
         self._told[notification.topic] = notification
@@ -45,3 +46,8 @@ class Teller:
         self._send(
             shortened(title, LONGEST_TITLE), shortened(text, LONGEST_TEXT), notification.weight is Weight.PROBLEM
         )
+
+    def _cleaned(self, notice: Notice) -> Notice:
+        """The notice as anybody may read it; before anything is cut or left out, which could hide half a secret."""
+        news = notice.news and replace(notice.news, hint=self._clean(notice.news.hint))
+        return replace(notice, text=self._clean(notice.text), news=news)
