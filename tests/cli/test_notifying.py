@@ -70,6 +70,26 @@ def test_why_an_unattended_execute_sent_nothing_is_told(here: Here, receiver: Re
     assert set(receiver.titles) == {"rebalancer: failed"}
 
 
+def test_a_defect_of_ours_that_ends_an_unattended_execute_is_told(here: Here, receiver: Receiver) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise RuntimeError("out of the blue")
+
+    here.monkeypatch.setattr("ibkr_rebalancer.app.Rebalancer.rebalance", fails)
+    here.set(NOTIFICATION_URLS=receiver.address)
+    assert here.run("execute", "--yes").exit_code == 70
+    (told,) = receiver.heard
+    assert told["title"] == "rebalancer: failed"
+    assert told["message"].startswith("A defect of rebalancer has ended it (RuntimeError).")
+
+
+def test_a_watch_that_an_error_ends_says_so(here: Here, receiver: Receiver) -> None:
+    here.set(NOTIFICATION_URLS=receiver.address, REALTIME_API_KEY="")
+    assert here.run("watch").exit_code == 78
+    (told,) = receiver.heard
+    assert told["title"] == "rebalancer: THE WATCH HAS ENDED"
+    assert "REALTIME_API_KEY is not set" in told["message"]
+
+
 def test_plans_and_dry_runs_tell_nobody(here: Here, receiver: Receiver) -> None:
     here.set(NOTIFICATION_URLS=receiver.address)
     for command in (["plan"], ["execute", "--dry-run"]):

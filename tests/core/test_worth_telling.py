@@ -4,9 +4,12 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 from tests.core.test_report import FILLED, PLAN, orders, report
 from tests.support.notation import NOW
 from tests.support.trading import executed, sent, told
+from tests.support.values import st_of
 
 from ibkr_rebalancer.core.errors import (
     Deferred,
@@ -187,3 +190,13 @@ def test_what_strangers_say_is_kept_short_and_in_its_line() -> None:
     assert certain(of_run(said)).text.splitlines()[0].startswith("one two")
     assert shortened("x" * 5000, 1000) == "x" * 999 + "…"
     assert shortened("x", 1) == "x"
+
+
+@settings(max_examples=30)
+@given(st_of(Report), st.sampled_from([ALL, PROBLEMS]))
+def test_whatever_comes_of_a_run_telling_it_fails_for_no_reason(outcome: Report, wishes: Wishes) -> None:
+    """It is told in the middle of trading."""
+    plan = outcome.plan
+    assume(plan is None or all(trade.quantity > 0 for trade in plan.trades))
+    told_of = of_run(outcome, wishes)
+    assert told_of is None or told_of.title

@@ -122,6 +122,11 @@ def notification_of(notice: Notice, wishes: Wishes) -> Notification | None:
     return None if is_unwanted else told
 
 
+def may_be_told(notice: Notice) -> bool:
+    """Whether there can be anything to tell of it; of most notices there is not."""
+    return notice.news is not None or notice.event in TOPICS
+
+
 def is_news(told: Notification, last: Notification | None) -> bool:
     """Whether a notification tells anything after the last one of its topic."""
     if told.weight is Weight.RELIEF:
@@ -212,7 +217,7 @@ def _summary(report: Report) -> str:
     turnover = ZERO
     if plan is not None and plan.net_liquidation > 0:
         traded = (trade.notional * filled.get((trade.con_id, trade.side), ZERO) / trade.quantity for trade in trades)
-        turnover = sum(traded, ZERO) / plan.net_liquidation
+        turnover = sum(traded, ZERO) / plan.net_liquidation  # of the plan's own prices: fills may be in any currency
     return f"{whole} of {_orders(len(trades))} filled, turnover {turnover:.1%}."
 
 

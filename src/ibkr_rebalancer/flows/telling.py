@@ -11,6 +11,7 @@ from ibkr_rebalancer.core.notifications import (
     Weight,
     Wishes,
     is_news,
+    may_be_told,
     notification_of,
     shortened,
 )
@@ -38,7 +39,7 @@ class Teller:
 
     def tell(self, notice: Notice) -> None:
         """Send what is worth telling of it, and pass nothing on."""
-        notification = notification_of(self._cleaned(notice), self._wishes)
+        notification = notification_of(self._cleaned(notice), self._wishes) if may_be_told(notice) else None
         if notification is None or not is_news(notification, self._told.get(notification.topic)):
             return
         self._told[notification.topic] = notification
