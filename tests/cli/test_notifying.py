@@ -33,7 +33,8 @@ def test_a_watch_tells_its_life_and_trades_on_time_whoever_hangs(here: Here, rec
             watch.publish(TRADES)
             (run,) = watch.result()["runs"]
             assert run["outcome"] == "done"
-            receiver.until(lambda heard: len(heard) == 2)
+            receiver.until(lambda heard: heard and heard[-1]["title"].endswith(" done"))
+            told = receiver.heard[-1]
             assert hangs.titles == ["rebalancer: the watch has started"]
             after = here.sandbox.log[before:]
             hangs.lets_go.set()
@@ -46,12 +47,13 @@ def test_a_watch_tells_its_life_and_trades_on_time_whoever_hangs(here: Here, rec
         f"rebalancer: {MASKED} done",
         "rebalancer: the watch has stopped",
     ]
-    assert receiver.titles == hangs.titles == titles
+    assert [title for title in receiver.titles if "gateway" not in title] == titles  # a slow one is told of
+    assert receiver.titles == hangs.titles
     orders = run["orders"]
-    assert receiver.heard[1]["message"].startswith(f"{len(orders)} of {len(orders)} orders filled, turnover ")
+    assert told["message"].startswith(f"{len(orders)} of {len(orders)} orders filled, turnover ")
     assert FIRST not in str(receiver.heard)
     assert exit_code == 0
-    assert "3 notifications not sent: notification address 3 (json://127.0.0.1)" in err
+    assert f"{len(receiver.heard)} notifications not sent: notification address 3 (json://127.0.0.1)" in err
     assert "Traceback" not in err
 
 
