@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from tests.core.test_report import FILLED, PLAN, orders, report
+from tests.core.test_report import FILLED, PLAN, START, orders, report
 from tests.support.notation import NOW
 from tests.support.trading import executed, sent, told
 from tests.support.values import st_of
@@ -36,7 +36,7 @@ from ibkr_rebalancer.core.notifications import (
 )
 from ibkr_rebalancer.core.portfolio import AccountId
 from ibkr_rebalancer.core.remedies import Remedy
-from ibkr_rebalancer.core.report import Report, dry_run_report
+from ibkr_rebalancer.core.report import Report, dry_run_report, unsent_report
 
 DU1 = AccountId("DU1")
 ALL, PROBLEMS, BALANCES = Wishes(), Wishes(level=Level.PROBLEMS), Wishes(with_amounts=True)
@@ -115,6 +115,14 @@ def test_a_dry_run_is_told_again_only_when_it_comes_to_something_else() -> None:
     again = certain(of_run(replace(DRY, trigger="another event")))
     assert not is_news(again, first)
     assert is_news(certain(of_run(replace(DRY, plan=replace(PLAN, trades=())))), first)
+
+
+def test_a_run_that_had_nothing_to_do_is_told_once() -> None:
+    idle = unsent_report(START, outcome="nothing-to-do", ended=ENDED, plan=PLAN)
+    first = certain(of_run(idle))
+    assert (first.title, first.text) == ("rebalancer: DU1 done", "Nothing to do.")
+    assert not is_news(certain(of_run(replace(idle, trigger="another event"))), first)
+    assert is_news(certain(of_run(DONE)), first)
 
 
 def event_notice(code: str, *, exit_code: int = 0, outcome: Report | RebalancerError | None = None) -> Notice:
