@@ -139,7 +139,7 @@ def test_on_a_terminal_the_keys_are_asked_for_and_not_shown(bare: Here) -> None:
     with on_terminal(bare, "init", REBALANCER_CONFIG="", REALTIME_API_KEY="", ALLOCATIONS_API_KEY="") as terminal:
         terminal.err.until("REALTIME_API_KEY")
         terminal.type("two words")
-        terminal.err.until("It must be printable ASCII without spaces.")
+        terminal.err.until("It must be printable ASCII without spaces.\nREALTIME_API_KEY")
         terminal.type("name:its'secret")
         terminal.err.until("ALLOCATIONS_API_KEY")
         terminal.type("")
