@@ -15,6 +15,7 @@ from ibkr_rebalancer.core.doctor import (
     Finding,
     grave_for,
     in_order,
+    on_address,
     on_disk,
     on_file,
     problem,
@@ -98,7 +99,7 @@ def _on_settings(settings: Settings) -> list[Finding]:
         realtime_key(settings)
     except ConfigError as error:  # without events, plan and execute do their work
         doubts.append((problem if settings.realtime.api_key else warning)(Check.EVENTS, error))
-    return [well(Check.CONFIGURATION, text), *doubts]
+    return [well(Check.CONFIGURATION, text), *doubts, *on_address(settings.gateway.host)]
 
 
 def _doubt(sentence: str) -> ConfigError:

@@ -297,6 +297,16 @@ def test_real_money_is_not_trusted_to_what_paper_is(here: Here) -> None:
     assert ended.exit_code == 78
 
 
+def test_a_readable_dotenv_keeps_real_money_from_everything_but_the_gateway(here: Here) -> None:
+    (here.folder / ".env").write_text("TRADING_MODE=live\n", encoding="utf-8")
+    (here.folder / ".env").chmod(0o644)
+    ended = examined(here)
+    assert wrong(ended) == {
+        ("configuration", None, "problem", "CONFIG_SECRETS_EXPOSED"),
+        ("mode", None, "problem", "MODE_MISMATCH"),
+    }
+
+
 def test_a_gateway_of_the_other_mode_is_told(here: Here) -> None:
     here.set(TRADING_MODE="live")
     here.accounts(here.entry(LIVE, "primary"))

@@ -1,5 +1,6 @@
 """The words of the first files: those of the examples, and every value comes back as it was given."""
 
+import resource
 from pathlib import Path
 
 import pytest
@@ -58,3 +59,15 @@ def test_what_is_there_is_not_written_over(tmp_path: Path) -> None:
     with pytest.raises(UsageError):
         write_new(tmp_path / "here", "yours")
     assert (tmp_path / "here").read_text(encoding="utf-8") == "mine"
+
+
+def test_what_has_no_room_leaves_nothing(tmp_path: Path) -> None:
+    """Not even half a file, which the next `init` would take for one that is there."""
+    kept = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, kept[1]))
+    try:
+        with pytest.raises(UsageError, match="File too large"):
+            write_new(tmp_path / "here", "more than ten bytes")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, kept)
+    assert not (tmp_path / "here").exists()

@@ -19,7 +19,9 @@ from ibkr_rebalancer.core.doctor import (
     exit_code,
     grave_for,
     in_order,
+    on_address,
     on_allocation,
+    on_contracts,
     on_disk,
     on_events,
     on_file,
@@ -163,6 +165,19 @@ def test_the_gateway_is_of_the_mode(managed: str, state: State) -> None:
     finding = on_mode([AccountId(managed)], TradingMode.PAPER)
     assert finding.state is state
     assert finding.exit_code == (0 if state is State.OK else 21)
+
+
+@pytest.mark.parametrize(
+    ("host", "is_told"),
+    [("127.0.0.1", False), ("10.0.0.7", False), ("::1", False), ("ib-gateway", False), ("93.184.216.34", True)],
+)
+def test_a_gateway_across_the_open_network_is_told(host: str, is_told: bool) -> None:
+    assert kinds(on_address(host)) == ([(State.WARNING, "GATEWAY_EXPOSED")] if is_told else [])
+
+
+def test_contracts_are_counted_and_named() -> None:
+    assert on_contracts(DU1, {"A": contract("A", 1)}).text == "1 contract found: A."
+    assert on_contracts(DU1, {s: contract(s, 1) for s in "BA"}).text == "2 contracts found: A, B."
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from functools import partial
+from ipaddress import ip_address
 
 from ibkr_rebalancer.core.allocation import Allocation
 from ibkr_rebalancer.core.errors import (
@@ -211,6 +212,20 @@ def on_events(channels: Sequence[str], access: EventAccess) -> list[Finding]:
     if whole and not access.deaf:
         found.insert(0, well(Check.EVENTS, f"Events on {', '.join(whole)} can be heard, and looked up afterwards."))
     return found
+
+
+def on_address(host: str) -> list[Finding]:
+    """A gateway across the open network: its protocol knows neither passwords nor encryption. A name tells nothing."""
+    try:
+        is_open = ip_address(host).is_global
+    except ValueError:
+        return []
+    error = GatewayRefused(
+        "GATEWAY_EXPOSED",
+        f"IBKR_HOST is {host}, an address of the open network, and whoever reaches a gateway's port may trade there.",
+        hint="Let the gateway listen on a private address only, and reach it through a tunnel (ssh -L, WireGuard).",
+    )
+    return [warning(Check.GATEWAY, error)] if is_open else []
 
 
 def on_mode(managed: Sequence[AccountId], mode: TradingMode) -> Finding:
