@@ -298,7 +298,8 @@ def test_real_money_is_not_trusted_to_what_paper_is(here: Here) -> None:
 
 
 def test_a_readable_dotenv_keeps_real_money_from_everything_but_the_gateway(here: Here) -> None:
-    (here.folder / ".env").write_text("TRADING_MODE=live\n", encoding="utf-8")
+    here.set(TRADING_MODE="live")
+    (here.folder / ".env").touch()
     (here.folder / ".env").chmod(0o644)
     ended = examined(here)
     assert wrong(ended) == {
