@@ -33,6 +33,7 @@ def examined(here: Here, *arguments: str) -> Ended:
     ended = here.run("doctor", "--json", *arguments)
     check_document(ended.document)
     assert not placed(here)
+    assert "WARNING" not in ended.err, "what is odd is a finding, and told once"
     return ended
 
 
