@@ -164,12 +164,33 @@ def test_people_read_what_programs_read(here: Here) -> None:
             20,
         ),
         (
+            {"faults": [fault("reqCurrentTime", "disconnect", count=1)]},
+            {(check, None, "problem", "SNAPSHOT_INCOMPLETE") for check in ("clock", "portfolio", "contracts")},
+            20,
+        ),
+        (
+            {"faults": [fault("reqMktData", "disconnect", count=1)]},
+            {("prices", None, "problem", "SNAPSHOT_INCOMPLETE")},
+            20,
+        ),
+        (
             {"faults": [fault("reqAccountUpdates", "error", parameters={"code": 321}, where={"account": FIRST})]},
             {("portfolio", FIRST, "problem", "GATEWAY_REFUSED")},
             21,
         ),
     ],
-    ids=["read-only", "targets", "prices", "clock", "no history", "no capability", "no gateway", "no portfolio"],
+    ids=[
+        "read-only",
+        "targets",
+        "prices",
+        "clock",
+        "no history",
+        "no capability",
+        "no gateway",
+        "cut off early",
+        "cut off late",
+        "no portfolio",
+    ],
 )
 def test_what_the_world_may_answer(
     here: Here, change: Document, expected: set[tuple[str, str | None, str, str]], exit_code: int

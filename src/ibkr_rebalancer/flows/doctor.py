@@ -7,7 +7,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from ibkr_rebalancer.core.allocation import Allocation, parse_allocation
 from ibkr_rebalancer.core.doctor import (
     Check,
     EventAccess,
@@ -29,6 +28,7 @@ from ibkr_rebalancer.core.notices import Notice
 from ibkr_rebalancer.core.orders import OrderIntent
 from ibkr_rebalancer.core.policy import Account
 from ibkr_rebalancer.core.portfolio import AccountId, TradingMode
+from ibkr_rebalancer.flows.rebalance import Fetched, fetch_allocations, queries_of
 from ibkr_rebalancer.flows.snapshot import read_portfolios, require_managed, skew
 from ibkr_rebalancer.ports import AllocationSource, Clock, MarketView, Observer, WhatIf
 
@@ -53,7 +53,7 @@ class World:
 async def ask_world(accounts: Sequence[Account], mode: TradingMode, world: World) -> list[Finding]:
     """What is found out about these accounts: targets, events and the gateway, all at the same time."""
     async with asyncio.TaskGroup() as group:
-        targets = group.create_task(_targets(accounts, world))
+        targets = group.create_task(fetch_allocations(accounts, world.source, world.observer))
         events = group.create_task(_events(accounts, world))
         gateway = group.create_task(_gateway(accounts, mode, targets, world))
     return [
@@ -63,22 +63,10 @@ async def ask_world(accounts: Sequence[Account], mode: TradingMode, world: World
     ]
 
 
-def _on_targets(account: AccountId, targets: Allocation | RebalancerError) -> Finding:
+def _on_targets(account: AccountId, targets: Fetched | RebalancerError) -> Finding:
     if isinstance(targets, RebalancerError):
         return problem(Check.ALLOCATION, targets, account)
-    return on_allocation(account, targets)
-
-
-async def _targets(accounts: Sequence[Account], world: World) -> Mapping[AccountId, Allocation | RebalancerError]:
-    async def fetched(account: Account) -> Allocation | RebalancerError:
-        world.observer.notify(_step("allocation.fetch", f"Fetching the targets of {account.account_id}"))
-        try:
-            return parse_allocation(await world.source.fetch(account), account.layout)
-        except RebalancerError as error:
-            return error
-
-    answers = await asyncio.gather(*map(fetched, accounts))
-    return {account.account_id: answer for account, answer in zip(accounts, answers, strict=True)}
+    return on_allocation(account, targets.allocation)
 
 
 async def _events(accounts: Sequence[Account], world: World) -> list[Finding]:
@@ -92,7 +80,7 @@ async def _events(accounts: Sequence[Account], world: World) -> list[Finding]:
 async def _gateway(
     accounts: Sequence[Account],
     mode: TradingMode,
-    targets: "asyncio.Task[Mapping[AccountId, Allocation | RebalancerError]]",
+    targets: "asyncio.Task[Mapping[AccountId, Fetched | RebalancerError]]",
     world: World,
 ) -> list[Finding]:
     world.observer.notify(_step("gateway.connect", "Connecting to the gateway"))
@@ -149,16 +137,16 @@ async def _portfolios(accounts: Sequence[Account], market: MarketView, world: Wo
 
 async def _contracts(
     accounts: Sequence[Account],
-    targets: "asyncio.Task[Mapping[AccountId, Allocation | RebalancerError]]",
+    fetching: "asyncio.Task[Mapping[AccountId, Fetched | RebalancerError]]",
     market: MarketView,
     world: World,
 ) -> tuple[Mapping[AccountId, Mapping[str, Contract]], list[Finding]]:
     """The contracts of each account's targets, as far as they are known, and what is found about them."""
-    fetched = await targets
+    fetched = await fetching
     wanted = {
-        account.account_id: {symbol: account.policy.query(symbol) for symbol, weight in known.weights.items() if weight}
+        account.account_id: queries_of(account, targets.allocation)
         for account in accounts
-        if isinstance(known := fetched[account.account_id], Allocation)
+        if isinstance(targets := fetched[account.account_id], Fetched)
     }
     queries = dict.fromkeys(query for by_symbol in wanted.values() for query in by_symbol.values())
     if not queries:
