@@ -2,6 +2,7 @@
 
 import os
 import stat
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -135,16 +136,21 @@ def test_in_a_folder_of_somebody_else(bare: Here) -> None:
     assert "accounts.yaml cannot be written: Permission denied." in ended.err
 
 
-def test_on_a_terminal_the_keys_are_asked_for_and_not_shown(bare: Here) -> None:
-    with on_terminal(bare, "init", REBALANCER_CONFIG="", REALTIME_API_KEY="", ALLOCATIONS_API_KEY="") as terminal:
+@pytest.mark.parametrize("in_a_file", [False, True], ids=["both", "one is in a file"])
+def test_on_a_terminal_the_keys_are_asked_for_and_not_shown(bare: Here, in_a_file: bool) -> None:
+    file = "key" if in_a_file else ""
+    unset = partial(on_terminal, REBALANCER_CONFIG="", REALTIME_API_KEY="", ALLOCATIONS_API_KEY="")
+    with unset(bare, "init", ALLOCATIONS_API_KEY_FILE=file) as terminal:
         terminal.err.until("REALTIME_API_KEY")
         terminal.type("two words")
         terminal.err.until("It must be printable ASCII without spaces.\nREALTIME_API_KEY")
         terminal.type("name:its'secret")
-        terminal.err.until("ALLOCATIONS_API_KEY")
-        terminal.type("")
+        if not in_a_file:
+            terminal.err.until("ALLOCATIONS_API_KEY")
+            terminal.type("")
         assert terminal.end() == 0
     given = read_dotenv(bare.folder / ".env").given
     assert given["REALTIME_API_KEY"].text == "name:its'secret"
     assert "ALLOCATIONS_API_KEY" not in given
     assert "secret" not in terminal.out.text + terminal.err.text
+    assert ("ALLOCATIONS_API_KEY" in terminal.err.text) is not in_a_file

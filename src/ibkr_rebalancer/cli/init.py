@@ -95,10 +95,12 @@ def _found(login: "Login") -> str:
 
 
 def _asked_keys() -> dict[str, str]:
-    """The keys that the environment does not have, typed unseen; Enter leaves one empty."""
+    """The keys that the environment does not have or tell a file of, typed unseen; Enter leaves one empty."""
+    from ibkr_rebalancer.config.environment import FILE_NAMES
     from ibkr_rebalancer.config.schema import ENVIRONMENT
 
-    wanted = [name for name, key in ENVIRONMENT.items() if key.secret and not os.environ.get(name)]
+    known = os.environ.get
+    wanted = [name for file_name, name in FILE_NAMES.items() if not (known(name) or known(file_name))]
     return {name: _asked_key(name, ENVIRONMENT[name]) for name in wanted}
 
 
