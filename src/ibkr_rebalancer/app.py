@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from ibkr_rebalancer.config.loading import load_settings
-from ibkr_rebalancer.config.schema import Settings
-from ibkr_rebalancer.core.addresses import is_file, is_loopback
-from ibkr_rebalancer.core.errors import ConfigError, RebalancerError, UsageError
+from ibkr_rebalancer.config.schema import Settings, realtime_key
+from ibkr_rebalancer.core.addresses import is_file
+from ibkr_rebalancer.core.errors import RebalancerError, UsageError
 from ibkr_rebalancer.core.money import amount_text
 from ibkr_rebalancer.core.notices import Notice, Severity
 from ibkr_rebalancer.core.plan import Plan
 from ibkr_rebalancer.core.policy import Account, select_accounts
-from ibkr_rebalancer.core.portfolio import AccountId, Portfolio, TradingMode, belongs_to
+from ibkr_rebalancer.core.portfolio import AccountId, Portfolio, belongs_to
 from ibkr_rebalancer.core.purpose import REBALANCE, Purpose, require_meant
 from ibkr_rebalancer.core.report import Report, dry_run_report
 from ibkr_rebalancer.core.runs import COMMAND
@@ -57,7 +57,7 @@ class Rebalancer:
         self._line: GatewayLine | None = None
         self._open_journal: Journal | None = None
         self._clock = SystemClock()
-        self._source = _Targets(settings)
+        self._source = Targets(settings.allocations_api_keys)
 
     @classmethod
     @asynccontextmanager
@@ -251,22 +251,11 @@ class Rebalancer:
     def _events(self) -> EventSource:
         from ibkr_rebalancer.edges.ably.source import AblyEvents
 
-        realtime, mode = self.settings.realtime, self.settings.mode
-        if realtime.api_key is None:
-            raise ConfigError(
-                "CONFIG_MISSING_KEY",
-                "REALTIME_API_KEY is not set, and without it no event can be received.",
-                hint="Set it in the environment or in .env: an Ably key that may subscribe and read history.",
-            )
-        if realtime.endpoint is not None and is_loopback(realtime.endpoint) and mode is TradingMode.LIVE:
-            raise ConfigError(
-                "CONFIG_CONFLICT",
-                f"REALTIME_ENDPOINT is {realtime.endpoint}, and TRADING_MODE is live: "
-                "whatever speaks there on this machine would move real money.",
-                hint="Remove REALTIME_ENDPOINT to listen to Ably, or set TRADING_MODE=paper.",
-            )
         return AblyEvents(
-            api_key=realtime.api_key, endpoint=realtime.endpoint, clock=self._clock, observer=self._observer
+            api_key=realtime_key(self.settings),
+            endpoint=self.settings.realtime.endpoint,
+            clock=self._clock,
+            observer=self._observer,
         )
 
     async def _trading_run(self) -> TradingRun:
@@ -315,12 +304,12 @@ class Rebalancer:
         return await self._connection.enter_async_context(gateway)
 
 
-class _Targets:
+class Targets:
     """The allocation source of each account: a file, or what HTTP answers."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, api_keys: Mapping[str, str]) -> None:
         self._files = FileAllocations()
-        self._http = HttpAllocations(api_keys=settings.allocations_api_keys)
+        self._http = HttpAllocations(api_keys=api_keys)
 
     async def fetch(self, account: Account) -> bytes:
         source = self._files if is_file(account.allocations_url) else self._http

@@ -138,7 +138,22 @@ def test_two_documents_of_the_same_moment_are_the_same(here: Here, command: str)
 
 
 @pytest.mark.parametrize(
-    "name", ["accounts", "error", "halt", "plan", "positions", "record", "resolved", "run", "runs", "sandbox", "status"]
+    "name",
+    [
+        "accounts",
+        "doctor",
+        "error",
+        "halt",
+        "init",
+        "plan",
+        "positions",
+        "record",
+        "resolved",
+        "run",
+        "runs",
+        "sandbox",
+        "status",
+    ],
 )
 def test_a_schema_is_valid_and_named_after_its_document(name: str) -> None:
     content = schema(name)

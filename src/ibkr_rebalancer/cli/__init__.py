@@ -14,8 +14,10 @@ from typer.exceptions import TyperException
 
 from ibkr_rebalancer.cli.accounts import accounts
 from ibkr_rebalancer.cli.demo import demo
+from ibkr_rebalancer.cli.doctor import doctor
 from ibkr_rebalancer.cli.execute import execute
 from ibkr_rebalancer.cli.halt import halt
+from ibkr_rebalancer.cli.init import init
 from ibkr_rebalancer.cli.plan import plan
 from ibkr_rebalancer.cli.positions import positions
 from ibkr_rebalancer.cli.resolve import resolve
@@ -46,8 +48,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (
-    *(plan, execute, watch, positions, accounts, status, runs, halt, resume, resolve, test_notification),
-    *(sandbox, demo),
+    *(plan, execute, watch, positions, accounts, status, runs, halt, resume, resolve, doctor, test_notification),
+    *(init, sandbox, demo),
 ):
     app.command(no_args_is_help=False)(command)
 

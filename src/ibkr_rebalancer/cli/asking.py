@@ -1,4 +1,4 @@
-"""Questions whose answer is yes or no: asked where a person sees them, and answered by nobody else."""
+"""Questions to a person: asked where one sees them, and answered by nobody else."""
 
 import asyncio
 import os
@@ -28,6 +28,19 @@ async def confirmed(question: str) -> bool:
         if not answer.endswith("\n"):
             console.print()
     return answer.strip().lower() in {"y", "yes"}
+
+
+def unseen(question: str) -> str:
+    """What is typed until Enter, without a trace of it on the screen; what was typed before is no answer."""
+    console, shown = conversation(), termios.tcgetattr(sys.stdin)
+    hidden = [*shown[:3], shown[3] & ~termios.ECHO, *shown[4:]]
+    termios.tcsetattr(sys.stdin, termios.TCSAFLUSH, hidden)
+    try:
+        console.print(f"{question}: ", end="")
+        return sys.stdin.readline().strip()
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, shown)
+        console.print()
 
 
 async def _typed_line() -> str:

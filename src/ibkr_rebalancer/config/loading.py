@@ -4,7 +4,8 @@ The environment beats .env in the working folder, which beats .env beside accoun
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import stat
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -14,17 +15,20 @@ from ibkr_rebalancer.config.environment import (
     FILE_SUFFIX,
     DotEnv,
     Given,
+    file_names,
     located,
     merged,
     read_dotenv,
     read_variables,
     unreadable,
 )
+from ibkr_rebalancer.config.environment import variables as known_variables
 from ibkr_rebalancer.config.findings import Unfit, as_error
 from ibkr_rebalancer.config.outbound import secrets_of
 from ibkr_rebalancer.config.schema import ENVIRONMENT, GATEWAY_PORTS, Gateway, Outbound, Realtime, Settings
 from ibkr_rebalancer.config.strict_yaml import parse
 from ibkr_rebalancer.core.addresses import is_file
+from ibkr_rebalancer.core.doctor import FileMode
 from ibkr_rebalancer.core.errors import ConfigError
 from ibkr_rebalancer.core.notifications import Wishes
 from ibkr_rebalancer.core.policy import ALLOCATIONS_API_KEY, Account
@@ -43,6 +47,8 @@ SYSTEM_STATE = Path("/var/lib/ibkr-rebalancer")
 
 ADDRESSES = frozenset({"NOTIFICATION_URLS", "HEARTBEAT_URL"})
 """Secret variables that are addresses, and have secrets in them."""
+OF_GATEWAY = ("TRADING_MODE", "IBKR_HOST", "IBKR_PORT", "IBKR_CLIENT_ID")
+"""The variables that say which gateway is asked, and as whom."""
 
 TOKEN = re.compile(r"(?=.*[0-9]).{12,}")
 """What in a URL's path may be a secret: too long and too odd to be a word that logs need."""
@@ -68,11 +74,7 @@ def load_settings(path: Path | None, *, environ: Mapping[str, str], cwd: Path, s
     return Settings(
         accounts=accounts,
         mode=mode,
-        gateway=Gateway(
-            host=variables["IBKR_HOST"],
-            port=variables["IBKR_PORT"] or GATEWAY_PORTS[mode],
-            client_id=variables["IBKR_CLIENT_ID"],
-        ),
+        gateway=_gateway(variables),
         allocations_api_keys={name: variables[name] for name in key_names if variables[name]},
         realtime=Realtime(api_key=variables["REALTIME_API_KEY"], endpoint=variables["REALTIME_ENDPOINT"]),
         outbound=Outbound(
@@ -85,6 +87,43 @@ def load_settings(path: Path | None, *, environ: Mapping[str, str], cwd: Path, s
         state_path=_state_path(state, given, cwd),
         secrets=_secrets(variables, accounts),
         warnings=(*(w for dotenv in dotenvs for w in dotenv.warnings), *_exposures(dotenvs, mode)),
+    )
+
+
+def load_gateway(path: Path | None, *, environ: Mapping[str, str], cwd: Path) -> tuple[TradingMode, Gateway]:
+    """The mode and the gateway that `load_settings` would give, whatever accounts.yaml and the secrets are, if any.
+
+    Raises:
+        ConfigError: a variable of the gateway or a .env file is wrong.
+    """
+    given = merged(environ, _dotenvs(path, environ, cwd))
+    variables = read_variables({name: given[name] for name in OF_GATEWAY if name in given}, cwd=cwd)
+    return variables["TRADING_MODE"], _gateway(variables)
+
+
+def settings_files(
+    path: Path | None, *, environ: Mapping[str, str], cwd: Path, own_keys: Iterable[str] = ()
+) -> tuple[FileMode, ...]:
+    """The files that settings come from, where they are: accounts.yaml, .env and those named by `*_FILE`.
+
+    `own_keys` are the variables that the owner has named. A .env that others may read is not among the files:
+    `load_settings` itself warns of it, or refuses it.
+
+    Raises:
+        ConfigError: a .env cannot be read.
+        OSError: a file is there, and cannot be looked at.
+    """
+    dotenvs = _dotenvs(path, environ, cwd)
+    given = merged(environ, dotenvs)
+    accounts = _first_there(_places(path, given, cwd))
+    secret = [dotenv.path for dotenv in dotenvs if not dotenv.is_exposed]
+    named = file_names(known_variables(own_keys))
+    secret += [located(given[name].text, given, cwd=cwd) for name in named if name in given]
+    files = [*([(accounts, False)] if accounts else []), *((file, True) for file in secret)]
+    return tuple(
+        FileMode(path=str(file), mode=stat.S_IMODE(file.stat().st_mode), is_secret=is_secret)
+        for file, is_secret in files
+        if file.is_file()
     )
 
 
@@ -102,6 +141,25 @@ def find_state(path: Path | None, *, environ: Mapping[str, str], cwd: Path, stat
     except ConfigError as doubt:
         hint = f"{doubt.hint} Or name the state folder with --state."
         raise ConfigError(doubt.code, doubt.message, hint=hint) from doubt
+
+
+def _dotenvs(path: Path | None, environ: Mapping[str, str], cwd: Path) -> list[DotEnv]:
+    """The .env of the working folder, and the one beside accounts.yaml if that is elsewhere; without one, where it
+    would be."""
+    dotenvs = [read_dotenv(cwd / DOTENV)]
+    places = _places(path, merged(environ, dotenvs), cwd)
+    folder = (_first_there(places) or places[0]).parent
+    if folder.is_dir() and not folder.samefile(cwd):
+        dotenvs.append(read_dotenv(folder / DOTENV))
+    return dotenvs
+
+
+def _gateway(variables: Mapping[str, Any]) -> Gateway:
+    return Gateway(
+        host=variables["IBKR_HOST"],
+        port=variables["IBKR_PORT"] or GATEWAY_PORTS[variables["TRADING_MODE"]],
+        client_id=variables["IBKR_CLIENT_ID"],
+    )
 
 
 def _only_state(path: Path | None, environ: Mapping[str, str], cwd: Path) -> Path:

@@ -19,6 +19,7 @@ from ibkr_rebalancer.config.sources import ALLOCATIONS, BEARER_KEY, read_url
 from ibkr_rebalancer.core.account_ids import ACCOUNT_ID
 from ibkr_rebalancer.core.addresses import is_loopback
 from ibkr_rebalancer.core.allocation import SYMBOL
+from ibkr_rebalancer.core.errors import ConfigError
 from ibkr_rebalancer.core.limits import LIMITS, Limit, Unit
 from ibkr_rebalancer.core.notifications import Level, Wishes
 from ibkr_rebalancer.core.policy import ALLOCATIONS_API_KEY, Account, OrderType, Underweight, Unlisted
@@ -89,6 +90,36 @@ class Settings:
     """Every text that must not be seen in a log or message."""
     warnings: tuple[str, ...]
     """Sentences about what is allowed, but hardly meant."""
+
+
+def realtime_key(settings: Settings) -> str:
+    """The key to receive events with.
+
+    Raises:
+        ConfigError: there is none (`CONFIG_MISSING_KEY`), it is none of Ably's (`CONFIG_INVALID_VALUE`), or real money
+            would follow whatever speaks on this machine (`CONFIG_CONFLICT`).
+    """
+    realtime, mode = settings.realtime, settings.mode
+    if realtime.api_key is None:
+        raise ConfigError(
+            "CONFIG_MISSING_KEY",
+            "REALTIME_API_KEY is not set, and without it no event can be received.",
+            hint="Set it in the environment or in .env: an Ably key that may subscribe and read history.",
+        )
+    if realtime.api_key.count(":") != 1:
+        raise ConfigError(
+            "CONFIG_INVALID_VALUE",
+            "REALTIME_API_KEY is no key of Ably's: it has not the form name:secret.",
+            hint="Copy the whole key from the app's API keys at Ably.",
+        )
+    if realtime.endpoint is not None and is_loopback(realtime.endpoint) and mode is TradingMode.LIVE:
+        raise ConfigError(
+            "CONFIG_CONFLICT",
+            f"REALTIME_ENDPOINT is {realtime.endpoint}, and TRADING_MODE is live: "
+            "whatever speaks there on this machine would move real money.",
+            hint="Remove REALTIME_ENDPOINT to listen to Ably, or set TRADING_MODE=paper.",
+        )
+    return realtime.api_key
 
 
 def _channel(text: str) -> str:

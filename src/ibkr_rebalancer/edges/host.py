@@ -1,13 +1,15 @@
-"""What the machine itself provides: its clock, and the service manager that may have started us.
+"""What the machine itself provides: its clock, its disks, and the service manager that may have started us.
 
 The service manager is told what goes on by the notification protocol of systemd; source: sd_notify(3) and
 https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html.
 """
 
 import os
+import shutil
 import socket
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 
 LONGEST_STATUS = 500
 """Characters of a status; systemd passes over datagrams of more than 4,096 bytes."""
@@ -19,6 +21,15 @@ class SystemClock:
     def now(self) -> datetime:
         """Aware UTC."""
         return datetime.now(UTC)
+
+
+def free_bytes(folder: Path) -> int:
+    """What may still be written to the disk that holds the folder, which is there.
+
+    Raises:
+        OSError: nobody can say.
+    """
+    return shutil.disk_usage(folder).free
 
 
 class Systemd:

@@ -38,7 +38,9 @@ class Planned:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Fetched:
+class Fetched:
+    """Targets as they came, and as they were read."""
+
     document: bytes
     allocation: Allocation
 
@@ -59,11 +61,11 @@ async def plan_accounts(
         GatewayUnavailable, GatewayRefused: the gateway fails or says no to what concerns all accounts.
         Refused: in live trading, the clocks disagree (`CLOCK_SKEW`).
     """
-    fetched = await _fetch_allocations(accounts, source, observer)
+    fetched = await fetch_allocations(accounts, source, observer)
     wanted = {
-        account.account_id: _queries(account, targets.allocation)
+        account.account_id: queries_of(account, targets.allocation)
         for account in accounts
-        if isinstance(targets := fetched[account.account_id], _Fetched)
+        if isinstance(targets := fetched[account.account_id], Fetched)
     }
     strictest = min((account.policy.limits.max_quote_age_s for account in accounts), default=ZERO)
     snapshots = await take_snapshots(
@@ -72,7 +74,7 @@ async def plan_accounts(
     plans: dict[AccountId, Planned | RebalancerError] = {}
     for account in accounts:
         match fetched[account.account_id]:
-            case _Fetched() as targets:
+            case Fetched() as targets:
                 plans[account.account_id] = _plan(
                     account, targets, snapshots[account.account_id], purpose_of(account.account_id)
                 )
@@ -81,9 +83,10 @@ async def plan_accounts(
     return plans
 
 
-async def _fetch_allocations(
+async def fetch_allocations(
     accounts: Sequence[Account], source: AllocationSource, observer: Observer
-) -> Mapping[AccountId, _Fetched | RebalancerError]:
+) -> Mapping[AccountId, Fetched | RebalancerError]:
+    """The targets of each account, all asked for at the same time; or why they cannot be had."""
     for account in accounts:
         text = f"Fetching the targets of {account.account_id}"
         observer.notify(Notice(event="allocation.fetch", text=text, account=account.account_id))
@@ -92,23 +95,23 @@ async def _fetch_allocations(
     return {account_id: task.result() for account_id, task in tasks.items()}
 
 
-async def _fetch_allocation(account: Account, source: AllocationSource) -> _Fetched | RebalancerError:
+async def _fetch_allocation(account: Account, source: AllocationSource) -> Fetched | RebalancerError:
     try:
         document = await source.fetch(account)
         any_sum_below = account.policy.underweight is Underweight.CASH
         allocation = parse_allocation(document, account.layout, any_sum_below=any_sum_below)
-        return _Fetched(document=document, allocation=allocation)
+        return Fetched(document=document, allocation=allocation)
     except (AllocationUnavailable, AllocationRejected) as error:
         return error
 
 
-def _queries(account: Account, allocation: Allocation) -> Mapping[str, ContractQuery]:
-    """What to look up."""
+def queries_of(account: Account, allocation: Allocation) -> Mapping[str, ContractQuery]:
+    """What to look up at the gateway, by symbol: what the account's policy makes of its targets."""
     return {symbol: account.policy.query(symbol) for symbol in own_targets(allocation, account.policy).symbols}
 
 
 def _plan(
-    account: Account, targets: _Fetched, snapshot: Snapshot | RebalancerError, purpose: Purpose
+    account: Account, targets: Fetched, snapshot: Snapshot | RebalancerError, purpose: Purpose
 ) -> Planned | RebalancerError:
     if isinstance(snapshot, RebalancerError):
         return snapshot

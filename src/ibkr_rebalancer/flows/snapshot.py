@@ -136,13 +136,24 @@ async def _checked_time(market: MarketView, clock: Clock, mode: TradingMode, obs
 
 
 def _check_clock(server_time: datetime, clock: Clock, mode: TradingMode, observer: Observer) -> None:
-    skew = abs(server_time - clock.now())
-    if skew <= MAX_CLOCK_SKEW:
+    skewed = skew(server_time, clock.now())
+    if skewed is None:
         return
-    sentence = f"The gateway's clock and this machine's are {_spoken(skew)} apart."
     if mode is TradingMode.LIVE:
-        raise Refused("CLOCK_SKEW", sentence, hint="Set this machine's clock (for example with chrony) and run again.")
-    observer.notify(Notice(event="clock.skewed", text=sentence, severity=Severity.WARNING))
+        raise skewed
+    observer.notify(Notice(event="clock.skewed", text=skewed.message, severity=Severity.WARNING))
+
+
+def skew(server_time: datetime, now: datetime) -> Refused | None:
+    """What is wrong if the gateway's clock and this machine's are too far apart for real money (`CLOCK_SKEW`)."""
+    apart = abs(server_time - now)
+    if apart <= MAX_CLOCK_SKEW:
+        return None
+    return Refused(
+        "CLOCK_SKEW",
+        f"The gateway's clock and this machine's are {_spoken(apart)} apart.",
+        hint="Set this machine's clock (for example with chrony) and run again.",
+    )
 
 
 async def _looked_up(

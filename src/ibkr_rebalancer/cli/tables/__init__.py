@@ -5,6 +5,7 @@ every kind of colour vision). Nothing here rounds anything that is used again.
 """
 
 from ibkr_rebalancer.cli.tables.accounts import accounts_view, shown_url
+from ibkr_rebalancer.cli.tables.findings import findings_view
 from ibkr_rebalancer.cli.tables.history import RunsView, run_view, summary
 from ibkr_rebalancer.cli.tables.orders import order_view
 from ibkr_rebalancer.cli.tables.plans import plans_view
@@ -17,6 +18,7 @@ __all__ = [
     "StatusReport",
     "accounts_view",
     "balances_view",
+    "findings_view",
     "order_view",
     "plans_view",
     "portfolios_view",

@@ -212,12 +212,14 @@ class LiveClient:
                 await self._changed.wait()
 
     async def _drop(self, client: Any) -> None:
-        """Say goodbye if that is possible, and cut every socket that it has ever opened."""
-        with suppress(AblyTrouble):
-            await answer_of(client.close, within_s=self._deadlines.close_s)
-        for transport in list(self._transports):
-            if transport.websocket is not None:
-                transport.websocket.transport.abort()
+        """Say goodbye if that is possible, and cut every socket that it has ever opened, even if cancelled."""
+        try:
+            with suppress(AblyTrouble):
+                await answer_of(client.close, within_s=self._deadlines.close_s)
+        finally:
+            for transport in list(self._transports):
+                if transport.websocket is not None:
+                    transport.websocket.transport.abort()
         await asyncio.sleep(0)  # what is aborted is closed in the next turn
 
 

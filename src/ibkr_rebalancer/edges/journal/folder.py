@@ -82,14 +82,14 @@ def require_private(folder: Path, *, mode: TradingMode | None, observer: Observe
     Raises:
         ConfigError: in live trading, there is a doubt (`INSECURE_PATH`).
     """
-    for text, hint in _doubts(folder):
+    for text, hint in doubts(folder):
         if mode is TradingMode.LIVE:
             raise ConfigError("INSECURE_PATH", f"{text}, and TRADING_MODE is live. {NOTHING_SENT}", hint=hint)
         observer.notify(Notice(event="journal.exposed", text=f"{text}. {hint}", severity=Severity.WARNING))
 
 
-def _doubts(folder: Path) -> Iterator[tuple[str, str]]:
-    """A sentence without its stop, and a hint, for each."""
+def doubts(folder: Path) -> Iterator[tuple[str, str]]:
+    """What keeps the folder from being private and safe: a sentence without its stop, and a hint, for each."""
     for path in (folder, *sorted(folder.iterdir())):
         try:
             status = path.lstat()
