@@ -69,6 +69,16 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Cursor:
+    """How far the history of a channel was looked at; both by Ably's clock, aware UTC."""
+
+    since: datetime
+    """When it was first listened to: what was published before is no event."""
+    until: datetime
+    """Everything that was in its history then has been taken."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Gap:
     """Messages that were published on a channel between two moments may never have come here."""
 

@@ -19,7 +19,7 @@ from ibkr_rebalancer.core.errors import (
     RebalancerError,
     StorageFailed,
 )
-from ibkr_rebalancer.core.events import Delivery, Gap, event_of
+from ibkr_rebalancer.core.events import Cursor, Delivery, Gap, event_of
 from ibkr_rebalancer.core.inbox import Ended, Entry, Step, agenda, step_after, told
 from ibkr_rebalancer.core.notices import Notice, RunNews, Severity
 from ibkr_rebalancer.core.notifications import event_news
@@ -115,8 +115,11 @@ class Watch:
     def miss(self, gap: Gap) -> None:
         self._inbox.keep_gap(gap)
 
-    def cursor(self, channel: str) -> datetime | None:
+    def cursor(self, channel: str) -> Cursor | None:
         return self._inbox.cursor(channel)
+
+    def begin(self, channel: str, since: datetime) -> None:
+        self._inbox.begin(channel, since)
 
     def advance(self, channel: str, until: datetime) -> None:
         self._inbox.advance(channel, until)
