@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from ibkr_rebalancer.config.loading import load_settings
-from ibkr_rebalancer.config.schema import Settings
+from ibkr_rebalancer.config.schema import ABLY_KEY, Settings
 from ibkr_rebalancer.core.addresses import is_file, is_loopback
 from ibkr_rebalancer.core.errors import ConfigError, RebalancerError, UsageError
 from ibkr_rebalancer.core.money import amount_text
@@ -29,6 +29,7 @@ from ibkr_rebalancer.core.runs import COMMAND
 from ibkr_rebalancer.edges.allocation_files import FileAllocations
 from ibkr_rebalancer.edges.allocations import HttpAllocations
 from ibkr_rebalancer.edges.host import SystemClock
+from ibkr_rebalancer.edges.logs import redactor
 from ibkr_rebalancer.flows.rebalance import Planned, plan_accounts
 from ibkr_rebalancer.flows.snapshot import read_portfolios
 from ibkr_rebalancer.flows.trading import Confirm, Occasion, Ports, TradingRun
@@ -228,7 +229,8 @@ class Rebalancer:
         `tell` is given what came of events, and `beat` is called every few seconds as long as all is well.
 
         Raises:
-            ConfigError: there is no key for the event channels (`CONFIG_MISSING_KEY`).
+            ConfigError: there is no key for the event channels (`CONFIG_MISSING_KEY`), or it is none
+                (`CONFIG_INVALID_VALUE`).
             Busy: another process watches on this state folder (`WATCH_BUSY`).
             StorageFailed: the journal cannot be trusted or written.
         """
@@ -244,6 +246,7 @@ class Rebalancer:
             inbox=journal.inbox,
             tell=tell,
             beat=beat,
+            redact=redactor(self.settings.secrets),
             dry_run=dry_run,
         )
         await watch.run()
@@ -257,6 +260,12 @@ class Rebalancer:
                 "CONFIG_MISSING_KEY",
                 "REALTIME_API_KEY is not set, and without it no event can be received.",
                 hint="Set it in the environment or in .env: an Ably key that may subscribe and read history.",
+            )
+        if not ABLY_KEY.fullmatch(realtime.api_key):
+            raise ConfigError(
+                "CONFIG_INVALID_VALUE",
+                "REALTIME_API_KEY is no key of Ably's: such a key is name:secret, with one colon in it.",
+                hint="Set it to the whole key, as Ably shows it.",
             )
         if realtime.endpoint is not None and is_loopback(realtime.endpoint) and mode is TradingMode.LIVE:
             raise ConfigError(

@@ -46,6 +46,10 @@ class Gateway:
     """The first of `CLIENT_IDS` consecutive ones."""
 
 
+ABLY_KEY = re.compile(r"[^:]+:[^:]+")
+"""What an API key of Ably's looks like. Only `watch` needs one: to others a placeholder in .env does no harm."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Realtime:
     """Where events come from."""
