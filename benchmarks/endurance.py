@@ -238,6 +238,7 @@ async def _watch(world: World, journal: Journal, listener: Listener, edges: Asyn
         inbox=journal.inbox,
         tell=lambda _: None,
         beat=signs.beat,
+        redact=str,
         dry_run=False,
     ).run()
 

@@ -29,6 +29,7 @@ from ibkr_rebalancer.core.runs import COMMAND
 from ibkr_rebalancer.edges.allocation_files import FileAllocations
 from ibkr_rebalancer.edges.allocations import HttpAllocations
 from ibkr_rebalancer.edges.host import SystemClock
+from ibkr_rebalancer.edges.logs import redactor
 from ibkr_rebalancer.flows.rebalance import Planned, plan_accounts
 from ibkr_rebalancer.flows.snapshot import read_portfolios
 from ibkr_rebalancer.flows.trading import Confirm, Occasion, Ports, TradingRun
@@ -228,7 +229,8 @@ class Rebalancer:
         `tell` is given what came of events, and `beat` is called every few seconds as long as all is well.
 
         Raises:
-            ConfigError: there is no key for the event channels (`CONFIG_MISSING_KEY`).
+            ConfigError: there is no key for the event channels (`CONFIG_MISSING_KEY`), or it is none
+                (`CONFIG_INVALID_VALUE`).
             Busy: another process watches on this state folder (`WATCH_BUSY`).
             StorageFailed: the journal cannot be trusted or written.
         """
@@ -244,6 +246,7 @@ class Rebalancer:
             inbox=journal.inbox,
             tell=tell,
             beat=beat,
+            redact=redactor(self.settings.secrets),
             dry_run=dry_run,
         )
         await watch.run()

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from ibkr_rebalancer.core.errors import RebalancerError
-from ibkr_rebalancer.core.events import Delivery, Event, Gap
+from ibkr_rebalancer.core.events import Cursor, Delivery, Event, Gap
 from ibkr_rebalancer.core.inbox import Entry, Step
 from ibkr_rebalancer.core.instruments import ConId, Contract, ContractQuery
 from ibkr_rebalancer.core.notices import Notice
@@ -318,12 +318,16 @@ class EventSink(Protocol):
         """Keep that messages may have been missed. Durable when it returns."""
         ...
 
-    def cursor(self, channel: str) -> datetime | None:
-        """Everything that was published there until then has been taken; None for a channel that is new."""
+    def cursor(self, channel: str) -> Cursor | None:
+        """How far the channel was looked at; None for one that is new."""
+        ...
+
+    def begin(self, channel: str, since: datetime) -> None:
+        """The channel is listened to from this time on, whatever its cursor was."""
         ...
 
     def advance(self, channel: str, until: datetime) -> None:
-        """Everything that was published there until then has been taken."""
+        """Its history has been looked at until this time; the cursor never goes back."""
         ...
 
 
@@ -373,9 +377,11 @@ class Inbox(Protocol):
         """Keep that messages may have been missed."""
         ...
 
-    def cursor(self, channel: str) -> datetime | None:
-        """Everything that was published there until then has been kept; None for a channel that is new."""
+    def cursor(self, channel: str) -> Cursor | None:
+        """How far the channel was looked at; None for one that is new."""
         ...
+
+    def begin(self, channel: str, since: datetime) -> None: ...
 
     def advance(self, channel: str, until: datetime) -> None: ...
 

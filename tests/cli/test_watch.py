@@ -81,6 +81,10 @@ def test_only_one_watches_on_a_state_folder(here: Here) -> None:
     ("variables", "words"),
     [
         ({"REALTIME_API_KEY": ""}, "REALTIME_API_KEY is not set"),
+        *[
+            ({"REALTIME_API_KEY": key}, "is no key of Ably's")
+            for key in ("nonsense", "a:b:c", "x:", ":x", "your_ably_key")
+        ],
         ({"TRADING_MODE": "live"}, "no live account"),
     ],
 )

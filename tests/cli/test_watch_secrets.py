@@ -143,6 +143,12 @@ def test_no_secret_is_left_anywhere_after_all_kinds_of_trouble(place: Here) -> N
         sandbox.publish(CHANNEL, REBALANCE)
         talk.until_told("event.step")
 
+        # A publisher who knows them, and puts them into an event
+        spilt = {"execution": ABLY_SECRET, "event_id": ALLOCATIONS_KEY, "text": f"{'x' * 430}{URL_TOKEN}"}
+        sandbox.publish(CHANNEL, spilt, id=f"{URL_TOKEN}:0")
+        talk.until_told("event.received")
+        talk.until_told("event.step")
+
         # Frames that cannot be read, from either side, and connections that are cut
         sandbox.change({"faults": [{"when": {"realtime": "MESSAGE", "count": 1}, "what": "garbage"}, GARBLED_POSITION]})
         sandbox.publish(CHANNEL, {})

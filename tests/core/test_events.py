@@ -18,6 +18,7 @@ from ibkr_rebalancer.core.events import (
     LONGEST_STATED_ID,
     SHOWN,
     TRADES,
+    WINDOW,
     Event,
     event_of,
     identities,
@@ -237,6 +238,50 @@ def test_an_event_is_told_as_it_came() -> None:
         note="",
         payload="{'execution': 'rebalance', 'event_id': 'mine'}",
     )
+
+
+# Secrets
+
+SECRET, MASKED = "s3cret", "***"
+
+
+def redact(text: str) -> str:
+    return text.replace(SECRET, MASKED)
+
+
+@pytest.mark.parametrize("form", WRITTEN.values(), ids=WRITTEN)
+def test_nothing_of_an_event_shows_a_secret(form: Callable[[object], object]) -> None:
+    """Wherever whoever published it has put one."""
+    data = form({"execution": f"re{SECRET}", "event_id": f"run {SECRET}", SECRET: [SECRET]})
+    known = event_of(delivery(data=data, message_id=f"{SECRET}:0", undecoded=""), redact)
+    assert SECRET not in encode_text(known)
+    assert (known.mode, known.note) == (RunMode.DRY_RUN, f"its execution is 're{MASKED}', not 'rebalance'")
+    assert known.payload.count(MASKED) == 4
+    assert SECRET not in event_of(delivery(data="x", undecoded=SECRET), redact).note
+
+
+def encode_text(known: Event) -> str:
+    return json.dumps(encode(known))
+
+
+@pytest.mark.parametrize("before", [KEPT - 3, SHOWN - 3, WINDOW - 3])
+def test_a_secret_that_is_cut_short_is_not_shown_either(before: int) -> None:
+    for data in ("x" * before + SECRET * 1000, {"execution": "x" * before + SECRET * 1000}):
+        assert SECRET[:3] not in encode_text(event_of(delivery(data=data), redact))
+    assert SECRET[:3] not in encode_text(event_of(delivery(data=SECRET * (2 * WINDOW)), redact))
+
+
+def test_names_that_hold_a_secret_are_as_different_as_they_were() -> None:
+    said = [event_of(delivery(1, {**WORD, "event_id": name}, serial="", message_id=""), redact) for name in NAMES]
+    assert len({known.event_id for known in said}) == len({identities(known) for known in said}) == len(NAMES)
+    assert said == [
+        event_of(delivery(1, {**WORD, "event_id": name}, serial="", message_id=""), redact) for name in NAMES
+    ]
+    numbered = [event_of(delivery(1, serial="", message_id=name), redact) for name in NAMES]
+    assert len({identities(known) for known in numbered}) == len(NAMES)
+
+
+NAMES = (SECRET, MASKED, f"{SECRET}1", f"1{SECRET}")
 
 
 # What it is known by

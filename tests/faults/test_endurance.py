@@ -17,7 +17,7 @@ from benchmarks.footprint import PRODUCT, held
 from ibkr_rebalancer.core.portfolio import AccountId
 from ibkr_rebalancer.edges.ibkr.news import References
 
-BOUNDED = {"ibkr_rebalancer.edges.ably.source._Listening._taken"}
+BOUNDED = {"ibkr_rebalancer.edges.ably.source._Once._taken"}
 """It remembers a thousand messages, and has a test of its own."""
 
 

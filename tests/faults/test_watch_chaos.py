@@ -1,7 +1,8 @@
 """Real watches in chaos: whatever is published is kept once, ends once, and is carried out at most once, in order.
 
 Faults of channels and gateway strike all the time, and processes are killed where it hurts. The judges are the
-sandbox's log and the journal. A consumer that only subscribes is in the same chaos, and fails before the same judge.
+sandbox's log and the journal. Of the channels one fails all the time, and one the key may not have: that is no harm to
+the others. A consumer that only subscribes is in the same chaos, and fails before the same judge.
 """
 
 import secrets

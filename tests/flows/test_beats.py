@@ -30,6 +30,7 @@ def test_it_beats_from_the_start_to_the_end_of_the_last_order(tmp_path: Path) ->
                 inbox=scene.journal.inbox,
                 tell=lambda _: None,
                 beat=lambda: beats.append(time()),
+                redact=str,
                 dry_run=False,
             )
             scene.journal.inbox.keep(event(), [DU1])

@@ -61,6 +61,7 @@ async def test_fifty_accounts_on_one_event_share_one_batch_of_quotes(
                 inbox=journal.inbox,
                 tell=tell,
                 beat=lambda: None,
+                redact=str,
                 dry_run=False,
             )
             working = asyncio.create_task(watch.run())

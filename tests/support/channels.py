@@ -24,7 +24,7 @@ from ably.realtime.realtime import AblyRealtime
 from tests.support.reading import Notices
 from tests.support.sandbox import LOOPBACK, events
 
-from ibkr_rebalancer.core.events import Delivery, Gap
+from ibkr_rebalancer.core.events import Cursor, Delivery, Gap
 from ibkr_rebalancer.edges.ably.deadlines import Deadlines
 from ibkr_rebalancer.edges.ably.source import AblyEvents
 from ibkr_rebalancer.edges.host import SystemClock
@@ -60,7 +60,7 @@ class Kept:
 
     def __init__(self) -> None:
         self.taken: list[Delivery] = []
-        self.cursors: dict[str, datetime] = {}
+        self.cursors: dict[str, Cursor] = {}
         self.gaps: list[Gap] = []
         self.failure: Exception | None = None
         """Raised instead of keeping anything."""
@@ -74,12 +74,15 @@ class Kept:
     def miss(self, gap: Gap) -> None:
         self.gaps.append(gap)
 
-    def cursor(self, channel: str) -> datetime | None:
+    def cursor(self, channel: str) -> Cursor | None:
         return self.cursors.get(channel)
 
+    def begin(self, channel: str, since: datetime) -> None:
+        self.cursors[channel] = Cursor(since=since, until=since)
+
     def advance(self, channel: str, until: datetime) -> None:
-        assert self.cursors.get(channel, until) <= until
-        self.cursors[channel] = until
+        assert self.cursors[channel].until <= until
+        self.cursors[channel] = replace(self.cursors[channel], until=until)
 
     @property
     def serials(self) -> list[str]:

@@ -120,6 +120,7 @@ class Stage:
                 inbox=self.tap(self.scene.journal.inbox),
                 tell=lambda outcomes: self.outcomes.extend(outcomes.items()),
                 beat=self._beat,
+                redact=str,
                 dry_run=dry_run,
             )
             task = asyncio.create_task(watch.run())

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from ibkr_rebalancer.config.keys import Key
     from ibkr_rebalancer.first_steps import Login
 
+ASKED_FOR = ("REALTIME_API_KEY", "ALLOCATIONS_API_KEY")
+"""The secrets that everybody needs who lets events trade."""
+
 
 def init(
     host: Annotated[str | None, typer.Option("--host", metavar="HOST", help="Where IB Gateway or TWS runs.")] = None,
@@ -100,7 +103,8 @@ def _asked_keys() -> dict[str, str]:
     from ibkr_rebalancer.config.schema import ENVIRONMENT
 
     known = os.environ.get
-    wanted = [name for file_name, name in FILE_NAMES.items() if not (known(name) or known(file_name))]
+    files = {name: file_name for file_name, name in FILE_NAMES.items()}
+    wanted = [name for name in ASKED_FOR if not (known(name) or known(files[name]))]
     return {name: _asked_key(name, ENVIRONMENT[name]) for name in wanted}
 
 

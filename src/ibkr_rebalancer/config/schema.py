@@ -47,6 +47,10 @@ class Gateway:
     """The first of `CLIENT_IDS` consecutive ones."""
 
 
+ABLY_KEY = re.compile(r"[^:]+:[^:]+")
+"""What an API key of Ably's looks like. Only `watch` needs one: to others a placeholder in .env does no harm."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Realtime:
     """Where events come from."""
@@ -106,7 +110,7 @@ def realtime_key(settings: Settings) -> str:
             "REALTIME_API_KEY is not set, and without it no event can be received.",
             hint="Set it in the environment or in .env: an Ably key that may subscribe and read history.",
         )
-    if realtime.api_key.count(":") != 1:
+    if not ABLY_KEY.fullmatch(realtime.api_key):
         raise ConfigError(
             "CONFIG_INVALID_VALUE",
             "REALTIME_API_KEY is no key of Ably's: it has not the form name:secret.",

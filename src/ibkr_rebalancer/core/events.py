@@ -5,7 +5,8 @@ An event never chooses the account, the size, the symbols or the limits: of its 
 """
 
 import json
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -25,6 +26,13 @@ KEPT = 500
 """Characters of a payload that are kept to be looked at."""
 
 LONGEST_STATED_ID = 200
+
+WINDOW = 4_000
+"""Characters of a text that are searched for secrets, to keep the first `KEPT` of them; at their end one may be cut in
+two."""
+
+Redact = Callable[[str], str]
+"""Takes secrets out of a text. A stranger chose it, and what is kept of it may be shown to anybody."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +77,16 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Cursor:
+    """How far the history of a channel was looked at; both by Ably's clock, aware UTC."""
+
+    since: datetime
+    """When it was first listened to: what was published before is no event."""
+    until: datetime
+    """Everything that was in its history then has been taken."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Gap:
     """Messages that were published on a channel between two moments may never have come here."""
 
@@ -80,14 +98,16 @@ class Gap:
     """A sentence."""
 
 
-def event_of(delivery: Delivery) -> Event:
-    """What the delivery asks for; every delivery is an event."""
-    mode, note = mode_of(delivery.data)
+def event_of(delivery: Delivery, redact: Redact = str) -> Event:
+    """What the delivery asks for, without secrets; every delivery is an event."""
+    mode, note = mode_of(delivery.data, redact)
     if delivery.undecoded:
-        mode, note = RunMode.DRY_RUN, f"its payload is encoded as {_shown(delivery.undecoded)}, which is not read here"
+        encoding = _shown(delivery.undecoded, redact)
+        mode, note = RunMode.DRY_RUN, f"its payload is encoded as {encoding}, which is not read here"
     if delivery.was_changed:
         mode, note = RunMode.DRY_RUN, "it was changed or deleted before it was read here"
-    stated_id = _stated_id(delivery.data)
+    stated_id = _distinct(_stated_id(delivery.data), redact)
+    delivery = replace(delivery, message_id=_distinct(delivery.message_id, redact))
     most_certain, *_ = _names(delivery, stated_id)
     return Event(
         event_id=digest([delivery.channel, most_certain]),
@@ -99,12 +119,12 @@ def event_of(delivery: Delivery) -> Event:
         received=delivery.received,
         mode=mode,
         note=note,
-        payload=_text(delivery.data)[:KEPT],
+        payload=_text(delivery.data, redact),
     )
 
 
-def mode_of(data: object) -> tuple[RunMode, str]:
-    """Whether a payload trades, and why not: a total function.
+def mode_of(data: object, redact: Redact = str) -> tuple[RunMode, str]:
+    """Whether a payload trades, and why not, without secrets: a total function.
 
     An object whose `execution` is exactly the text `rebalance` does, also as text or UTF-8 that holds the JSON of one.
     Everything else is a dry run.
@@ -119,7 +139,7 @@ def mode_of(data: object) -> tuple[RunMode, str]:
     execution = content["execution"]
     if isinstance(execution, str) and execution == TRADES:
         return RunMode.REBALANCE, ""
-    return RunMode.DRY_RUN, f"its execution is {_shown(execution)}, not {TRADES!r}"
+    return RunMode.DRY_RUN, f"its execution is {_shown(execution, redact)}, not {TRADES!r}"
 
 
 def identities(event: Event) -> tuple[str, ...]:
@@ -162,15 +182,24 @@ def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return content
 
 
-def _text(data: object) -> str:
-    """The payload as one line of printable text; nothing of what nests too deeply."""
+def _distinct(name: str, redact: Redact) -> str:
+    """A name without secrets, and still another one than every other name."""
+    shown = redact(name)
+    return name if shown == name else f"{shown} {digest([name])}"
+
+
+def _text(data: object, redact: Redact) -> str:
+    """The beginning of the payload as one line of printable text; nothing of what nests too deeply."""
     try:
         text = data if isinstance(data, str) else "" if data is None else repr(data)
     except (ValueError, RecursionError):
         return ""
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text[:KEPT])
+    clean = redact(text[:WINDOW])
+    if len(text) > WINDOW:
+        clean = clean[: max(0, len(clean) - WINDOW // 2)]
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in clean[:KEPT])
 
 
-def _shown(value: object) -> str:
-    text = _text([value])[1:-1]
+def _shown(value: object, redact: Redact) -> str:
+    text = _text([value], redact)[1:-1]
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"

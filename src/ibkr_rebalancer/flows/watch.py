@@ -19,7 +19,7 @@ from ibkr_rebalancer.core.errors import (
     RebalancerError,
     StorageFailed,
 )
-from ibkr_rebalancer.core.events import Delivery, Gap, event_of
+from ibkr_rebalancer.core.events import Cursor, Delivery, Gap, Redact, event_of
 from ibkr_rebalancer.core.inbox import Ended, Entry, Step, agenda, step_after, told
 from ibkr_rebalancer.core.notices import Notice, RunNews, Severity
 from ibkr_rebalancer.core.notifications import event_news
@@ -63,6 +63,7 @@ class Watch:
         inbox: Inbox,
         tell: Tell,
         beat: Callable[[], None],
+        redact: Redact,
         dry_run: bool,
         patience: Patience = PATIENCE,
     ) -> None:
@@ -73,6 +74,7 @@ class Watch:
         self._inbox = inbox
         self._tell = tell
         self._beat = beat
+        self._redact = redact
         self._dry_run = dry_run
         self._patience = patience
         self._news = asyncio.Event()
@@ -101,7 +103,7 @@ class Watch:
 
     def take(self, delivery: Delivery) -> None:
         """Keep what has come, for the accounts of its channel."""
-        event = event_of(delivery)
+        event = event_of(delivery, self._redact)
         accounts = [name for name, account in self._accounts.items() if account.channel == event.channel]
         known = self._inbox.keep(event, accounts)
         if known is None:
@@ -115,8 +117,11 @@ class Watch:
     def miss(self, gap: Gap) -> None:
         self._inbox.keep_gap(gap)
 
-    def cursor(self, channel: str) -> datetime | None:
+    def cursor(self, channel: str) -> Cursor | None:
         return self._inbox.cursor(channel)
+
+    def begin(self, channel: str, since: datetime) -> None:
+        self._inbox.begin(channel, since)
 
     def advance(self, channel: str, until: datetime) -> None:
         self._inbox.advance(channel, until)

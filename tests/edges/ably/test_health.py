@@ -17,18 +17,20 @@ UP, DEGRADED, DOWN = "events.up", "events.degraded", "events.down"
 class Line:
     """Both sides, and a clock to set."""
 
-    def __init__(self) -> None:
+    def __init__(self, *channels: str) -> None:
         self.now = 0.0
         self.notices = Notices()
-        self.health = Health(["c"], observer=self.notices, deadlines=DEADLINES, now=lambda: self.now)
+        self.channels = channels
+        self.health = Health(channels, observer=self.notices, deadlines=DEADLINES, now=lambda: self.now)
 
-    def live(self, trouble: Trouble | None = None, *, at: float) -> None:
+    def live(self, trouble: Trouble | None = None, *, at: float, of: str = "") -> None:
+        """Of one channel, or of all."""
         self.now = at
-        self.health.hear_live(trouble)
+        self.health.hear_live(dict.fromkeys([of] if of else self.channels, trouble))
 
-    def history(self, trouble: Trouble | None = None, *, at: float) -> None:
+    def history(self, trouble: Trouble | None = None, *, at: float, of: str = "") -> None:
         self.now = at
-        self.health.hear_history(trouble)
+        self.health.hear_history(dict.fromkeys([of] if of else self.channels, trouble))
 
     @property
     def told(self) -> list[str]:
@@ -37,7 +39,7 @@ class Line:
 
 @pytest.fixture
 def line() -> Line:
-    return Line()
+    return Line("c")
 
 
 @pytest.fixture
@@ -108,3 +110,60 @@ def test_a_missing_capability_is_not_mended_by_the_other_side(line: Line) -> Non
     line.live(LOST, at=70)
     line.live(at=80)
     assert line.told == [DOWN, DEGRADED]
+
+
+# Several channels
+
+
+@pytest.fixture
+def lines() -> Line:
+    """Three channels, of which all is well."""
+    lines = Line("a", "b", "c")
+    lines.live(at=1)
+    lines.history(at=1)
+    return lines
+
+
+def test_only_the_channels_concerned_are_told_of(lines: Line) -> None:
+    lines.live(FORBIDDEN, at=2, of="b")
+    lines.history(LOST, at=70, of="c")
+    assert lines.told == [UP, DOWN, DOWN]
+    first = (
+        "Events on b are not heard as they are published: the API key may not do that. Ably is asked for them every"
+        " 30 s instead."
+    )
+    second = (
+        "Events on c are heard, but none can be looked up afterwards: no answer came in time. It is tried again for"
+        " ever; then what was missed is fetched, as far back as Ably keeps it."
+    )
+    remedy = "The key needs the capabilities subscribe and history on each channel."
+    assert lines.notices.texts[1:] == [
+        f"{first} Those on a, c are heard as always. {remedy}",
+        f"{first} {second} Those on a are heard as always. {remedy}",
+    ]
+
+
+def test_it_is_up_when_all_channels_are_known_to_be() -> None:
+    line = Line("a", "b")
+    line.live(at=1)
+    line.history(at=2, of="a")
+    assert line.told == []
+    line.history(at=3, of="b")
+    assert line.told == [UP]
+    assert line.notices.texts == ["Listening for events on a, b."]
+
+
+def test_what_befalls_all_does_not_change_why_one_is_refused(lines: Line) -> None:
+    lines.live(FORBIDDEN, at=2, of="b")
+    for at in range(10, 50, 10):
+        lines.live(LOST, at=at)
+        lines.live(at=at + 5, of="a")
+        lines.live(at=at + 5, of="c")
+    assert lines.told == [UP, DOWN]
+
+
+def test_channels_that_mend_one_after_the_other_are_told_of_once(lines: Line) -> None:
+    lines.live(LOST, at=70)
+    for at, name in ((71, "a"), (72, "b"), (73, "c")):
+        lines.live(at=at, of=name)
+    assert lines.told == [UP, DOWN, UP]

@@ -28,6 +28,7 @@ from tests.support.sandbox import StartSandbox, events, realtime_fault
 
 from ibkr_rebalancer.core.events import Delivery
 from ibkr_rebalancer.edges.ably import source as ably_source
+from ibkr_rebalancer.edges.ably.catch_up import UNHEARD
 from ibkr_rebalancer.edges.ably.deadlines import Deadlines
 from ibkr_rebalancer.sandbox.run import Sandbox
 
@@ -225,7 +226,7 @@ async def test_history_that_fails_is_tried_again(
 ) -> None:
     failing = realtime_fault(request_, what, parameters=parameters, count=2)
     sandbox, sink = await start_sandbox(faults=[*MUTE, failing]), Kept()
-    sink.cursors[CHANNEL] = datetime.fromisoformat(sandbox.state()["clock"])
+    sink.begin(CHANNEL, clock_of(sandbox))
     sandbox.publish(CHANNEL, "1")
     async with listening(sandbox, sink, attached=False, deadlines=replace(QUICK, answer_s=0.2)):
         await until(lambda: sink.taken)
@@ -253,9 +254,9 @@ async def test_a_key_without_history_hears_and_says_what_it_cannot(start_sandbox
         sandbox.disturb("expire_tokens")
         assert await noticed(sandbox, notices, 2) == ["events.degraded", "events.up"]
     assert notices.texts[0] == (
-        "Events on rebalance-primary are heard, but none can be looked up afterwards: the API key may not read the"
-        " history of rebalance-primary (error 40160). What is published while there is no connection, or this program"
-        " is not running, is missed. The key needs the capabilities subscribe and history on these channels."
+        "Events on rebalance-primary are heard, but none can be looked up afterwards: the API key may not read"
+        " their history (error 40160). What is published while there is no connection, or this program"
+        " is not running, is missed. The key needs the capabilities subscribe and history on each channel."
     )
 
 
@@ -269,14 +270,15 @@ async def test_a_key_that_may_not_subscribe_still_finds_events(start_sandbox: St
         assert await noticed(sandbox, notices, 2) == ["events.down", "events.up"]
     assert notices.texts[0] == (
         "Events on rebalance-primary are not heard as they are published: the API key may not subscribe to"
-        " rebalance-primary (error 40160). Ably is asked for them every 0.1 s instead. The key needs the capabilities"
-        " subscribe and history on these channels."
+        " them (error 40160). Ably is asked for them every 0.1 s instead. The key needs the capabilities"
+        " subscribe and history on each channel."
     )
 
 
 async def test_a_channel_that_is_forbidden_takes_no_other_with_it(start_sandbox: StartSandbox) -> None:
     sandbox, sink, notices = await start_sandbox(channels=[CHANNEL]), Kept(), Notices()
-    async with listening(sandbox, sink, [CHANNEL, "closed"], notices=notices, attached=False):
+    deadlines = replace(QUICK, refused_pause_s=60)  # so that no new connection is made meanwhile
+    async with listening(sandbox, sink, [CHANNEL, "closed"], notices=notices, attached=False, deadlines=deadlines):
         await until(lambda: sent(sandbox, "ATTACHED") and sink.cursors)
         sandbox.publish(CHANNEL, "heard")
         await until(lambda: sink.taken)
@@ -289,13 +291,13 @@ async def test_what_was_taken_is_remembered_only_for_a_while(
     """Also where history is never read, and nothing else says how far one may forget."""
     monkeypatch.setattr(ably_source, "REMEMBERED", 3)
     remembered: list[int] = []
-    take = ably_source._Listening._take
+    take = ably_source._Once.take
 
-    def seen(listening: ably_source._Listening, delivery: Delivery) -> None:
-        take(listening, delivery)
-        remembered.append(len(listening._taken))
+    def seen(once: ably_source._Once, delivery: Delivery) -> None:
+        take(once, delivery)
+        remembered.append(len(once._taken))
 
-    monkeypatch.setattr(ably_source._Listening, "_take", seen)
+    monkeypatch.setattr(ably_source._Once, "take", seen)
     sandbox, sink = await start_sandbox(realtime={"operations": ["subscribe"]}), Kept()
     async with listening(sandbox, sink, attached=False):
         await until(lambda: sent(sandbox, "ATTACHED"))
@@ -335,36 +337,43 @@ async def test_history_that_stays_away_is_told_once(start_sandbox: StartSandbox)
     ("away", "retention", "published_before", "is_told"),
     [
         (timedelta(minutes=1), 120_000, False, False),
+        (timedelta(minutes=3), 120_000, False, True),
         (timedelta(hours=2), 120_000, False, True),
         (timedelta(hours=2), 120_000, True, True),
         (timedelta(hours=2), 86_400_000, False, True),
         (timedelta(hours=2), 86_400_000, True, False),
     ],
-    ids=["short", "default", "default, gone", "persisted, unproven", "persisted"],
+    ids=["short", "a little longer", "default", "default, gone", "persisted, unproven", "persisted"],
 )
 async def test_a_gap_is_told_unless_history_proves_that_there_is_none(
     start_sandbox: StartSandbox, away: timedelta, retention: int, published_before: bool, is_told: bool
 ) -> None:
+    """Also after the first time that anybody has listened, which was a moment ago."""
     sandbox, sink, notices = await start_sandbox(realtime={"retention_ms": retention}), Kept(), Notices()
     async with listening(sandbox, sink):
         if published_before:
             sandbox.publish(CHANNEL, "before")
             await until(lambda: sink.taken)
-        begin = sink.cursors[CHANNEL] + QUICK.overlap
-    later = begin + away
-    sandbox.change({"clock": later.isoformat()})
+        here, looks = clock_of(sandbox), len(events(sandbox.log, "history"))
+        await until(lambda: len(events(sandbox.log, "history")) >= looks + 2)
+    gone = clock_of(sandbox)
+    back = gone + away
+    sandbox.change({"clock": back.isoformat()})
     async with listening(sandbox, sink, notices=notices):
         sandbox.publish(CHANNEL, "after")
         await until(lambda: sink.taken and sink.taken[-1].data == "after")
         await until(lambda: notices.heard)
-    assert [(gap.channel, gap.since) for gap in sink.gaps] == [(CHANNEL, begin)] * is_told
     gaps = [notice.text for notice in notices.heard if notice.event == "events.gap"]
-    assert len(gaps) == is_told
-    if is_told:
-        assert abs(sink.gaps[0].until - later + timedelta(minutes=2)) < timedelta(minutes=1)
-        assert (
-            f"on {CHANNEL} from {begin:%Y-%m-%d %H:%M:%S} to {later - timedelta(minutes=2):%Y-%m-%d %H:%M}" in gaps[0]
-        )
+    assert (len(gaps), len(sink.gaps)) == (is_told, is_told)
+    for gap, text in zip(sink.gaps, gaps, strict=True):
+        assert here <= gap.since <= gone
+        assert back <= gap.until + timedelta(minutes=2) <= clock_of(sandbox)
+        assert f"on {CHANNEL} from {gap.since:%Y-%m-%d %H:%M:%S} to {gap.until:%Y-%m-%d %H:%M:%S} UTC" in text
+        assert (gap.why in text, gap.why) == (True, UNHEARD)
+
+
+def clock_of(sandbox: Sandbox) -> datetime:
+    return datetime.fromisoformat(sandbox.state()["clock"])
 
 
 # The end

@@ -23,10 +23,11 @@ INSERT INTO "adoptions" VALUES(2,'73b00206dfe6','DU1',14663);
 CREATE TABLE cursors (
 	channel TEXT NOT NULL, 
 	seal TEXT NOT NULL, 
+	since TEXT NOT NULL, 
 	until TEXT NOT NULL, 
 	PRIMARY KEY (channel)
 );
-INSERT INTO "cursors" VALUES('rebalance-primary','6bd6ce09784e','2026-11-23T15:32:00.000000+00:00');
+INSERT INTO "cursors" VALUES('rebalance-primary','effeb1116ec7','2026-11-23T15:31:00.000000+00:00','2026-11-23T15:32:00.000000+00:00');
 CREATE TABLE entries (
 	id INTEGER NOT NULL, 
 	seal TEXT NOT NULL, 

@@ -19,7 +19,7 @@ from tests.support.notation import NOW
 
 from ibkr_rebalancer.core.documents import encode, encode_variant
 from ibkr_rebalancer.core.errors import Refused, StorageFailed
-from ibkr_rebalancer.core.events import Event
+from ibkr_rebalancer.core.events import Cursor, Event
 from ibkr_rebalancer.core.inbox import Entry, Step
 from ibkr_rebalancer.core.portfolio import AccountId
 from ibkr_rebalancer.core.report import RunMode
@@ -316,12 +316,21 @@ def test_a_cursor_moves_on_and_never_back(tmp_path: Path) -> None:
         assert journal.inbox.cursor(CHANNEL) is None
         for minutes, reached in ((0, 0), (2, 2), (1, 2), (2, 2), (3, 3)):
             journal.inbox.advance(CHANNEL, NOW + timedelta(minutes=minutes))
-            assert journal.inbox.cursor(CHANNEL) == NOW + timedelta(minutes=reached)
+            assert journal.inbox.cursor(CHANNEL) == Cursor(since=NOW, until=NOW + timedelta(minutes=reached))
         assert journal.inbox.cursor("another") is None
         journal.inbox.advance("another", NOW)
     with opened(tmp_path) as journal:
-        assert journal.inbox.cursor(CHANNEL) == NOW + timedelta(minutes=3)
-        assert journal.inbox.cursor("another") == NOW
+        assert journal.inbox.cursor(CHANNEL) == Cursor(since=NOW, until=NOW + timedelta(minutes=3))
+        assert journal.inbox.cursor("another") == Cursor(since=NOW, until=NOW)
+
+
+def test_a_channel_may_begin_anew_wherever_its_cursor_was(tmp_path: Path) -> None:
+    with opened(tmp_path) as journal:
+        for since in (NOW, NOW - timedelta(minutes=2), NOW + timedelta(minutes=1)):
+            journal.inbox.begin(CHANNEL, since)
+            assert journal.inbox.cursor(CHANNEL) == Cursor(since=since, until=since)
+            journal.inbox.advance(CHANNEL, later := since + timedelta(hours=1))
+            assert journal.inbox.cursor(CHANNEL) == Cursor(since=since, until=later)
 
 
 def test_a_cursor_leaves_no_history(tmp_path: Path) -> None:
@@ -332,7 +341,7 @@ def test_a_cursor_leaves_no_history(tmp_path: Path) -> None:
             journal.inbox.advance(CHANNEL, NOW + timedelta(minutes=minute))
         assert (rows_of(journal), pages_of(journal)) == (0, pages)
     with opened(tmp_path) as journal:
-        assert journal.inbox.cursor(CHANNEL) == NOW + timedelta(minutes=99)
+        assert journal.inbox.cursor(CHANNEL) == Cursor(since=NOW, until=NOW + timedelta(minutes=99))
 
 
 def pages_of(journal: Journal) -> object:
@@ -343,7 +352,7 @@ def pages_of(journal: Journal) -> object:
 def test_a_cursor_of_another_zone_is_the_same_moment(tmp_path: Path) -> None:
     with opened(tmp_path) as journal:
         journal.inbox.advance(CHANNEL, NOW.astimezone(ZoneInfo("America/New_York")))
-        assert journal.inbox.cursor(CHANNEL) == NOW
+        assert journal.inbox.cursor(CHANNEL) == Cursor(since=NOW, until=NOW)
 
 
 # Damage
@@ -354,6 +363,7 @@ def test_a_cursor_of_another_zone_is_the_same_moment(tmp_path: Path) -> None:
     [
         ("UPDATE cursors SET until = '2099-01-01T00:00:00.000000+00:00'", lambda inbox: inbox.cursor(CHANNEL)),
         ("UPDATE cursors SET until = '2099-01-01T00:00:00.000000+00:00'", lambda inbox: inbox.advance(CHANNEL, NOW)),
+        ("UPDATE cursors SET since = '2026-01-01T00:00:00.000000+00:00'", lambda inbox: inbox.cursor(CHANNEL)),
         ("UPDATE cursors SET channel = 'another'", lambda inbox: inbox.cursor("another")),
         ("UPDATE events SET body = replace(body, 'dry-run', 'rebalance')", lambda inbox: inbox.pending()),
         ("UPDATE events SET channel = 'another'", lambda inbox: inbox.keep(event(1), [])),
@@ -395,7 +405,7 @@ def test_a_process_killed_between_any_two_writes_goes_on_where_it_was(tmp_path: 
         run_until_killed(tmp_path / str(at), at=None)
         with opened(tmp_path / str(at)) as journal:
             assert journal.inbox.pending() == (), point
-            assert journal.inbox.cursor(CHANNEL) == event(2).published, point
+            assert journal.inbox.cursor(CHANNEL) == Cursor(since=event(1).published, until=event(2).published), point
             assert counted(journal) == [2, 4, 4, 4], point
 
 
@@ -411,7 +421,8 @@ def run_until_killed(folder: Path, *, at: int | None) -> list[str]:
     with opened(folder) as journal:
         inbox = tapped(journal.inbox, INBOX_WRITES, passage)
         try:
-            reached = inbox.cursor(CHANNEL) or NOW
+            cursor = inbox.cursor(CHANNEL)
+            reached = cursor.until if cursor else NOW
             for known in [event(number) for number in (1, 2) if event(number).published > reached]:
                 inbox.keep(known, [ACCOUNT, OTHER])
                 inbox.take_steps({kept: ended() for kept in inbox.pending()})

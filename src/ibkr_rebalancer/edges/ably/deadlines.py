@@ -19,16 +19,17 @@ class Deadlines:
     pong_s: float = 5.0
     """For the echo of a ping."""
     attach_s: float = 60.0
-    """Without all channels attached, before the client is given up."""
+    """Without a connection, or without any channel that has not failed, before the client is given up."""
     storm_s: float = 60.0
     """Within which a client may connect `storm_connects` times; and how long it must live to be called a success."""
     storm_connects: int = 6
 
     shortest_pause_s: float = 1.0
     longest_pause_s: float = 60.0
-    """Between two clients, or two tries to read history that failed, doubling from the one to the other."""
+    """Between two clients, or two failed tries to attach a channel or to read history, doubling from the one to the
+    other."""
     refused_pause_s: float = 300.0
-    """Where Ably says no to the key, and so will the next time."""
+    """Where Ably says no to the key, on one channel or on all, and so will the next time."""
 
     history_every_s: float = 30.0
     """Between two looks at history when nothing calls for one. Less than what Ably keeps, by far."""

@@ -1,6 +1,7 @@
 """How well events are heard, told when it changes and not before: brief troubles are mended without a word."""
 
-from collections.abc import Callable, Collection
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from ibkr_rebalancer.core.notices import Notice, Severity
@@ -9,12 +10,12 @@ from ibkr_rebalancer.edges.ably.troubles import Kind, Trouble
 from ibkr_rebalancer.ports import Observer
 
 UP, DEGRADED, DOWN = "events.up", "events.degraded", "events.down"
-"""All is well; only what comes over the socket is heard; the socket brings nothing."""
+"""All is well; only what comes over the socket is heard; the socket brings nothing, of one channel at least."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Side:
-    """The socket, or history."""
+    """The socket, or history, of one channel."""
 
     well_at: float
     """When it was last known to be well."""
@@ -22,68 +23,116 @@ class _Side:
     trouble: Trouble | None = None
     """What lasts, or is a refusal."""
 
+    def hear(self, trouble: Trouble | None, now: float, patience_s: float) -> bool:
+        """Whether it is well again after what was known of it."""
+        if trouble is None:
+            is_mended = self.trouble is not None
+            self.well_at, self.is_known, self.trouble = now, True, None
+            return is_mended
+        is_refused = self.trouble is not None and self.trouble.is_refusal
+        if trouble.is_refusal or (now - self.well_at >= patience_s and not is_refused):
+            self.is_known, self.trouble = True, trouble
+        return False
+
     def forgive(self, now: float) -> None:
-        """The other side is well again: this one will be in a moment, if their trouble was the same."""
+        """Something else is well again: this will be in a moment, if their trouble was the same."""
         if self.trouble is not None and self.trouble.kind is not Kind.CAPABILITY:
             self.well_at, self.is_known, self.trouble = now, False, None
 
 
-class Health:
+@dataclass(frozen=True, slots=True)
+class _Channel:
     """Two reports make one state: is the socket sound, and can history be read?"""
+
+    live: _Side
+    history: _Side
+
+    @property
+    def sides(self) -> tuple[_Side, _Side]:
+        return self.live, self.history
+
+    @property
+    def is_known(self) -> bool:
+        return all(side.is_known for side in self.sides)
+
+    @property
+    def event(self) -> str:
+        return DOWN if self.live.trouble is not None else DEGRADED if self.history.trouble is not None else UP
+
+    @property
+    def troubles(self) -> tuple[Trouble | None, Trouble | None]:
+        return self.live.trouble, self.history.trouble
+
+    @property
+    def told_as(self) -> object:
+        """What has to change to be told again."""
+        kinds = (trouble.kind for trouble in self.troubles if trouble is not None and trouble.is_refusal)
+        return self.event, frozenset(kinds)
+
+
+class Health:
+    """What is known of all channels together."""
 
     def __init__(
         self, channels: Collection[str], *, observer: Observer, deadlines: Deadlines, now: Callable[[], float]
     ) -> None:
-        self._names = ", ".join(channels)
+        self._channels = {name: _Channel(_Side(now()), _Side(now())) for name in channels}
         self._observer = observer
         self._deadlines = deadlines
         self._now = now
         """Monotonic, in seconds."""
-        self._live = _Side(now())
-        self._history = _Side(now())
         self._told: object = None
 
-    def hear_live(self, trouble: Trouble | None) -> None:
-        """The socket has just been found sound, or this is wrong with it."""
-        self._hear(self._live, trouble, other=self._history)
+    def hear_live(self, found: Mapping[str, Trouble | None]) -> None:
+        """The socket has just been found to bring these channels, or this is wrong with one."""
+        self._hear({name: self._channels[name].live for name in found}, found)
 
-    def hear_history(self, trouble: Trouble | None) -> None:
-        """History has just been read, or this is wrong with it."""
-        self._hear(self._history, trouble, other=self._live)
+    def hear_history(self, found: Mapping[str, Trouble | None]) -> None:
+        """History of these channels has just been read, or this is wrong with it."""
+        self._hear({name: self._channels[name].history for name in found}, found)
 
-    def _hear(self, side: _Side, trouble: Trouble | None, *, other: _Side) -> None:
-        if trouble is None:
-            side.well_at = self._now()
-            if side.trouble is not None:
-                other.forgive(self._now())
-        elif not trouble.is_refusal and self._now() - side.well_at < self._deadlines.patience_s:
-            return
-        side.is_known, side.trouble = True, trouble
+    def _hear(self, sides: Mapping[str, _Side], found: Mapping[str, Trouble | None]) -> None:
+        now, patience_s = self._now(), self._deadlines.patience_s
+        mended = [side for name, side in sides.items() if side.hear(found[name], now, patience_s)]
+        if mended:
+            others = {side for channel in self._channels.values() for side in channel.sides} - set(sides.values())
+            for side in others:
+                side.forgive(now)
         self._tell()
 
     def _tell(self) -> None:
-        troubles = (self._live.trouble, self._history.trouble)
-        event = _event(*troubles)
-        state = (event, frozenset(trouble.kind for trouble in troubles if trouble is not None and trouble.is_refusal))
-        if not (self._live.is_known and self._history.is_known) or state == self._told:
+        channels = self._channels
+        state = {name: channel.told_as for name, channel in channels.items()}
+        if state == self._told or not all(channel.is_known for channel in channels.values()):
             return
         self._told = state
+        event = next(event for event in (DOWN, DEGRADED, UP) if event in {each.event for each in channels.values()})
         if event == UP:
-            self._observer.notify(Notice(event=UP, text=f"Listening for events on {self._names}."))
+            self._observer.notify(Notice(event=UP, text=f"Listening for events on {', '.join(channels)}."))
         else:
-            text = f"{self._fact(*troubles)}{_remedy(*troubles)}"
+            text = " ".join([*self._facts(), *_remedies(channels.values())])
             self._observer.notify(Notice(event=event, text=text, severity=Severity.WARNING))
 
-    def _fact(self, live: Trouble | None, history: Trouble | None) -> str:
-        """What is wrong, why, and what that means for events."""
+    def _facts(self) -> Iterator[str]:
+        """What is wrong, of which channels, why, and what that means for events; and what is well."""
+        alike: defaultdict[tuple[Trouble | None, Trouble | None], list[str]] = defaultdict(list)
+        for name, channel in self._channels.items():
+            alike[channel.troubles].append(name)
+        well = alike.pop((None, None), [])
+        for (live, history), names in alike.items():
+            yield self._fact(", ".join(names), live, history)
+        if well:
+            yield f"Those on {', '.join(well)} are heard as always."
+
+    def _fact(self, names: str, live: Trouble | None, history: Trouble | None) -> str:
         reasons = " and ".join(dict.fromkeys(trouble.why for trouble in (live, history) if trouble is not None))
         every = f"Ably is asked for them every {self._deadlines.history_every_s:g} s"
         if live is None:
-            text = f"Events on {self._names} are heard, but none can be looked up afterwards: {reasons}."
+            text = f"Events on {names} are heard, but none can be looked up afterwards: {reasons}."
         elif history is None:
-            text = f"Events on {self._names} are not heard as they are published: {reasons}. {every} instead."
+            text = f"Events on {names} are not heard as they are published: {reasons}. {every} instead."
         else:
-            text = f"Events on {self._names} are not heard: {reasons}."
+            text = f"Events on {names} are not heard: {reasons}."
         if history is not None and history.kind is Kind.CAPABILITY:
             return f"{text} What is published while there is no connection, or this program is not running, is missed."
         if history is not None:
@@ -91,14 +140,9 @@ class Health:
         return text
 
 
-def _event(live: Trouble | None, history: Trouble | None) -> str:
-    return DOWN if live is not None else DEGRADED if history is not None else UP
-
-
-def _remedy(live: Trouble | None, history: Trouble | None) -> str:
-    kinds = {trouble.kind for trouble in (live, history) if trouble is not None}
+def _remedies(channels: Iterable[_Channel]) -> Iterator[str]:
+    kinds = {trouble.kind for channel in channels for trouble in channel.troubles if trouble is not None}
     if Kind.KEY in kinds:
-        return " Check REALTIME_API_KEY, and that the key is not revoked."
-    if Kind.CAPABILITY in kinds:
-        return " The key needs the capabilities subscribe and history on these channels."
-    return ""
+        yield "Check REALTIME_API_KEY, and that the key is not revoked."
+    elif Kind.CAPABILITY in kinds:
+        yield "The key needs the capabilities subscribe and history on each channel."

@@ -81,14 +81,17 @@ class History:
 
     async def _asked(self, question: Callable[[AblyRest], Coroutine[Any, Any, T]]) -> T:
         """The answer within its deadline. After trouble the client is dropped, with its connections and its token."""
-        if self._client is None:
-            self._client = AblyRest(self._api_key, use_binary_protocol=False, **rest_options(self._endpoint))
-        ask = partial(question, self._client)
         try:
-            return await answer_of(ask, within_s=self._deadlines.answer_s)
+            return await answer_of(partial(self._ask, question), within_s=self._deadlines.answer_s)
         except AblyTrouble:
             await self.close()
             raise
+
+    async def _ask(self, question: Callable[[AblyRest], Coroutine[Any, Any, T]]) -> T:
+        """The client is made in here, as it refuses what it cannot read as a key."""
+        if self._client is None:
+            self._client = AblyRest(self._api_key, use_binary_protocol=False, **rest_options(self._endpoint))
+        return await question(self._client)
 
 
 async def _accepted(asked: Coroutine[Any, Any, Any]) -> Any:

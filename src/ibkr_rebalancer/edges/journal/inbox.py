@@ -5,13 +5,14 @@ Nothing in it is a state that changes: an entry has ended once a step says so.
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping
+from contextlib import AbstractContextManager
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, and_, exists, func, select
 from sqlalchemy.dialects import sqlite
 
 from ibkr_rebalancer.core.documents import encode, encode_variant
-from ibkr_rebalancer.core.events import Event, Gap, identities
+from ibkr_rebalancer.core.events import Cursor, Event, Gap, identities
 from ibkr_rebalancer.core.inbox import Ended, Entry, Step
 from ibkr_rebalancer.core.portfolio import AccountId
 from ibkr_rebalancer.core.report import RunMode
@@ -149,19 +150,25 @@ class JournalInbox:
                 for row in rows
             )
 
-    def cursor(self, channel: str) -> datetime | None:
-        """Everything that was published there until then has been kept; None for a channel that is new."""
+    def cursor(self, channel: str) -> Cursor | None:
+        """How far the channel was looked at; None for one that is new."""
         with self._store.reading() as connection:
             return _cursor(connection, channel)
 
+    def begin(self, channel: str, since: datetime) -> None:
+        """Put the cursor of a channel there, whatever it was."""
+        with self._keeping_cursor_of(channel) as connection:
+            _put(connection, channel, Cursor(since=since, until=since))
+
     def advance(self, channel: str, until: datetime) -> None:
-        """Move the cursor of a channel, which never goes back."""
-        with self._store.writing(f"How far the messages of {channel} were read is not kept.") as connection:
+        """Move the cursor of a channel, which never goes back; one that is new begins there."""
+        with self._keeping_cursor_of(channel) as connection:
             reached = _cursor(connection, channel)
-            if reached is None or until > reached:
-                moved = sealed(channel=channel, until=in_order(until))
-                statement = sqlite.insert(cursors).values(moved)
-                connection.execute(statement.on_conflict_do_update(index_elements=["channel"], set_=moved))
+            if reached is None or until > reached.until:
+                _put(connection, channel, Cursor(since=reached.since if reached else until, until=until))
+
+    def _keeping_cursor_of(self, channel: str) -> AbstractContextManager[Connection]:
+        return self._store.writing(f"How far the messages of {channel} were read is not kept.")
 
 
 def _known(connection: Connection, event: Event) -> Event | None:
@@ -211,6 +218,14 @@ def _entries(connection: Connection, which: ColumnElement[bool]) -> tuple[tuple[
     )
 
 
-def _cursor(connection: Connection, channel: str) -> datetime | None:
+def _cursor(connection: Connection, channel: str) -> Cursor | None:
     row = first_row(connection, select(cursors).where(cursors.c.channel == channel))
-    return datetime.fromisoformat(row["until"]) if row else None
+    if row is None:
+        return None
+    return Cursor(since=datetime.fromisoformat(row["since"]), until=datetime.fromisoformat(row["until"]))
+
+
+def _put(connection: Connection, channel: str, cursor: Cursor) -> None:
+    moved = sealed(channel=channel, since=in_order(cursor.since), until=in_order(cursor.until))
+    statement = sqlite.insert(cursors).values(moved)
+    connection.execute(statement.on_conflict_do_update(index_elements=["channel"], set_=moved))

@@ -157,10 +157,15 @@ gaps = _history("gaps", _text("channel", index=True), _text("since"), _text("unt
 """Between which times messages of a channel may have been missed; the newest row of a channel is told."""
 
 cursors = Table(
-    "cursors", SCHEMA, Column("channel", Text, primary_key=True, nullable=False), _text("seal"), _text("until")
+    "cursors",
+    SCHEMA,
+    Column("channel", Text, primary_key=True, nullable=False),
+    _text("seal"),
+    _text("since"),
+    _text("until"),
 )
-"""How far the messages of a channel have been read. It moves for ever and needs no history: from an older one on,
-messages are read again and known again."""
+"""Since when and how far the messages of a channel have been read. It moves for ever and needs no history: from an
+older one on, messages are read again and known again."""
 
 _COUNTS = [func.coalesce(select(func.max(table.c.id)).scalar_subquery(), 0) for table in HISTORY]
 

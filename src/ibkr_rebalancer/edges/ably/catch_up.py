@@ -1,0 +1,173 @@
+"""What history shows of channels: all that the socket has not brought, or a gap, told and kept."""
+
+import asyncio
+import math
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from ibkr_rebalancer.core.events import Cursor, Delivery, Gap
+from ibkr_rebalancer.core.notices import Notice, Severity
+from ibkr_rebalancer.edges.ably.deadlines import Deadlines
+from ibkr_rebalancer.edges.ably.health import Health
+from ibkr_rebalancer.edges.ably.history import KEPT, History
+from ibkr_rebalancer.edges.ably.pauses import Pauses, set_within
+from ibkr_rebalancer.edges.ably.troubles import AblyTrouble, Kind, Trouble
+from ibkr_rebalancer.ports import Clock, EventSink, Observer
+
+UNHEARD = "Nothing shows that the channel was heard all that time, or that Ably's history reaches back so far."
+UNPROVEN = (
+    "What was published then came over the socket; but history, which alone shows whether all of it did, could not be"
+    " read, and nothing shows that it reaches back so far."
+)
+"""Why messages may have been missed."""
+
+
+class CatchUp:
+    """Looks at the history of all channels by the clock, and at once where something calls for it.
+
+    What is wrong with one channel is its own: it is tried again alone, while the others are looked at as ever.
+    """
+
+    def __init__(
+        self,
+        channels: Collection[str],
+        sink: EventSink,
+        take: Callable[[Delivery], None],
+        history: History,
+        health: Health,
+        *,
+        clock: Clock,
+        observer: Observer,
+        deadlines: Deadlines,
+    ) -> None:
+        self.answers_again = asyncio.Event()
+        """Set while the history of a channel at least can be read."""
+        self._channels = channels
+        self._sink = sink
+        self._take = take
+        self._history = history
+        self._health = health
+        self._observer = observer
+        self._deadlines = deadlines
+
+        self._born_at, self._born = _now(), clock.now()
+        self._new = frozenset(name for name in channels if sink.cursor(name) is None)
+        """The channels that were never listened to before, until Ably has told the time."""
+        self._called: set[str] = set()
+        self._wake = asyncio.Event()
+        self._pauses = Pauses(deadlines, deadlines.history_every_s)
+        self._pauses_of = {name: Pauses(deadlines, deadlines.history_every_s) for name in channels}
+        self._again_at: dict[str, float] = {}
+        """When the channels are tried again that could not be read."""
+        self._attached: set[str] = set()
+        self._unbroken: set[str] = set()
+        """The channels that have been attached ever since their history was last read."""
+
+    def call(self, channel: str) -> None:
+        """The channel is attached, and the socket may have missed something before: look now."""
+        self._attached.add(channel)
+        self._unbroken.discard(channel)
+        self._called.add(channel)
+        self._wake.set()
+
+    def lose(self, channel: str) -> None:
+        """The channel is not attached any more."""
+        self._attached.discard(channel)
+        self._unbroken.discard(channel)
+
+    async def run(self) -> None:
+        """Look, for ever."""
+        while True:
+            called, self._called = self._called, set()
+            self._wake.clear()
+            await set_within(self._wake, await self._look(called))
+
+    async def _look(self, called: Collection[str]) -> float:
+        """Take what is new on the channels that were called for, or are not in a pause of their own; seconds until the
+        next look."""
+        asked_at = _now()
+        try:
+            now = await self._history.now()
+        except AblyTrouble as failure:
+            self._begin_by_our_clock()
+            self.answers_again.clear()
+            self._health.hear_history(dict.fromkeys(self._channels, failure.trouble))
+            return self._pauses.after(failure.trouble)
+        self._pauses.start_over()
+        self._begin(now, waited=timedelta(seconds=asked_at - self._born_at))
+        waiting = {name for name, at in self._again_at.items() if at > _now()}.difference(called)
+        found = {name: await self._looked_at(name, now) for name in self._channels if name not in waiting}
+        if None in found.values():
+            self.answers_again.set()
+        elif found:
+            self.answers_again.clear()
+        self._health.hear_history(found)
+        soonest = min(self._again_at.values(), default=math.inf) - _now()
+        return max(0.0, min(self._deadlines.history_every_s, soonest))
+
+    def _begin(self, now: datetime, *, waited: timedelta) -> None:
+        """Give every new channel its cursor, before history can fail for one of them: the time of Ably's at which it
+        was first listened to."""
+        for channel in self._new:
+            self._sink.begin(channel, now - waited)
+        self._new = frozenset()
+
+    def _begin_by_our_clock(self) -> None:
+        """The same without Ably's time, which will be put in its place: for a process that ends before it is known.
+
+        Our clock may be ahead of Ably's, so it is a little earlier.
+        """
+        for channel in self._new:
+            if self._sink.cursor(channel) is None:
+                self._sink.begin(channel, self._born - self._deadlines.overlap)
+
+    async def _looked_at(self, channel: str, now: datetime) -> Trouble | None:
+        """Take what is new on the channel; or what has prevented it, and then it is tried again after a pause."""
+        try:
+            await self._catch_up(channel, now)
+        except AblyTrouble as failure:
+            trouble = failure.trouble
+            self._again_at[channel] = _now() + self._pauses_of[channel].after(trouble)
+            if trouble.kind is Kind.CAPABILITY:
+                return replace(trouble, why="the API key may not read their history (error 40160)")
+            return trouble
+        self._again_at.pop(channel, None)
+        self._pauses_of[channel].start_over()
+        if channel in self._attached and channel not in self._called:
+            self._unbroken.add(channel)
+        return None
+
+    async def _catch_up(self, channel: str, now: datetime) -> None:
+        """Take what is new since the last look, and what came late or out of order before that; tell what is lost."""
+        cursor = self._cursor(channel, now)
+        await self._history.replay(channel, max(cursor.until - self._deadlines.overlap, cursor.since), self._take)
+        if now - cursor.until > KEPT and not await self._history.reaches(channel, cursor.until):
+            why = UNPROVEN if channel in self._unbroken else UNHEARD
+            self._note_gap(Gap(channel=channel, since=cursor.until, until=now - KEPT, why=why))
+        if now > cursor.until:
+            self._sink.advance(channel, now)
+
+    def _cursor(self, channel: str, now: datetime) -> Cursor:
+        cursor = self._sink.cursor(channel)
+        if cursor is None:
+            raise AssertionError("every channel has been given one")
+        if cursor.until - now > self._deadlines.overlap:  # made by a clock that was wrong: nothing would ever be found
+            self._sink.begin(channel, now - self._deadlines.overlap)
+            return Cursor(since=now - self._deadlines.overlap, until=now - self._deadlines.overlap)
+        return cursor
+
+    def _note_gap(self, gap: Gap) -> None:
+        """Have it kept, and then tell it."""
+        self._sink.miss(gap)
+        text = (
+            f"Events published on {gap.channel} from {gap.since:%Y-%m-%d %H:%M:%S} to {gap.until:%Y-%m-%d %H:%M:%S} UTC"
+            f" may have been missed. {gap.why} Ably keeps messages for 2 minutes, and longer only where a rule of the"
+            " channel says so. Events from now on are carried out as always; if one was published then and nothing was"
+            " told of it, publish it again."
+        )
+        self._observer.notify(Notice(event="events.gap", text=text, severity=Severity.WARNING))
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
