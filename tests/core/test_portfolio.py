@@ -209,7 +209,7 @@ def test_a_currency_without_a_rate_is_refused() -> None:
     ],
 )
 def test_what_is_owed_on_short_positions(lines: str, owed: str) -> None:
-    assert snapshot(f"DU1 cash 0; {lines}", targets="").portfolio.owed_on_shorts == Decimal(owed)
+    assert snapshot(f"DU1 cash 0; {lines}", targets="").portfolio.owed_on_shorts() == owed
 
 
 def test_a_short_without_a_mark_owes_nobody_knows_what() -> None:

@@ -135,7 +135,7 @@ Buy = Callable[[Plan, Decimal, Decimal, Snapshot], Purchases]
 
 
 def buy(plan: Plan, cash: Decimal, available: Decimal, snapshot: Snapshot) -> Purchases:
-    return plan_purchases(plan, cash=cash, available_funds=available, snapshot=snapshot, policy=Policy())
+    return plan_purchases(plan, cash={"USD": cash}, available_funds=available, snapshot=snapshot, policy=Policy())
 
 
 def sends_what_was_printed(plan: Plan, cash: Decimal, available: Decimal, snapshot: Snapshot) -> Purchases:

@@ -190,9 +190,13 @@ def _changed_positions(plan: Plan, fresh: Snapshot) -> Iterator[str]:
 
 
 def _changed_cash(plan: Plan, fresh: Snapshot) -> Iterator[str]:
-    now = fresh.portfolio.cash_to_invest
-    if abs(now - plan.cash) > CASH_TOLERANCE * plan.net_liquidation:
-        yield f"cash was {amount_text(plan.cash)}, is now {amount_text(now)}"
+    planned = {line.currency: line for line in plan.cash_by_currency}
+    found = fresh.portfolio.cash_to_invest(planned.keys() | {line.currency for line in _managed(plan)})
+    for currency in sorted(planned.keys() | found.keys(), key=lambda currency: (currency != plan.currency, currency)):
+        was, now = planned[currency].cash if currency in planned else ZERO, found.get(currency, ZERO)
+        if abs(fresh.portfolio.balances.in_base(now - was, currency)) > CASH_TOLERANCE * plan.net_liquidation:
+            unit = "" if currency == plan.currency else f"{currency} "
+            yield f"{unit}cash was {amount_text(was)}, is now {amount_text(now)}"
 
 
 def _changed_prices(plan: Plan, fresh: Snapshot) -> Iterator[str]:

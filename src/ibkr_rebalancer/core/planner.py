@@ -4,7 +4,7 @@ Sort the account into managed and untouched, decide the shares, ask whether the 
 of every instrument what happens to it and why.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 from ibkr_rebalancer.core.allocation import Allocation
@@ -13,12 +13,12 @@ from ibkr_rebalancer.core.documents import digest
 from ibkr_rebalancer.core.errors import Refused
 from ibkr_rebalancer.core.managed import Managed, sort_holdings
 from ibkr_rebalancer.core.money import ZERO, share_of, up_to_cents
-from ibkr_rebalancer.core.plan import Plan, Side, Skip, Strategy, Trade, order_of_sending
+from ibkr_rebalancer.core.plan import CurrencyCash, Plan, Side, Skip, Strategy, Trade, order_of_sending
 from ibkr_rebalancer.core.policy import Policy
-from ibkr_rebalancer.core.portfolio import Portfolio, Snapshot
+from ibkr_rebalancer.core.portfolio import Balances, Snapshot
 from ibkr_rebalancer.core.reasons import idle_reason, skip_reason, trade_reason
 from ibkr_rebalancer.core.remarks import remarks
-from ibkr_rebalancer.core.sizing import Funds, Sizing, size_positions, trade_price
+from ibkr_rebalancer.core.sizing import Purses, Sizing, order_price, purses_of, size_positions, trade_price
 
 
 def plan_rebalance(allocation: Allocation, *, snapshot: Snapshot, policy: Policy) -> Plan:
@@ -28,15 +28,18 @@ def plan_rebalance(allocation: Allocation, *, snapshot: Snapshot, policy: Policy
     the reserve has to be filled, a plan that removes less drift than `min_gain_bp` is empty.
 
     Raises:
-        Refused: the account is worth nothing, what it owes is unknown, or a target cannot be planned.
+        Refused: the account is worth nothing, what it owes or a currency is worth is unknown, or a target cannot be
+            planned.
     """
+    balances = snapshot.portfolio.balances
+    _require_worth(balances)
     names, untouched = sort_holdings(allocation, snapshot=snapshot, policy=policy)
-    funds = _funds(snapshot.portfolio, policy)
-    sizing = size_positions(names, funds=funds, nearest=policy.rounds_to_nearest)
-    idle = idle_reason(names, sizing, funds, policy)
-    decided = sizing if idle is None else sizing.held(names, funds)
+    purses = purses_of(snapshot.portfolio, names, policy)
+    sizing = size_positions(names, purses=purses, nearest=policy.rounds_to_nearest)
+    idle = idle_reason(names, sizing, purses, policy)
+    decided = sizing if idle is None else sizing.held(names, purses)
     moved = [name for name in names if decided.shares[name.con_id] != name.whole]
-    trades = sorted((_trade(name, names, decided, funds) for name in moved), key=order_of_sending)
+    trades = sorted((_trade(name, names, decided, purses) for name in moved), key=order_of_sending)
     return Plan(
         account=snapshot.portfolio.account,
         plan_id=digest(allocation, snapshot, policy),
@@ -47,47 +50,51 @@ def plan_rebalance(allocation: Allocation, *, snapshot: Snapshot, policy: Policy
             last_rebalance_on=allocation.last_rebalance_on,
             as_of=allocation.as_of,
         ),
-        currency=snapshot.portfolio.balances.currency,
-        net_liquidation=funds.net_liquidation,
-        cash=funds.cash,
-        cash_after=decided.cash_after,
-        cash_reserve=up_to_cents(decided.reserve_after),
-        turnover=share_of(sum((trade.notional for trade in trades), ZERO), funds.net_liquidation),
-        commission=sum((trade.commission for trade in trades), ZERO),
-        drift_before=share_of(decided.drift_before, funds.net_liquidation),
-        drift_after=share_of(decided.drift_after, funds.net_liquidation),
+        currency=balances.currency,
+        net_liquidation=balances.net_liquidation,
+        cash=purses.cash,
+        cash_after=sum(decided.cash_after.values(), ZERO),
+        cash_reserve=up_to_cents(sum(decided.reserve_after.values(), ZERO)),
+        cash_by_currency=tuple(_cash_lines(purses, decided)),
+        turnover=share_of(sum((trade.notional for trade in trades), ZERO), balances.net_liquidation),
+        commission=sum((trade.commission * trade.rate for trade in trades), ZERO),
+        drift_before=share_of(decided.drift_before, balances.net_liquidation),
+        drift_after=share_of(decided.drift_after, balances.net_liquidation),
         trades=tuple(trades),
-        skips=tuple(_skip(name, names, sizing, funds, idle) for name in names if name not in moved),
+        skips=tuple(_skip(name, names, sizing, purses, idle) for name in names if name not in moved),
         untouched=untouched,
         remarks=tuple(
-            remarks(allocation, snapshot=snapshot, names=names, trades=trades, decided=decided, funds=funds, idle=idle)
+            remarks(
+                allocation, snapshot=snapshot, names=names, trades=trades, decided=decided, purses=purses, idle=idle
+            )
         ),
     )
 
 
-def _funds(portfolio: Portfolio, policy: Policy) -> Funds:
-    """The money of the account. What is owed, in other currencies or on short positions, is no money to invest."""
-    balances = portfolio.balances
+def _require_worth(balances: Balances) -> None:
     if balances.net_liquidation <= 0:
         raise Refused(
             "ACCOUNT_EMPTY",
             f"The account is worth {balances.net_liquidation} {balances.currency}; there is nothing to invest.",
             hint="Deposit money, or set `enabled: false` for this account.",
         )
-    cash = portfolio.cash_to_invest
-    return Funds(
-        net_liquidation=balances.net_liquidation,
-        cash=cash,
-        spendable=min(cash, balances.available_funds),
-        reserve_rate=policy.reserve,
-        purchase_reserve_rate=policy.purchase_reserve,
-    )
 
 
-def _trade(name: Managed, names: Sequence[Managed], sizing: Sizing, funds: Funds) -> Trade:
+def _cash_lines(purses: Purses, sizing: Sizing) -> Iterator[CurrencyCash]:
+    for currency, funds in purses.funds.items():
+        yield CurrencyCash(
+            currency=currency,
+            rate=funds.rate,
+            cash=funds.cash / funds.rate,
+            cash_after=sizing.cash_after[currency] / funds.rate,
+            cash_reserve=up_to_cents(sizing.reserve_after[currency] / funds.rate),
+        )
+
+
+def _trade(name: Managed, names: Sequence[Managed], sizing: Sizing, purses: Purses) -> Trade:
     shares = sizing.shares[name.con_id]
     quantity = abs(shares - name.whole)
-    price = trade_price(name, shares)
+    price = order_price(name, shares)
     after = shares + name.fraction
     return Trade(
         symbol=name.symbol,
@@ -95,30 +102,38 @@ def _trade(name: Managed, names: Sequence[Managed], sizing: Sizing, funds: Funds
         primary_exchange=name.primary_exchange,
         side=Side.BUY if shares > name.whole else Side.SELL,
         quantity=quantity,
+        currency=name.currency,
+        rate=name.rate,
         price=price,
-        notional=quantity * price,
-        commission=commission(quantity, price),
+        notional=quantity * trade_price(name, shares),
+        commission=commission(quantity, price, name.currency),
         held=name.held,
         target_quantity=after,
-        weight_before=_weight(name, name.held, funds),
-        weight_target=share_of(sizing.ideal.values[name.con_id], funds.net_liquidation),
-        weight_after=_weight(name, after, funds),
-        reason=trade_reason(name, names, sizing, funds),
+        weight_before=_weight(name, name.held, purses),
+        weight_target=share_of(sizing.ideal.values[name.con_id], purses.net_liquidation),
+        weight_after=_weight(name, after, purses),
+        reason=trade_reason(name, _of_its_currency(name, names), sizing, purses.funds[name.currency]),
     )
 
 
-def _skip(name: Managed, names: Sequence[Managed], sizing: Sizing, funds: Funds, idle: str | None) -> Skip:
+def _skip(name: Managed, names: Sequence[Managed], sizing: Sizing, purses: Purses, idle: str | None) -> Skip:
     return Skip(
         symbol=name.symbol,
         con_id=name.con_id,
         primary_exchange=name.primary_exchange,
         held=name.held,
-        price=name.prices.value,
-        weight_before=_weight(name, name.held, funds),
-        weight_target=share_of(sizing.ideal.values[name.con_id], funds.net_liquidation),
-        reason=skip_reason(name, names, sizing, funds, idle),
+        currency=name.currency,
+        price=name.quoted.value,
+        weight_before=_weight(name, name.held, purses),
+        weight_target=share_of(sizing.ideal.values[name.con_id], purses.net_liquidation),
+        reason=skip_reason(name, _of_its_currency(name, names), sizing, purses.funds[name.currency], idle),
     )
 
 
-def _weight(name: Managed, held: Decimal, funds: Funds) -> Decimal:
-    return share_of(held * name.prices.value, funds.net_liquidation)
+def _of_its_currency(name: Managed, names: Sequence[Managed]) -> Sequence[Managed]:
+    """The names that compete with it for cash."""
+    return [other for other in names if other.currency == name.currency]
+
+
+def _weight(name: Managed, held: Decimal, purses: Purses) -> Decimal:
+    return share_of(held * name.prices.value, purses.net_liquidation)

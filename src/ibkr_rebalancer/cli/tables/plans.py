@@ -47,15 +47,18 @@ class PlanView:
         lines: list[Line] = [*plan.trades, *plan.skips]
         labels = labels_of(planned_instrument(line) for line in (*lines, *plan.untouched))
         if lines:
-            table = _lines_table(lines, labels, wide=False)
+            table = _lines_table(lines, labels, plan.currency, wide=False)
             if has_room(table, console, options, beside=BAR_CELLS + REASON_CELLS):
-                yield _lines_table(lines, labels, wide=True)
+                yield _lines_table(lines, labels, plan.currency, wide=True)
             else:
                 yield table
                 yield _reasons_table(lines, labels)
             yield Text(BAR_LEGEND, "dim")
             yield ""
         yield _summary(plan)
+        if len(plan.cash_by_currency) > 1:
+            yield ""
+            yield _cash_table(plan)
         if plan.untouched:
             yield ""
             yield _untouched_table(plan, labels)
@@ -75,7 +78,7 @@ def _plan_title(plan: Plan) -> Text:
     )
 
 
-def _lines_table(lines: Sequence[Line], labels: Mapping[ConId, str], *, wide: bool) -> Table:
+def _lines_table(lines: Sequence[Line], labels: Mapping[ConId, str], account_currency: str, *, wide: bool) -> Table:
     table = new_table()
     table.add_column("Symbol", no_wrap=True)
     for heading in ("Held", "Target", "Trade", "Price", "Value", "Now", "Want", "After"):
@@ -85,27 +88,41 @@ def _lines_table(lines: Sequence[Line], labels: Mapping[ConId, str], *, wide: bo
         table.add_column("Why", ratio=1)
     widest = max(max(_now_want_after(line)) for line in lines)
     for line in lines:
-        cells: list[RenderableType] = [labels[line.con_id], *_line_cells(line)]
+        cells: list[RenderableType] = [labels[line.con_id], *_line_cells(line, account_currency)]
         if wide:
             cells += [_bar(line, widest), line.reason]
         table.add_row(*cells)
     return uncut(table)
 
 
-def _line_cells(line: Line) -> list[RenderableType]:
+def _line_cells(line: Line, account_currency: str) -> list[RenderableType]:
     now, want, after = map(shown_weight, _now_want_after(line))
     if isinstance(line, Skip):
-        return [shown_count(line.held), shown_count(line.held), "–", shown_price(line.price), "", now, want, after]
+        return [
+            shown_count(line.held),
+            shown_count(line.held),
+            "–",
+            _price(line, account_currency),
+            "",
+            now,
+            want,
+            after,
+        ]
     return [
         shown_count(line.held),
         shown_count(line.target_quantity),
         Text(f"{line.side.value} {line.quantity:,}", SIDE_STYLE[line.side]),
-        shown_price(line.price),
+        _price(line, account_currency),
         f"{line.notional:,.0f}",
         now,
         want,
         after,
     ]
+
+
+def _price(line: Line, account_currency: str) -> str:
+    """A price; one in another currency says so."""
+    return shown_price(line.price) + ("" if line.currency == account_currency else f" {line.currency}")
 
 
 def _now_want_after(line: Line) -> tuple[Decimal, Decimal, Decimal]:
@@ -153,6 +170,19 @@ def _summary(plan: Plan) -> RenderableType:
         Text("Reserve", "dim"), f"{plan.cash_reserve:,.2f}", Text("Commission", "dim"), f"about {plan.commission:,.2f}"
     )
     table.add_row(Text("Orders", "dim"), f"{len(plan.trades)}", Text("Drift", "dim"), gone)
+    return uncut(table)
+
+
+def _cash_table(plan: Plan) -> Table:
+    """Cash by currency, each in its own."""
+    table = new_table("Cash by currency")
+    table.add_column("Currency", no_wrap=True)
+    for heading in ("Rate", "Now", "After", "Reserve"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for line in plan.cash_by_currency:
+        rate = "" if line.currency == plan.currency else f"{line.rate.normalize():f}"
+        amounts = [f"{amount:,.2f}" for amount in (line.cash, line.cash_after, line.cash_reserve)]
+        table.add_row(line.currency, rate, *amounts)
     return uncut(table)
 
 
