@@ -96,6 +96,7 @@ def snapshot_of(
     """An account of these lines; without `available` all its cash, and no loan, is free to spend."""
     by_symbol = {line.symbol: line for line in lines}
     abroad = foreign or {}
+    abroad_worth = sum((max(ZERO, amount) * RATES[currency] for currency, amount in abroad.items()), ZERO)
     total_cash = sum((amount * RATES[currency] for currency, amount in abroad.items()), cash)
     paid_for = [line for line in lines if line.security_type not in {"FUT", "CASH"}]
     net_liquidation = sum((_worth(line) for line in paid_for), total_cash)
@@ -108,7 +109,7 @@ def snapshot_of(
                 net_liquidation=net_liquidation,
                 total_cash=total_cash,
                 settled_cash=None,
-                available_funds=max(cash, ZERO) if available is None else available,
+                available_funds=max(cash, ZERO) + abroad_worth if available is None else available,
                 cash={"USD": cash, **abroad},
                 exchange_rates=RATES,
                 stock_market_value=sum((_worth(line) for line in lines if line.security_type == STOCK), ZERO),

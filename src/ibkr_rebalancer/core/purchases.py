@@ -75,7 +75,8 @@ def plan_purchases(
     `available_funds` are the account's, in its own currency, and for all purchases together. Costs are counted at the
     ask and leave half the reserve; or for limit orders at the limit, which is the worst case, and leave nothing owed.
     They never exceed what the broker lets us spend. No purchase passes a limit on what one may cost, which had been
-    kept at the prices of the plan. Without need nothing is cut; else all are cut to one level of what they should reach.
+    kept at the prices of the plan. Without need nothing is cut; else all in a currency are cut to one level of what
+    they should reach.
     """
     at_limits = policy.order_type is OrderType.LIMIT
     printed = [trade for trade in plan.trades if trade.side is Side.BUY]
