@@ -59,8 +59,9 @@ class PlanView:
         if len(plan.cash_by_currency) > 1:
             yield ""
             yield _cash_table(plan)
-        if plan.untouched:
+        elif plan.untouched:
             yield ""
+        if plan.untouched:
             yield _untouched_table(plan, labels)
         for remark in plan.remarks:
             yield Text.assemble(("Note: ", "bold"), remark)
