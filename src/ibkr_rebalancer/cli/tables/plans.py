@@ -16,6 +16,7 @@ from ibkr_rebalancer.cli.tables.layout import (
     new_table,
     shown_account,
     shown_count,
+    shown_in,
     shown_price,
     shown_weight,
     uncut,
@@ -103,7 +104,7 @@ def _line_cells(line: Line, account_currency: str) -> list[RenderableType]:
             shown_count(line.held),
             shown_count(line.held),
             "–",
-            _price(line, account_currency),
+            shown_in(line.currency, shown_price(line.price), account_currency),
             "",
             now,
             want,
@@ -113,17 +114,12 @@ def _line_cells(line: Line, account_currency: str) -> list[RenderableType]:
         shown_count(line.held),
         shown_count(line.target_quantity),
         Text(f"{line.side.value} {line.quantity:,}", SIDE_STYLE[line.side]),
-        _price(line, account_currency),
+        shown_in(line.currency, shown_price(line.price), account_currency),
         f"{line.notional:,.0f}",
         now,
         want,
         after,
     ]
-
-
-def _price(line: Line, account_currency: str) -> str:
-    """A price; one in another currency says so."""
-    return shown_price(line.price) + ("" if line.currency == account_currency else f" {line.currency}")
 
 
 def _now_want_after(line: Line) -> tuple[Decimal, Decimal, Decimal]:

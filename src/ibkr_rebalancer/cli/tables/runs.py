@@ -17,6 +17,7 @@ from ibkr_rebalancer.cli.tables.layout import (
     has_room,
     new_table,
     shown_account,
+    shown_in,
     shown_price,
     shown_told,
     uncut,
@@ -163,15 +164,14 @@ def _table(lines: Sequence[Line], labels: Mapping[ConId, str], account_currency:
 
 def _cells(line: Line, account_currency: str) -> list[RenderableType]:
     order, sent, trade = line.order, line.sent, line.trade
-    unit = "" if trade.currency == account_currency else f" {trade.currency}"
     return [
         Text(trade.side.value, SIDE_STYLE[trade.side]),
         "" if line.planned is None else f"{line.planned:,}",
         f"{sent.quantity:,}" if sent else "–",
         f"{sent.filled:,}" if sent else "–",
         f"{line.missing:,}" if line.missing else "",
-        filled_price(order) + unit if order and order.filled else "",
-        shown_told(order.commission) + unit if order and order.filled else "",
+        shown_in(trade.currency, filled_price(order), account_currency) if order and order.filled else "",
+        shown_in(trade.currency, shown_told(order.commission), account_currency) if order and order.filled else "",
         Text(sent.status if sent else NOT_SENT, "" if not line.missing else "bold"),
     ]
 
