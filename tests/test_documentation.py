@@ -3,6 +3,8 @@
 import ast
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +23,7 @@ __all__ = ["here"]
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = ("architecture", "channels", "sandbox", "service")
+PAGES = ("architecture", "channels", "refusals", "sandbox", "service")
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", *(f"docs/{page}.md" for page in PAGES))
 
 COMMANDS = get_command(app).commands  # type: ignore[attr-defined]  # typer says only that it is a command
@@ -37,6 +39,16 @@ def test_links_lead_somewhere(document: str) -> None:
     path = ROOT / document
     for target in re.findall(r"\]\(([^)#]+)", path.read_text(encoding="utf-8")):
         assert target.startswith("https://") or (path.parent / target).exists(), target
+
+
+def test_the_page_of_refusals_is_what_the_program_knows() -> None:
+    """After a change: `.venv/bin/python script/refusals.py > docs/refusals.md`."""
+    printed = subprocess.run(
+        [sys.executable, ROOT / "script" / "refusals.py"], capture_output=True, text=True, check=True
+    ).stdout
+    page = (ROOT / "docs" / "refusals.md").read_text(encoding="utf-8")
+    assert page == printed
+    assert len(page.splitlines()) <= 120
 
 
 def test_the_readmes_commands_are_accepted(here: Here) -> None:

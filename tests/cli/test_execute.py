@@ -198,10 +198,12 @@ def _go_live(here: Here, *, wanted: str = "QQQ", **account: object) -> None:
 
 
 def test_what_was_not_filled_is_the_exit_code_and_the_last_word(here: Here) -> None:
-    here.sandbox.change({"faults": [order_fault("reject", order={"symbol": "SPY"}, parameters={"text": "Not today."})]})
+    closed = order_fault("reject", order={"symbol": "SPY"}, parameters={"text": "Exchange is closed."})
+    here.sandbox.change({"faults": [closed]})
     ended = here.run("execute", SECOND, "--yes")
     assert ended.exit_code == 12
-    assert "Not today. (201)" in ended.out
+    assert "Exchange is closed. (201)" in ended.out
+    assert "For SPY: Run the command again when the market is open." in ended.out.splitlines()
     assert ended.out.splitlines()[-1] == "Next: Run the command again: it plans anew from what is held then."
     document = here.run("runs", "--json").document
     check_document(document)
@@ -209,10 +211,45 @@ def test_what_was_not_filled_is_the_exit_code_and_the_last_word(here: Here) -> N
 
 
 def test_the_gravest_of_several_runs_decides(here: Here) -> None:
-    here.sandbox.change({"faults": [order_fault("reject", order={"account": SECOND, "symbol": "SPY"})]})
+    large = {"code": 383, "text": "size exceeds the Size Limit of 10."}
+    here.sandbox.change(
+        {"faults": [order_fault("reject", order={"account": SECOND, "symbol": "SPY"}, parameters=large)]}
+    )
     ended = here.run("execute", "--yes", "--json")
     assert ended.exit_code == 12
     assert [run["exit_code"] for run in ended.document["runs"]] == [0, 12]
+    remedies = {order["symbol"]: order["remedy"] for order in ended.document["runs"][1]["orders"]}
+    assert remedies["SPY"].startswith("Raise or clear that limit in the gateway's configuration under Presets")
+    assert not any(remedy for symbol, remedy in remedies.items() if symbol != "SPY")
+
+
+def test_a_purchase_that_would_be_refused_stops_the_run_with_what_can_be_done(here: Here) -> None:
+    why = {"text": "Order rejected - reason:This product does not have a KID in English."}
+    here.sandbox.change({"faults": [{"when": {"preview": {"symbol": "QQQ"}}, "what": {"reject": why}}]})
+    ended = here.run("execute", SECOND, "--yes", "--json")
+    assert ended.exit_code == 11
+    check_document(ended.document)
+    error = ended.document["error"]
+    assert error["code"] == "ORDER_WOULD_BE_REJECTED"
+    assert "no key information document (KID)" in error["message"]
+    assert error["hint"].startswith("Name a UCITS fund")
+    assert not placed(here.sandbox.log)
+
+
+def test_a_cash_account_is_warned_of_selling_what_it_has_just_bought(here: Here) -> None:
+    """And it is sold: a warning stops nothing."""
+    here.sandbox.change({"accounts": {SECOND: {"type": "CASH", "cash": "50000", "positions": {"SPY": None}}}})
+    first = here.run("execute", SECOND, "--yes", "--json")
+    assert (first.exit_code, first.document["runs"][0]["plan"]["remarks"]) == (0, [])
+    body = {"status": "success", "data": {"allocations": [{"symbol": "SPY", "allocation": 1}]}}
+    here.sandbox.change({"allocations": {"secondary": {"http": {"body": body}}}})
+    ended = here.run("execute", SECOND, "--yes")
+    assert ended.exit_code == 0
+    warning = r"In a cash account selling QQQ \(bought on [-\d]+\), TLT \(bought on [-\d]+\) can count as free-riding"
+    assert len(re.findall(warning, ended.err)) == 1
+    (run,) = re.findall(r"run (\S+)", ended.out)
+    assert re.search(warning, " ".join(here.run("runs", run).out.split()))
+    assert [order[:2] for order in placed(here.sandbox.log)[2:4]] == [("SELL", "QQQ"), ("SELL", "TLT")]
 
 
 def test_steps_are_told_while_it_works(here: Here) -> None:

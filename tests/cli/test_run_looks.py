@@ -120,6 +120,15 @@ def bought(symbol: str, quantity: int, price: str, perm_id: int) -> tuple[Eviden
     )
 
 
+def rejected(reason: str, perm_id: int) -> tuple[Evidence, ...]:
+    return (
+        sent(5),
+        error(5, 201, f"Order rejected - reason:{reason}"),
+        told(5, "Inactive", perm_id=perm_id),
+        look(6),
+    )
+
+
 QUANTITIES = {trade.symbol: trade.quantity for trade in PLAN.trades}
 ALL_FILLED = orders(
     GLD=FILLED_GLD,
@@ -167,6 +176,14 @@ REPORTS = {
         trouble=Halted("HALTED", "Trading has been halted: no good.", hint="Run: rebalancer resume"),
     ),
     "untold": ended(UNTOLD),
+    "rejected": ended(
+        orders(
+            GLD=FILLED_GLD,
+            OLD=FILLED_OLD,
+            AAA=rejected("No Trading Permission, Customer Ineligible; This product does not have a KID in English.", 3),
+            BBB=rejected("Available Funds are in sufficient: 10 USD.", 4),
+        )
+    ),
     "declined": unsent_report(START, outcome="declined", ended=ENDED),
 }
 """Every way in which a run with trades can end."""
@@ -250,6 +267,7 @@ def test_the_end_of_every_report_says_what_to_do_next() -> None:
         "unknown": f"  rebalancer resolve {REPORTS['unknown'].orders[1].order_ref} --filled N --note TEXT",
         "alarm": "Next: Correct the positions.",
         "halted": "Next: Run: rebalancer resume",
+        "rejected": "Next: Run the command again: it plans anew from what is held then.",
         "untold": f"  rebalancer runs {START.run_id}",
         "declined": "Nothing was sent.",
     }

@@ -161,6 +161,9 @@ def test_what_the_plan_foretells_is_what_filling_it_gives(case: Case) -> None:
     assert problem_of(replace(case, snapshot=fill(plan, case.snapshot))).cash == plan.cash_after
     held = {holding.position.con_id: holding.position.quantity for holding in after.holdings}
     assert all(held.get(trade.con_id, ZERO) == trade.target_quantity for trade in plan.trades)
+    lost = case.snapshot.portfolio.balances.net_liquidation - after.balances.net_liquidation
+    assert lost == sum((trade.commission + trade.spread_cost) * trade.rate for trade in plan.trades)
+    assert lost == plan.commission + plan.spread_cost
 
 
 @given(case=st.one_of(accounts, drawn_accounts()), seed=st.integers(0, 1000))

@@ -221,8 +221,38 @@ def test_without_sales_funds_below_nothing_are_told_as_such() -> None:
 def test_an_unlisted_fraction_stays_and_is_told() -> None:
     plan = planned("DU1 cash 100; 10.5 OLD @10; AAA @10", "AAA 100")
     assert orders(plan)[0] == "SELL 10 OLD"
-    assert plan.trades[0].reason == "not in the targets; 0.5 of a share stays, the gateway sells whole ones"
+    assert plan.trades[0].reason == "not in the targets; 0.5 of a share stays: the gateway trades whole ones"
     assert plan.trades[0].target_quantity == Decimal("0.5")
+
+
+def test_the_fraction_of_a_target_is_told_on_its_line() -> None:
+    plan = planned("DU1 cash 0; 10.5 AAA @10; 20.25 BBB @10", "AAA 50; BBB 50", reserve="0", gate="0")
+    assert orders(plan) == ["SELL 5 BBB", "BUY 4 AAA"]
+    for trade, fraction in zip(plan.trades, ("0.25", "0.5"), strict=True):
+        assert trade.reason.endswith(f"; {fraction} of a share stays: the gateway trades whole ones")
+    same = planned("DU1 cash 0; 10.5 AAA @10; 10.5 BBB @10", "AAA 50; BBB 50", reserve="0")
+    assert {skip.reason for skip in same.skips} == {
+        "on target to the nearest share; 0.5 of a share stays: the gateway trades whole ones"
+    }
+
+
+def test_a_fraction_that_is_more_than_its_target_says_so() -> None:
+    """Of 790 a twentieth is 39.50, and 0.9 of a share at 100 cannot be sold."""
+    plan = planned("DU1 cash 100; 1.9 AAA @100; 50 BBB @10", "AAA 5; BBB 95")
+    reason = next(trade.reason for trade in plan.trades if trade.symbol == "AAA")
+    assert reason.startswith("overweight by ")
+    assert reason.endswith(
+        "; 0.9 of a share stays, although it is all that is wanted or more: the gateway trades whole ones"
+    )
+
+
+def test_what_each_trade_costs_adds_up() -> None:
+    """Half of the two cents between bid and ask, on each share."""
+    plan = planned("DU1 cash 1_000; 100 OLD @9.99/10.01; AAA @49.95/50.05", "AAA 100")
+    costs = {trade.symbol: (trade.quantity, trade.commission, trade.spread_cost) for trade in plan.trades}
+    assert costs["OLD"] == (100, Decimal("1.00"), Decimal("1.00"))
+    assert costs["AAA"] == (39, Decimal("1.00"), Decimal("1.95"))
+    assert (plan.commission, plan.spread_cost) == (Decimal("2.00"), Decimal("2.95"))
 
 
 def test_a_target_with_weight_zero_goes_like_one_that_is_not_listed() -> None:

@@ -174,6 +174,7 @@ def test_a_purchase_that_is_cut_is_described_anew() -> None:
     assert (aaa.symbol, bbb.symbol) == ("AAA", "BBB")
     assert (bbb.quantity, bbb.price, bbb.notional) == (188, Decimal("10.02"), Decimal("1883.76"))
     assert (bbb.commission, bbb.target_quantity, bbb.held) == (Decimal(1), Decimal(188), Decimal(0))
+    assert bbb.spread_cost == Decimal("3.76")
     assert bbb.weight_after == Decimal("0.188000")
     assert bbb.reason == "underweight by 29.91%; 2 shares short, cash goes further elsewhere"
 

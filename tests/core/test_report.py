@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.support.notation import NOW, con_id
 from tests.support.schemas import check_document, schema
-from tests.support.trading import charged, error, executed, look, planned, sent, told, tracked, withheld
+from tests.support.trading import asked, charged, error, executed, look, planned, sent, told, tracked, withheld
 
 from ibkr_rebalancer.core.documents import document
 from ibkr_rebalancer.core.errors import (
@@ -20,6 +20,7 @@ from ibkr_rebalancer.core.errors import (
     UnknownOutcome,
 )
 from ibkr_rebalancer.core.evidence import Evidence
+from ibkr_rebalancer.core.order_codes import FUNDS
 from ibkr_rebalancer.core.order_state import OrderStatus, TrackedOrder
 from ibkr_rebalancer.core.orders import order_intents
 from ibkr_rebalancer.core.plan import Plan
@@ -54,6 +55,18 @@ def report(
     made: list[TrackedOrder], *, trouble: RebalancerError | None = None, interrupted: bool = False, plan: Plan = PLAN
 ) -> Report:
     return execution_report(plan, START, made, adjustments=(), trouble=trouble, interrupted=interrupted, ended=ENDED)
+
+
+def test_a_refused_order_tells_what_can_be_done() -> None:
+    funds = error(1, 201, "Order rejected - reason:Your Available Funds are insufficient")
+    (sale, purchase) = report(orders(FILLED, (sent(0), funds, look(2)))).orders
+    assert (sale.remedy, purchase.status) == ("", "rejected")
+    assert purchase.remedy == FUNDS.remedy
+
+
+def test_nobody_advises_on_what_we_cancelled_ourselves() -> None:
+    cancelled = (sent(0), asked(9), error(9, 202, "Order Canceled - reason:"), told(9, "Cancelled", filled=0))
+    assert report(orders(FILLED, cancelled)).orders[1].remedy == ""
 
 
 ALL = orders(

@@ -478,3 +478,18 @@ def test_in_a_calm_market_limit_orders_are_what_was_printed(tmp_path: Path, acco
         assert again.outcome == "nothing-to-do"
 
     play(story())
+
+
+@pytest.mark.parametrize(("kind", "told"), [("CASH", 1), ("MARGIN", 0)])
+def test_a_cash_account_is_warned_when_it_sells_what_it_has_just_bought_and_sells_it(
+    tmp_path: Path, kind: str, told: int
+) -> None:
+    async def story() -> None:
+        scene = on_the_way(tmp_path, accounts={"DU1": {"type": kind}})
+        assert reported(await scene.rebalance(SWITCH)).outcome == "done"
+        back = reported(await scene.rebalance(targets(AAA="1")))
+        assert back.plan is not None
+        assert sum("selling BBB (bought on 2026-11-23)" in remark for remark in back.plan.remarks) == told
+        assert (back.outcome, scene.held().get("BBB", 0)) == ("done", 0)
+
+    play(story())

@@ -201,4 +201,5 @@ def _balances(currency: str, figures: Mapping[tuple[str, str], str]) -> Balances
             of: Decimal(text) for (key, of), text in figures.items() if key == "ExchangeRate" and of != "BASE"
         },
         stock_market_value=Decimal(figures["StockMarketValue", "BASE"]),
+        buying_power=Decimal(figures["BuyingPower", currency]),
     )

@@ -28,6 +28,7 @@ from ibkr_rebalancer.core.evidence import (
     prints,
 )
 from ibkr_rebalancer.core.money import ZERO
+from ibkr_rebalancer.core.order_codes import CANCEL_TOLD, ORDER_CODES, OrderEffect, order_code, readable
 from ibkr_rebalancer.core.orders import OrderIntent
 from ibkr_rebalancer.core.plan import Side
 
@@ -38,17 +39,13 @@ CANCELLED = frozenset({"Cancelled", "ApiCancelled"})
 ENDED = CANCELLED | {"Filled", "Inactive"}
 """The broker's words for an order that does not trade any more; every other word is a live order's."""
 
-REJECTING = frozenset({110, 200, 201, 203, 321, 434, *range(10241, 10250), 10311})
-"""Error codes that refuse an order: off the tick grid, no such contract, rejected, not allowed for the account,
-invalid (or a read-only gateway), size zero, fractional or by amount, routed against a preset."""
+REJECTING = frozenset(row.code for row in ORDER_CODES if row.effect is OrderEffect.REFUSED)
+"""Error codes that refuse an order."""
 RECOGNISING = frozenset({104, 136, 161, 202, 399, 404, 10148, 10349, *range(2100, 2200)})
 """Error codes told only of orders that the broker has, or had: cancelled, cannot be cancelled, held until the open or
 until shares can be borrowed, time in force set by a preset, warnings. All others say nothing about the order."""
 
 LISTED_OPEN = "open, though it had been said to have ended"
-
-CANCEL_TOLD = 202
-"""The error code that tells of a cancel: `Order Canceled - reason:`, and then the reason, or nothing."""
 
 
 class OrderStatus(Enum):
@@ -158,6 +155,14 @@ def lacks_commission(tracked: TrackedOrder) -> bool:
     """Whether the price or the charge of some of its shares has not been told yet: a status can come first."""
     told = tuple(dict.fromkeys(tracked.evidence))
     return _told_beyond_executions(told) > 0 or any(each.commission is None for each in prints(told))
+
+
+def remedy_for(tracked: TrackedOrder, state: OrderState) -> str:
+    """What a person can do about an order that the broker refused, cancelled or has a remark on; empty if it did none
+    of that, or nobody has written it down."""
+    said = [e for e in tracked.evidence if isinstance(e, ErrorTold) and state.reason == _text([e])]
+    row = order_code(said[-1].code, said[-1].text) if said else None
+    return row.remedy if row else ""
 
 
 def given_up(state: OrderState) -> OrderState:
@@ -310,7 +315,7 @@ def _cancellation(told: Sequence[Evidence], since: Sequence[Evidence]) -> str:
 def _text(errors: Sequence[ErrorTold]) -> str:
     """The last of these errors as a reason; nothing if there is none."""
     last = max(errors, key=lambda e: (e.at, e.code, e.text), default=None)
-    return f"{last.text} ({last.code})" if last else ""
+    return f"{readable(last.text)} ({last.code})" if last else ""
 
 
 def _is_absent(looks: Sequence[Missing], position_before: Decimal, absence_s: float) -> bool:

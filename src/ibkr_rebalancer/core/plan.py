@@ -39,6 +39,9 @@ class Trade:
     """`quantity × price × rate`: in the plan's currency."""
     commission: Decimal
     """Estimated; in `currency`."""
+    spread_cost: Decimal
+    """`quantity` times half the spread, in `currency`: what it costs to trade at the bid or ask instead of the middle
+    between them."""
     held: Decimal
     target_quantity: Decimal
     """Shares held once the trade is filled, a fraction included."""
@@ -138,6 +141,8 @@ class Plan:
     turnover: Decimal
     """Sum of all notionals as a fraction of net liquidation."""
     commission: Decimal
+    spread_cost: Decimal
+    """As of its trades; it is no money that is paid, but worth that is lost."""
     drift_before: Decimal
     """Half the sum of all distances from the targets, cash included, as a fraction of net liquidation."""
     drift_after: Decimal

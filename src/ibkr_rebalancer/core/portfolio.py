@@ -108,6 +108,16 @@ class Balances:
     """What one unit of a currency is worth in `currency`, as the account itself is converted."""
     stock_market_value: Decimal | None = None
     """Of all stocks, short ones negative, by the broker's own sum; None when the gateway gives none."""
+    buying_power: Decimal | None = None
+    """What could be bought on all the credit that the broker gives; None when the gateway tells none."""
+
+    @property
+    def is_cash_account(self) -> bool | None:
+        """Whether the broker lends nothing: a margin account's buying power is a multiple of its available funds, a
+        cash account's is no more than they are. None where the figures do not tell."""
+        if self.buying_power is None or self.available_funds <= 0:
+            return None
+        return self.buying_power <= self.available_funds
 
     def in_base(self, amount: Decimal, currency: str) -> Decimal:
         """An amount of `currency` in the account's own.

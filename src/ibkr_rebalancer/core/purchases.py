@@ -18,6 +18,7 @@ from ibkr_rebalancer.core.instruments import ConId
 from ibkr_rebalancer.core.limits import most_shares
 from ibkr_rebalancer.core.managed import Managed
 from ibkr_rebalancer.core.money import ZERO, amount_text, share_of
+from ibkr_rebalancer.core.order_codes import FUNDS, REJECTED, order_code
 from ibkr_rebalancer.core.order_state import OrderState, OrderStatus, TrackedOrder
 from ibkr_rebalancer.core.orders import OrderIntent, limit_price, order_ref
 from ibkr_rebalancer.core.plan import Plan, Side, Trade, order_of_sending
@@ -28,8 +29,6 @@ from ibkr_rebalancer.core.sizing import Quantities, outlay, size_purchases
 
 SHRUNK = Decimal("0.95")
 """What is left of an order that lacked funds when it is tried again."""
-FUNDS_WORDS = ("insufficient", "funds", "margin", "equity with loan", "buying power", "cash available")
-"""How the broker's sentence about a rejected order (code 201) speaks of money."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +146,7 @@ def lacked_funds(state: OrderState) -> bool:
 
 def speaks_of_funds(text: str) -> bool:
     """Whether the broker's reason for a refusal is want of money, rather than of a permission."""
-    return any(word in text.lower() for word in FUNDS_WORDS)
+    return order_code(REJECTED, text) is FUNDS
 
 
 def shrunk(intent: OrderIntent, *, filled: int) -> OrderIntent | None:
@@ -226,6 +225,7 @@ def _bought(offer: _Offer, count: int, plan: Plan) -> Trade:
         price=offer.prices.ask,
         notional=count * offer.prices.ask * offer.trade.rate,
         commission=commission(count, offer.prices.ask, offer.trade.currency),
+        spread_cost=count * (offer.prices.ask - offer.prices.value),
         target_quantity=after,
         weight_after=share_of(after * offer.prices.value * offer.trade.rate, plan.net_liquidation),
     )

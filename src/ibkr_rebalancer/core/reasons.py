@@ -31,10 +31,16 @@ def idle_reason(names: Sequence[Managed], sizing: Sizing, purses: Purses, policy
 
 
 def trade_reason(name: Managed, names: Sequence[Managed], sizing: Sizing, funds: Funds) -> str:
-    """Why it is bought or sold, and why by no more, or by more; `names` and `funds` are those of its currency."""
+    """Why it is bought or sold, and why by no more, or by more; and what cannot be traded of it.
+
+    `names` and `funds` are those of its currency.
+    """
+    return _why_traded(name, names, sizing, funds) + _remainder(name, sizing)
+
+
+def _why_traded(name: Managed, names: Sequence[Managed], sizing: Sizing, funds: Funds) -> str:
     if not name.weight:
-        left = f"; {name.fraction} of a share stays, the gateway sells whole ones" if name.fraction else ""
-        return name.exit_reason + left
+        return name.exit_reason
     shares, wanted = sizing.shares[name.con_id], sizing.ideal.shares(name)
     off = share_of(name.held * name.prices.value - sizing.ideal.values[name.con_id], funds.net_liquidation)
     if shares < name.whole <= wanted:
@@ -53,7 +59,14 @@ def trade_reason(name: Managed, names: Sequence[Managed], sizing: Sizing, funds:
 
 
 def skip_reason(name: Managed, names: Sequence[Managed], sizing: Sizing, funds: Funds, idle: str | None) -> str:
-    """Why it stays as it is; `names` and `funds` are those of its currency."""
+    """Why it stays as it is, and what could not be traded of it anyway.
+
+    `names` and `funds` are those of its currency.
+    """
+    return _why_not_traded(name, names, sizing, funds, idle) + _remainder(name, sizing)
+
+
+def _why_not_traded(name: Managed, names: Sequence[Managed], sizing: Sizing, funds: Funds, idle: str | None) -> str:
     wanted = sizing.ideal.shares(name)
     lacking = wanted - name.whole
     if idle is not None and (sizing.shares[name.con_id] != name.whole or lacking > HALF_A_SHARE):
@@ -87,6 +100,15 @@ def _why_no_more(name: Managed, names: Sequence[Managed], sizing: Sizing, funds:
             return f"available funds are {funds.told(funds.spendable)}{before}"
         return f"the broker lets only {funds.told(funds.spendable)} be spent{before}"
     return ELSEWHERE
+
+
+def _remainder(name: Managed, sizing: Sizing) -> str:
+    """The fraction of a share that is held: it stays whatever the plan does, even if it is more than is wanted."""
+    if not name.fraction:
+        return ""
+    too_much = name.weight and name.fraction * name.prices.value >= sizing.ideal.values[name.con_id]
+    beyond = ", although it is all that is wanted or more" if too_much else ""
+    return f"; {name.fraction} of a share stays{beyond}: the gateway trades whole ones"
 
 
 def _shares(count: Decimal | int) -> str:

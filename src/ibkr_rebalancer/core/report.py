@@ -17,7 +17,7 @@ from ibkr_rebalancer.core.errors import (
 )
 from ibkr_rebalancer.core.instruments import ConId
 from ibkr_rebalancer.core.money import ZERO
-from ibkr_rebalancer.core.order_state import OrderState, OrderStatus, TrackedOrder, given_up, order_state
+from ibkr_rebalancer.core.order_state import OrderState, OrderStatus, TrackedOrder, given_up, order_state, remedy_for
 from ibkr_rebalancer.core.plan import Plan, Side
 from ibkr_rebalancer.core.portfolio import AccountId
 from ibkr_rebalancer.core.purchases import Adjustment
@@ -54,6 +54,8 @@ class OrderReport:
     """In `currency`; None when not all of it has been told."""
     status: str
     reason: str
+    remedy: str = ""
+    """What a person can do about it, if the broker has refused, cancelled or held it for a reason that is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,6 +216,7 @@ def order_report(order: TrackedOrder, state: OrderState) -> OrderReport:
         commission=state.commission,
         status=state.status.value,
         reason=state.reason,
+        remedy=remedy_for(order, state),
     )
 
 

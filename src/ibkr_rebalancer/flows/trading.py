@@ -38,6 +38,7 @@ from ibkr_rebalancer.core.report import Report, unkept, unsent_report
 from ibkr_rebalancer.core.runs import COMMAND, RunStart, run_failure, run_start
 from ibkr_rebalancer.flows.execution import Execution, interruption
 from ibkr_rebalancer.flows.order_gate import OrderGate
+from ibkr_rebalancer.flows.past_purchases import told_of_settlement
 from ibkr_rebalancer.flows.rebalance import Planned, plan_accounts
 from ibkr_rebalancer.flows.reconcile import PATIENCE, Patience, reconcile
 from ibkr_rebalancer.flows.side_by_side import side_by_side
@@ -268,7 +269,10 @@ class TradingRun:
             self._require_admissible(run, planned, wish)
         except (Refused, Deferred) as no:
             return no
-        return planned
+        told = told_of_settlement(planned, self._ports.ledger)
+        if told is not planned and wish.confirm is None:  # who is not asked is not shown the plan
+            self._warn("plan.settlement", told.plan.remarks[-1])
+        return told
 
     def _require_admissible(self, run: _Begun, planned: Planned, wish: _Wish) -> None:
         """Check the plan against everything that can say no before anything is sent, all or none.

@@ -41,10 +41,10 @@ def page_of(plan: Plan | RebalancerError) -> Element:
 
 def test_every_trade_is_there_with_its_figures() -> None:
     assert page_of(PLAN).tables[ORDERS] == [
-        ["GLD", "SELL", "40", "380.00", "15,200.00", "1.00", "40 → 0", "not in the targets"],
-        ["OLD", "SELL", "100", "50.00", "5,000.00", "1.00", "100 → 0", "not in the targets"],
-        ["AAA", "BUY", "127", "100.00", "12,700.00", "1.00", "0 → 127", "underweight by 59.84%"],
-        ["BBB", "BUY", "422", "20.00", "8,440.00", "2.11", "0 → 422", "underweight by 39.89%"],
+        ["GLD", "SELL", "40", "380.00", "15,200.00", "1.00", "0.00", "40 → 0", "not in the targets"],
+        ["OLD", "SELL", "100", "50.00", "5,000.00", "1.00", "0.00", "100 → 0", "not in the targets"],
+        ["AAA", "BUY", "127", "100.00", "12,700.00", "1.00", "0.00", "0 → 127", "underweight by 59.84%"],
+        ["BBB", "BUY", "422", "20.00", "8,440.00", "2.11", "0.00", "0 → 422", "underweight by 39.89%"],
     ]
 
 
@@ -65,6 +65,7 @@ def test_the_figures_of_the_whole_are_those_of_the_plan() -> None:
         "Orders": "42 SELL, 2 BUY",
         "Turnover": "195.0%",
         "Commission": "about 5.11",
+        "Spread": "about 0.00",
         "Drift": "9,974\u00a0bp → 8\u00a0bp",
     }
 

@@ -86,6 +86,13 @@ def test_an_order_of_which_less_was_sent_is_among_what_was_not() -> None:
     assert page.tables[UNSENT] == [["AAA", "BUY", "127", "100", cut.reason]]
 
 
+def test_what_can_be_done_about_refused_orders_is_told() -> None:
+    report = REPORTS["rejected"]
+    remedies = [f"For {order.symbol}: {order.remedy}" for order in report.orders if order.remedy]
+    assert len(remedies) == 2
+    assert [text for text in page_of(record(report=report)).texts("li") if text.startswith("For ")] == remedies
+
+
 def test_what_nobody_has_told_is_unknown() -> None:
     page = page_of(record(*ALL_FILLED, report=REPORTS["untold"]))
     *_, aaa, bbb = page.tables[FILLS]

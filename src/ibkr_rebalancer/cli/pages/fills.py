@@ -9,11 +9,20 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from ibkr_rebalancer.cli.pages.bars import legend, share_bar
-from ibkr_rebalancer.cli.pages.frame import Column, figures, side_text, table
+from ibkr_rebalancer.cli.pages.frame import Column, bullets, figures, side_text, table
 from ibkr_rebalancer.cli.pages.markup import NO_BREAK, Content, Markup, element, joined
 from ibkr_rebalancer.cli.tables.labels import labels_of, planned_instrument
 from ibkr_rebalancer.cli.tables.layout import UNKNOWN, shown_in, shown_price, shown_told
-from ibkr_rebalancer.cli.tables.runs import NOT_SENT, Line, charges_of, filled_price, lines_of, money_of, sum_told
+from ibkr_rebalancer.cli.tables.runs import (
+    NOT_SENT,
+    Line,
+    charges_of,
+    filled_price,
+    lines_of,
+    money_of,
+    remedies_of,
+    sum_told,
+)
 from ibkr_rebalancer.core.instruments import ConId
 from ibkr_rebalancer.core.money import BASIS_POINT, ZERO
 from ibkr_rebalancer.core.plan import Plan, Side, Skip, Trade, Untouched
@@ -64,11 +73,14 @@ def slippage(trade: Trade, order: OrderReport) -> Decimal | None:
 
 
 def fills_table(fills: Fills) -> Markup:
-    """Order by order what was filled."""
+    """Order by order what was filled, and what can be done about those that the broker did not want."""
     labels = _labels(fills.plan)
     rows = [[labels[line.trade.con_id], *_cells(line, fills.plan.currency)] for line in fills.lines]
     caption = "Slippage is measured from the plan's price: the bid for a sale, the ask for a purchase"
-    return joined([legend(kept="filled", removed="missing"), table(caption, COLUMNS, rows)], by="\n")
+    remedies = remedies_of(fills.orders, labels).items()
+    helps = [joined([element("b", f"For {', '.join(symbols)}: "), remedy]) for remedy, symbols in remedies]
+    shown = [legend(kept="filled", removed="missing"), table(caption, COLUMNS, rows)]
+    return joined([*shown, *([bullets(helps)] if helps else [])], by="\n")
 
 
 def fills_figures(fills: Fills) -> Markup:

@@ -103,6 +103,7 @@ def _figures(plan: Plan) -> Markup:
         ("Orders", _with_note(f"{len(plan.trades)}", sides if plan.trades else "nothing to do")),
         ("Turnover", f"{plan.turnover:.1%}"),
         ("Commission", f"about {plan.commission:,.2f}"),
+        ("Spread", f"about {plan.spread_cost:,.2f}"),
         ("Drift", joined([_gone(plan), *_drift_bar(plan)])),
     ]
     return figures(money)
@@ -172,6 +173,7 @@ def _orders(plan: Plan, labels: Labels) -> Markup:
         Column("Price", "number"),
         Column("Value", "number"),
         Column("Commission", "number"),
+        Column("Spread", "number"),
         Column("Held", "number"),
         Column("Why", "why"),
     ]
@@ -183,6 +185,7 @@ def _orders(plan: Plan, labels: Labels) -> Markup:
             shown_in(trade.currency, shown_price(trade.price), plan.currency),
             f"{trade.notional:,.2f}",
             shown_in(trade.currency, f"{trade.commission:,.2f}", plan.currency),
+            shown_in(trade.currency, f"{trade.spread_cost:,.2f}", plan.currency),
             f"{shown_count(trade.held)} → {shown_count(trade.target_quantity)}",
             trade.reason,
         ]

@@ -39,8 +39,16 @@ def uncut(table: Table) -> Table:
 
 def has_room(table: Table, console: Console, options: ConsoleOptions, *, beside: int) -> bool:
     """Whether so many columns of the terminal are left beside the table, whatever figures stand in it."""
-    needed = Measurement.get(console, options.update(max_width=10 * options.max_width), table).maximum
-    return options.max_width >= max(WIDE, needed + beside)
+    return options.max_width >= max(WIDE, _widest(table, console, options) + beside)
+
+
+def fits(table: Table, console: Console, options: ConsoleOptions) -> bool:
+    """Whether no line of the table has to be broken."""
+    return options.max_width >= _widest(table, console, options)
+
+
+def _widest(table: Table, console: Console, options: ConsoleOptions) -> int:
+    return Measurement.get(console, options.update(max_width=10 * options.max_width), table).maximum
 
 
 def blocks(parts: Iterable[RenderableType]) -> RenderableType:

@@ -27,6 +27,7 @@ from ibkr_rebalancer.core.evidence import (
     Withheld,
 )
 from ibkr_rebalancer.core.money import ZERO
+from ibkr_rebalancer.core.order_codes import readable
 from ibkr_rebalancer.core.order_state import OrderState, TrackedOrder, order_state, unfilled_s
 from ibkr_rebalancer.core.orders import OrderIntent
 
@@ -147,7 +148,7 @@ def _words(evidence: Timed, order: TrackedOrder) -> str:
         case Executed():
             return _print_words(evidence, order)
         case ErrorTold(code=code, text=text):
-            return f"the gateway says: {text} ({code})"
+            return f"the gateway says: {readable(text)} ({code})"
         case Completed(status=status, filled=filled, completed_status=sentence):
             said = f"; {sentence}" if sentence else ""
             return f"among the orders that have ended: {status}, {_of(filled, intent)} filled{said}"

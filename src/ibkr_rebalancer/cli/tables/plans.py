@@ -12,6 +12,7 @@ from ibkr_rebalancer.cli.tables.layout import (
     REASON_CELLS,
     SIDE_STYLE,
     blocks,
+    fits,
     has_room,
     new_table,
     shown_account,
@@ -26,6 +27,7 @@ from ibkr_rebalancer.core.money import BASIS_POINT
 from ibkr_rebalancer.core.plan import Plan, Skip, Trade
 
 BAR_CELLS = 16
+BESIDE = BAR_CELLS + REASON_CELLS
 BAR_LEGEND = " █ kept   ▓ bought   ░ sold   │ target"
 
 Line = Trade | Skip
@@ -48,12 +50,14 @@ class PlanView:
         lines: list[Line] = [*plan.trades, *plan.skips]
         labels = labels_of(planned_instrument(line) for line in (*lines, *plan.untouched))
         if lines:
-            table = _lines_table(lines, labels, plan.currency, wide=False)
-            if has_room(table, console, options, beside=BAR_CELLS + REASON_CELLS):
-                yield _lines_table(lines, labels, plan.currency, wide=True)
+            full, short = (_lines_table(plan, lines, labels, costs=costs, wide=False) for costs in (True, False))
+            with_reasons = [table for table in (full, short) if has_room(table, console, options, beside=BESIDE)]
+            if with_reasons:
+                yield _lines_table(plan, lines, labels, costs=full in with_reasons, wide=True)
             else:
-                yield table
-                yield _reasons_table(lines, labels)
+                costs_fit = fits(full, console, options)
+                yield full if costs_fit else short
+                yield _reasons_table(lines, labels, costs=not costs_fit)
             yield Text(BAR_LEGEND, "dim")
             yield ""
         yield _summary(plan)
@@ -80,46 +84,41 @@ def _plan_title(plan: Plan) -> Text:
     )
 
 
-def _lines_table(lines: Sequence[Line], labels: Mapping[ConId, str], account_currency: str, *, wide: bool) -> Table:
+def _lines_table(plan: Plan, lines: Sequence[Line], labels: Mapping[ConId, str], *, costs: bool, wide: bool) -> Table:
     table = new_table()
     table.add_column("Symbol", no_wrap=True)
-    for heading in ("Held", "Target", "Trade", "Price", "Value", "Now", "Want", "After"):
+    for heading in ("Held", "Target", "Trade", "Price", "Value", *(["Cost"] if costs else []), "Now", "Want", "After"):
         table.add_column(heading, justify="right", no_wrap=True)
     if wide:
         table.add_column("", no_wrap=True)
         table.add_column("Why", ratio=1)
     widest = max(max(_now_want_after(line)) for line in lines)
     for line in lines:
-        cells: list[RenderableType] = [labels[line.con_id], *_line_cells(line, account_currency)]
+        cells: list[RenderableType] = [labels[line.con_id], *_order_cells(line, plan.currency)]
+        cells += [_cost(line)] if costs else []
+        cells += map(shown_weight, _now_want_after(line))
         if wide:
             cells += [_bar(line, widest), line.reason]
         table.add_row(*cells)
     return uncut(table)
 
 
-def _line_cells(line: Line, account_currency: str) -> list[RenderableType]:
-    now, want, after = map(shown_weight, _now_want_after(line))
+def _order_cells(line: Line, account_currency: str) -> list[RenderableType]:
+    price = shown_in(line.currency, shown_price(line.price), account_currency)
     if isinstance(line, Skip):
-        return [
-            shown_count(line.held),
-            shown_count(line.held),
-            "–",
-            shown_in(line.currency, shown_price(line.price), account_currency),
-            "",
-            now,
-            want,
-            after,
-        ]
+        return [shown_count(line.held), shown_count(line.held), "–", price, ""]
     return [
         shown_count(line.held),
         shown_count(line.target_quantity),
         Text(f"{line.side.value} {line.quantity:,}", SIDE_STYLE[line.side]),
-        shown_in(line.currency, shown_price(line.price), account_currency),
+        price,
         f"{line.notional:,.0f}",
-        now,
-        want,
-        after,
     ]
+
+
+def _cost(line: Line) -> str:
+    """Commission and half the spread, in the account's currency."""
+    return f"{(line.commission + line.spread_cost) * line.rate:,.2f}" if isinstance(line, Trade) else ""
 
 
 def _now_want_after(line: Line) -> tuple[Decimal, Decimal, Decimal]:
@@ -139,14 +138,15 @@ def _cells(weight: Decimal, widest: Decimal) -> int:
     return round(weight / widest * (BAR_CELLS - 1)) if widest else 0
 
 
-def _reasons_table(lines: Sequence[Line], labels: Mapping[ConId, str]) -> Table:
+def _reasons_table(lines: Sequence[Line], labels: Mapping[ConId, str], *, costs: bool) -> Table:
     table = Table(box=None, show_header=False, padding=(0, 1), pad_edge=True)
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True)
     table.add_column(style="dim", ratio=1)
     widest = max(max(_now_want_after(line)) for line in lines)
     for line in lines:
-        table.add_row(labels[line.con_id], _bar(line, widest), line.reason)
+        cost = f"; costs {_cost(line)}" if costs and isinstance(line, Trade) else ""
+        table.add_row(labels[line.con_id], _bar(line, widest), f"{line.reason}{cost}")
     return table
 
 
@@ -166,7 +166,8 @@ def _summary(plan: Plan) -> RenderableType:
     table.add_row(
         Text("Reserve", "dim"), f"{plan.cash_reserve:,.2f}", Text("Commission", "dim"), f"about {plan.commission:,.2f}"
     )
-    table.add_row(Text("Orders", "dim"), f"{len(plan.trades)}", Text("Drift", "dim"), gone)
+    table.add_row(Text("Orders", "dim"), f"{len(plan.trades)}", Text("Spread", "dim"), f"about {plan.spread_cost:,.2f}")
+    table.add_row(Text("Drift", "dim"), gone)
     return uncut(table)
 
 

@@ -128,6 +128,17 @@ class Traded:
         yield Text(sentence(report, plan), "bold")
         if report.trouble:
             yield Text.assemble(("Why: ", "bold"), report.trouble, (f" ({report.code})", "dim"))
+        for remedy, symbols in remedies_of(report.orders, labels).items():
+            yield Text.assemble((f"For {', '.join(symbols)}: ", "bold"), remedy)
+
+
+def remedies_of(orders: Iterable[OrderReport], labels: Mapping[ConId, str]) -> Mapping[str, Sequence[str]]:
+    """What a person can do about orders that the broker did not want, and for which symbols each is."""
+    symbols: dict[str, list[str]] = {}
+    for order in orders:
+        if order.remedy and labels[order.con_id] not in symbols.setdefault(order.remedy, []):
+            symbols[order.remedy].append(labels[order.con_id])
+    return symbols
 
 
 def lines_of(trade: Trade, orders: Sequence[OrderReport], adjustments: Sequence[Adjustment]) -> list[Line]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from ibkr_rebalancer.core.errors import GatewayRefused
+from ibkr_rebalancer.core.order_codes import readable
 from ibkr_rebalancer.edges.ibkr.codes import CODES, INVALID, explain
 from ibkr_rebalancer.edges.ibkr.wire import Wire
 
@@ -49,17 +50,11 @@ class Refusal:
 
     def about(self, what: str) -> GatewayRefused:
         """The error it is to whoever has asked for this."""
-        words = f"(code {self.code}: {self.text})"
+        code = explain(self.code, self.text)
+        sentence = f"The gateway refused {what}: {code.meaning} (code {self.code}: {readable(self.text)})."
         if self.is_read_only:
-            return GatewayRefused(
-                "GATEWAY_READ_ONLY",
-                f"The gateway refused {what}: its API is read-only {words}.",
-                hint="Untick Read-Only API in the gateway's configuration under API, Settings; or use --dry-run.",
-            )
-        code = explain(self.code)
-        return GatewayRefused(
-            "GATEWAY_REFUSED", f"The gateway refused {what}: {code.meaning} {words}.", hint=code.remedy
-        )
+            return GatewayRefused("GATEWAY_READ_ONLY", sentence, hint=code.remedy)
+        return GatewayRefused("GATEWAY_REFUSED", sentence, hint=code.remedy)
 
     @property
     def is_read_only(self) -> bool:

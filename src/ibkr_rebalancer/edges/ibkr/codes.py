@@ -1,6 +1,7 @@
 """The gateway's message codes: what each means, what it does to a request, and what a person can do about it.
 
-One table. A code that is not in it ends the request it names; 2100 to 2199 are warnings.
+Those about orders are the rows of `core.order_codes`; here is what they do to a request, and all others. A code that
+has no row ends the request it names; 2100 to 2199 are warnings.
 What a code does to an order is not decided here: an order is dead when the broker's record says so, and what ends a
 request may come with an order that lives, or has filled. The effect counts for requests, and previews of orders are
 such.
@@ -9,6 +10,8 @@ Source: TWS API, message codes.
 
 from dataclasses import dataclass
 from enum import Enum
+
+from ibkr_rebalancer.core.order_codes import ORDER_CODES, OrderCode, OrderEffect, order_code
 
 
 class Effect(Enum):
@@ -29,19 +32,29 @@ class Code:
 
     meaning: str
     effect: Effect
-    remedy: str = "See the gateway's own log for more, then run the command again."
+    remedy: str
     """What a person can do, in the imperative."""
 
 
 UNKNOWN_CONTRACT = 200
 INVALID = 321
 """Of a gateway in read-only mode, every order; its text says so."""
-LIVES = "Do not send the order again: it lives on."
-LOOK = "Look at the order in TWS or Client Portal: the message alone does not say what became of it."
-WHOLE = "Report it: only whole shares should have been ordered."
+SEE_LOG = "See the gateway's own log for more, then run the command again."
+PASSES = "Nothing has to be done; the answer still comes."
+BACK = "Nothing has to be done; what was under way is looked at anew."
+RESTART = (
+    "Wait a few minutes; if it lasts, check the network and status.interactivebrokers.com, and restart the gateway."
+)
 SUBSCRIBE = "Subscribe to the exchange's data in Client Portal, or enable delayed data in the gateway."
 
-CODES = {
+
+def _in_requests(row: OrderCode) -> Code:
+    """What a code of orders does to a request, such as a preview."""
+    effect = Effect.NOTE if row.effect is OrderEffect.LIVES else Effect.ENDS
+    return Code(meaning=row.meaning, effect=effect, remedy=row.remedy)
+
+
+REQUEST_CODES = {
     100: Code(
         meaning="more messages per second were sent than the gateway takes",
         effect=Effect.ENDS,
@@ -52,83 +65,39 @@ CODES = {
         effect=Effect.ENDS,
         remedy="Close market data windows or other API programs of this user, then run the command again.",
     ),
-    103: Code(meaning="the order id was used before", effect=Effect.ENDS, remedy=LOOK),
-    104: Code(meaning="a filled order cannot be changed", effect=Effect.ENDS, remedy=LOOK),
-    105: Code(meaning="the change does not fit the order", effect=Effect.ENDS, remedy=LOOK),
-    110: Code(
-        meaning="the price does not fit the contract's price steps",
-        effect=Effect.ENDS,
-        remedy="Use market orders for this account, and report the symbol.",
-    ),
-    135: Code(meaning="there is no order of that id to cancel", effect=Effect.ENDS, remedy=LOOK),
-    136: Code(meaning="the order cannot be cancelled any more", effect=Effect.ENDS, remedy=LOOK),
-    161: Code(meaning="the order is in no state to be cancelled in", effect=Effect.ENDS, remedy=LOOK),
-    162: Code(meaning="historical data are not to be had", effect=Effect.ENDS),
-    UNKNOWN_CONTRACT: Code(
-        meaning="no contract fits",
-        effect=Effect.ENDS,
-        remedy="Check the symbol, or name the contract under contracts: in accounts.yaml.",
-    ),
-    201: Code(
-        meaning="the broker rejects the order",
-        effect=Effect.ENDS,
-        remedy="Read the broker's reason; check cash, trading permissions and the documents that a fund asks for.",
-    ),
-    202: Code(
-        meaning="the order is cancelled",
-        effect=Effect.ENDS,
-        remedy="Read the broker's reason; if nobody cancelled it in TWS, it may be a check of its price.",
-    ),
-    203: Code(
-        meaning="the security is not available to this account",
-        effect=Effect.ENDS,
-        remedy="Ask for the permission in Client Portal, or put the symbol under exclude: in accounts.yaml.",
-    ),
-    320: Code(meaning="the gateway could not read the request", effect=Effect.ENDS),
-    INVALID: Code(
-        meaning="the gateway finds the request invalid",
-        effect=Effect.ENDS,
-        remedy="Check the account id, and the API settings of the gateway (read-only, allowed accounts).",
-    ),
+    162: Code(meaning="historical data are not to be had", effect=Effect.ENDS, remedy=SEE_LOG),
+    320: Code(meaning="the gateway could not read the request", effect=Effect.ENDS, remedy=SEE_LOG),
     322: Code(
         meaning="the gateway could not process the request",
         effect=Effect.ENDS,
         remedy="Close other API programs of this user, then run the command again.",
     ),
-    326: Code(meaning="the client id is in use", effect=Effect.ID_TAKEN),
-    354: Code(
-        meaning="market data are not subscribed",
-        effect=Effect.ENDS,
-        remedy=SUBSCRIBE,
+    326: Code(
+        meaning="the client id is in use",
+        effect=Effect.ID_TAKEN,
+        remedy="End the other program that uses it, or set IBKR_CLIENT_ID to another number.",
     ),
-    399: Code(meaning="the broker has a remark about the order", effect=Effect.NOTE, remedy=LIVES),
-    404: Code(meaning="the order is held until there are shares to borrow", effect=Effect.NOTE, remedy=LIVES),
-    434: Code(meaning="the order is for no shares", effect=Effect.ENDS),
-    1100: Code(meaning="the gateway has lost Interactive Brokers", effect=Effect.LINK_LOST),
-    1101: Code(meaning="the link is back, subscriptions are lost", effect=Effect.LINK_BACK),
-    1102: Code(meaning="the link is back, subscriptions are kept", effect=Effect.LINK_BACK),
-    2103: Code(meaning="a market data farm is broken", effect=Effect.FARM_BROKEN),
-    2104: Code(meaning="a market data farm is connected", effect=Effect.FARM_OK),
-    2105: Code(meaning="a historical data farm is broken", effect=Effect.FARM_BROKEN),
-    2106: Code(meaning="a historical data farm is connected", effect=Effect.FARM_OK),
-    2107: Code(meaning="a historical data farm is idle", effect=Effect.FARM_OK),
-    2108: Code(meaning="a market data farm is idle", effect=Effect.FARM_OK),
-    2109: Code(meaning="the order's wish about trading hours is ignored", effect=Effect.NOTE, remedy=LIVES),
-    2110: Code(meaning="the gateway has lost its server", effect=Effect.LINK_LOST),
-    2137: Code(meaning="the broker warns about the order", effect=Effect.NOTE, remedy=LIVES),
-    2157: Code(meaning="the contract data farm is broken", effect=Effect.FARM_BROKEN),
-    2158: Code(meaning="the contract data farm is connected", effect=Effect.FARM_OK),
-    2161: Code(meaning="the order's price is capped or held back for a while", effect=Effect.NOTE, remedy=LIVES),
-    10089: Code(meaning="part of the market data needs another subscription", effect=Effect.NOTE),
-    10090: Code(meaning="part of the market data is not subscribed", effect=Effect.NOTE),
+    354: Code(meaning="market data are not subscribed", effect=Effect.ENDS, remedy=SUBSCRIBE),
+    1100: Code(meaning="the gateway has lost Interactive Brokers", effect=Effect.LINK_LOST, remedy=RESTART),
+    1101: Code(meaning="the link is back, subscriptions are lost", effect=Effect.LINK_BACK, remedy=BACK),
+    1102: Code(meaning="the link is back, subscriptions are kept", effect=Effect.LINK_BACK, remedy=BACK),
+    2103: Code(meaning="a market data farm is broken", effect=Effect.FARM_BROKEN, remedy=RESTART),
+    2104: Code(meaning="a market data farm is connected", effect=Effect.FARM_OK, remedy=BACK),
+    2105: Code(meaning="a historical data farm is broken", effect=Effect.FARM_BROKEN, remedy=RESTART),
+    2106: Code(meaning="a historical data farm is connected", effect=Effect.FARM_OK, remedy=BACK),
+    2107: Code(meaning="a historical data farm is idle", effect=Effect.FARM_OK, remedy=BACK),
+    2108: Code(meaning="a market data farm is idle", effect=Effect.FARM_OK, remedy=BACK),
+    2110: Code(meaning="the gateway has lost its server", effect=Effect.LINK_LOST, remedy=RESTART),
+    2157: Code(meaning="the contract data farm is broken", effect=Effect.FARM_BROKEN, remedy=RESTART),
+    2158: Code(meaning="the contract data farm is connected", effect=Effect.FARM_OK, remedy=BACK),
+    10089: Code(meaning="part of the market data needs another subscription", effect=Effect.NOTE, remedy=PASSES),
+    10090: Code(meaning="part of the market data is not subscribed", effect=Effect.NOTE, remedy=PASSES),
     10091: Code(
         meaning="the market data subscription does not cover the API",
         effect=Effect.ENDS,
         remedy=SUBSCRIBE,
     ),
-    10167: Code(meaning="delayed market data are shown instead", effect=Effect.NOTE),
-    10147: Code(meaning="there is no order of that id of this client", effect=Effect.ENDS, remedy=LOOK),
-    10148: Code(meaning="the order is not open any more, so it cannot be cancelled", effect=Effect.ENDS, remedy=LOOK),
+    10167: Code(meaning="delayed market data are shown instead", effect=Effect.NOTE, remedy=PASSES),
     10168: Code(
         meaning="market data are not subscribed, and delayed data are not enabled",
         effect=Effect.ENDS,
@@ -144,23 +113,17 @@ CODES = {
         effect=Effect.ENDS,
         remedy="Log this user out of TWS, the mobile app and other gateways, or give the gateway a user of its own.",
     ),
-    10241: Code(meaning="an order for an amount cannot be changed over the API", effect=Effect.ENDS, remedy=WHOLE),
-    10242: Code(
-        meaning="an order for a part of a share cannot be changed over the API", effect=Effect.ENDS, remedy=WHOLE
-    ),
-    10243: Code(meaning="a part of a share cannot be ordered over the API", effect=Effect.ENDS, remedy=WHOLE),
-    10311: Code(
-        meaning="a preset of the gateway holds back orders for a named exchange",
-        effect=Effect.ENDS,
-        remedy="Check the precautionary settings under Presets in the gateway's configuration.",
-    ),
-    10349: Code(meaning="a preset of the gateway has set the order's time in force", effect=Effect.NOTE, remedy=LIVES),
 }
+
+CODES = REQUEST_CODES | {row.code: _in_requests(row) for row in ORDER_CODES if not row.words}
+"""All of them, those of orders without their kinds."""
 
 WARNINGS = range(2100, 2200)
 
 
-def explain(number: int) -> Code:
-    """The row of a code, or what is true of all codes that have none."""
-    unknown = Effect.NOTE if number in WARNINGS else Effect.ENDS
-    return CODES.get(number, Code(meaning="the gateway refuses", effect=unknown))
+def explain(number: int, text: str = "") -> Code:
+    """The row of a code, or of the kind of it that the text shows, or what is true of all codes that have none."""
+    if row := order_code(number, text):
+        return _in_requests(row)
+    effect = Effect.NOTE if number in WARNINGS else Effect.ENDS
+    return CODES.get(number, Code(meaning="the gateway refuses", effect=effect, remedy=SEE_LOG))

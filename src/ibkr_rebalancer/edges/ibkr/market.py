@@ -179,7 +179,7 @@ class GatewayMarket:
     def _quote(self, answer: Answer) -> Quote | NoQuote:
         """What the answer says of prices, or why it says nothing."""
         if answer.refusal is not None:
-            code = explain(answer.refusal.code)
+            code = explain(answer.refusal.code, answer.refusal.text)
             return NoQuote(reason=f"{code.meaning} (code {answer.refusal.code})", remedy=code.remedy)
         quote = quote_of(answer.rows)
         if quote is not None:

@@ -8,6 +8,7 @@ import ib_async
 
 from ibkr_rebalancer.core.errors import GatewayRefused, Refused
 from ibkr_rebalancer.core.order_book import Heard, OrderBook
+from ibkr_rebalancer.core.order_codes import readable
 from ibkr_rebalancer.core.orders import OrderIntent
 from ibkr_rebalancer.core.portfolio import AccountId
 from ibkr_rebalancer.edges.ibkr.answers import Question, Refusal, together
@@ -207,10 +208,10 @@ def _described(intent: OrderIntent) -> str:
 
 
 def _would_be_rejected(intent: OrderIntent, refusal: Refusal) -> Refused:
-    code = explain(refusal.code)
+    code, words = explain(refusal.code, refusal.text), readable(refusal.text)
     return Refused(
         "ORDER_WOULD_BE_REJECTED",
-        f"The broker would reject {_described(intent)}: {code.meaning} (code {refusal.code}: {refusal.text}). "
+        f"The broker would reject {_described(intent)}: {code.meaning} (code {refusal.code}: {words}). "
         "It was not sent.",
         hint=code.remedy,
     )

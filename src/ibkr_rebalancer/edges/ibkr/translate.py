@@ -231,6 +231,7 @@ def _balances(account: AccountId, values: AccountValues) -> Balances:
         cash={currency: _amount(account, values, "CashBalance", currency) for currency in currencies},
         exchange_rates=_rates(values),
         stock_market_value=decimal_of(values.get(("StockMarketValue", "BASE"), "")),
+        buying_power=decimal_of(values.get(("BuyingPower", base), "")),
     )
     _require_all_cash(account, balances)
     return balances
