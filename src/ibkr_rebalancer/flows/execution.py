@@ -213,7 +213,7 @@ class Execution:
         """
         snapshot, market = self._planned.snapshot, self._gate.session.market
         portfolio, moved = await self._portfolio_as_counted()
-        own = snapshot.portfolio.cash_to_invest({trade.currency for trade in self._planned.plan.trades})
+        own = snapshot.portfolio.cash_to_invest([line.currency for line in self._planned.plan.cash_by_currency])
         contracts = [snapshot.contracts[trade.con_id] for trade in purchases]
         self._step("quotes.request", f"Asking for {len(contracts)} fresh quotes")
         taken_at, answers = await asyncio.gather(market.server_time(), market.quotes(contracts))
