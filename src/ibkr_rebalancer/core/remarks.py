@@ -6,7 +6,7 @@ from itertools import groupby
 
 from ibkr_rebalancer.core.allocation import Allocation
 from ibkr_rebalancer.core.commissions import SCHEDULE_CURRENCY
-from ibkr_rebalancer.core.conversions import conversions
+from ibkr_rebalancer.core.conversions import Conversion, conversions
 from ibkr_rebalancer.core.hours import is_open, next_open
 from ibkr_rebalancer.core.managed import Managed
 from ibkr_rebalancer.core.money import CENT, ZERO, amount_text
@@ -40,8 +40,9 @@ def remarks(
     yield from _halt_remarks(trades, snapshot)
     yield from _cash_remarks(snapshot.portfolio, names, trades, purses)
     yield from _limit_remarks(decided, purses)
-    yield from _idle_cash_remarks(names, decided, purses, idle)
-    yield from _conversion_remarks(names, trades, decided, purses)
+    lacking = list(conversions(names, decided, purses))
+    yield from _idle_cash_remarks(lacking, decided, purses, idle)
+    yield from _conversion_remarks(lacking, trades, purses)
     yield from _value_remarks(names, snapshot.portfolio)
     abroad = sorted({trade.currency for trade in trades} - {SCHEDULE_CURRENCY})
     if abroad:
@@ -121,10 +122,12 @@ def _limit_remarks(decided: Sizing, purses: Purses) -> Iterator[str]:
             yield f"{funds.told(kept)} is kept beyond the reserve: {why}."
 
 
-def _idle_cash_remarks(names: Sequence[Managed], decided: Sizing, purses: Purses, idle: str | None) -> Iterator[str]:
-    """Cash that should be invested and stays; what is kept back for a reason has its own remark."""
+def _idle_cash_remarks(
+    lacking: Sequence[Conversion], decided: Sizing, purses: Purses, idle: str | None
+) -> Iterator[str]:
+    """Cash that should be invested and stays; what is kept back for a reason, or lacks elsewhere, is told by others."""
     wanted_elsewhere: dict[str, Decimal] = {}
-    for each in conversions(names, decided, purses):
+    for each in lacking:
         wanted_elsewhere[each.source] = wanted_elsewhere.get(each.source, ZERO) + each.worth
     for currency, funds in purses.funds.items():
         left = decided.cash_after[currency] - decided.cash_goals[currency] - (funds.cash - funds.for_purchases)
@@ -133,11 +136,9 @@ def _idle_cash_remarks(names: Sequence[Managed], decided: Sizing, purses: Purses
             yield f"{funds.told(left)} stays uninvested: {idle or NO_SHARE}."
 
 
-def _conversion_remarks(
-    names: Sequence[Managed], trades: Sequence[Trade], decided: Sizing, purses: Purses
-) -> Iterator[str]:
+def _conversion_remarks(lacking: Sequence[Conversion], trades: Sequence[Trade], purses: Purses) -> Iterator[str]:
     """What a person could convert, as nothing here does."""
-    for each in conversions(names, decided, purses):
+    for each in lacking:
         if each.worth <= WORTH_CONVERTING * purses.net_liquidation:
             continue
         sells = any(trade.side is Side.SELL and trade.currency == each.source for trade in trades)
