@@ -135,10 +135,16 @@ def _cells(line: Line, account_currency: str) -> Sequence[Content]:
         f"{sent.filled:,}" if sent else "–",
         shown_in(trade.currency, shown_price(trade.price), account_currency),
         shown_in(trade.currency, filled_price(order), account_currency) if order and has_filled else "",
-        _slippage_text(slippage(trade, order), order.filled * trade.price) if order and has_filled else "",
+        _line_slippage(trade, order) if order and has_filled else "",
         shown_in(trade.currency, shown_told(order.commission), account_currency) if order and has_filled else "",
         joined([told, element("small", f" {line.reason}")]) if line.reason else told,
     ]
+
+
+def _line_slippage(trade: Trade, order: OrderReport) -> str:
+    """In the account's currency, whatever the trade's is."""
+    lost = slippage(trade, order)
+    return _slippage_text(None if lost is None else lost * trade.rate, order.filled * trade.price * trade.rate)
 
 
 def _slippage_text(lost: Decimal | None, traded: Decimal) -> str:
