@@ -217,7 +217,7 @@ async def _watch(world: World, journal: Journal, listener: Listener, edges: Asyn
     )
     ports = Ports(
         gateway=line,
-        source=HttpAllocations(api_key=env["ALLOCATIONS_API_KEY"]),
+        source=HttpAllocations(api_keys=env),
         ledger=journal,
         controls=journal,
         clock=clock,

@@ -23,7 +23,7 @@ __all__ = ["here"]
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = ("architecture", "channels", "currencies", "refusals", "sandbox", "service")
+PAGES = sorted(path.stem for path in (ROOT / "docs").glob("*.md"))
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", *(f"docs/{page}.md" for page in PAGES))
 
 COMMANDS = get_command(app).commands  # type: ignore[attr-defined]  # typer says only that it is a command

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Self
 
 from ibkr_rebalancer.config.loading import load_settings
 from ibkr_rebalancer.config.schema import Settings
-from ibkr_rebalancer.core.addresses import is_loopback
+from ibkr_rebalancer.core.addresses import is_file, is_loopback
 from ibkr_rebalancer.core.errors import ConfigError, RebalancerError
 from ibkr_rebalancer.core.notices import Notice, Severity
 from ibkr_rebalancer.core.plan import Plan
@@ -24,6 +24,7 @@ from ibkr_rebalancer.core.policy import Account, select_accounts
 from ibkr_rebalancer.core.portfolio import AccountId, Portfolio, TradingMode, belongs_to
 from ibkr_rebalancer.core.report import Report, dry_run_report
 from ibkr_rebalancer.core.runs import COMMAND
+from ibkr_rebalancer.edges.allocation_files import FileAllocations
 from ibkr_rebalancer.edges.allocations import HttpAllocations
 from ibkr_rebalancer.edges.host import SystemClock
 from ibkr_rebalancer.flows.rebalance import Planned, plan_accounts
@@ -54,7 +55,7 @@ class Rebalancer:
         self._line: GatewayLine | None = None
         self._open_journal: Journal | None = None
         self._clock = SystemClock()
-        self._source = HttpAllocations(api_key=settings.allocations_api_key)
+        self._source = _Targets(settings)
 
     @classmethod
     @asynccontextmanager
@@ -268,6 +269,18 @@ class Rebalancer:
             host=at.host, port=at.port, client_id=at.client_id, clock=self._clock, observer=self._observer
         )
         return await self._connection.enter_async_context(gateway)
+
+
+class _Targets:
+    """The allocation source of each account: a file, or what HTTP answers."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._files = FileAllocations()
+        self._http = HttpAllocations(api_keys=settings.allocations_api_keys)
+
+    async def fetch(self, account: Account) -> bytes:
+        source = self._files if is_file(account.allocations_url) else self._http
+        return await source.fetch(account)
 
 
 def settings_from(path: Path | str | None = None, *, state: Path | None = None) -> Settings:

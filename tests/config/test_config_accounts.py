@@ -1,5 +1,6 @@
 from dataclasses import fields
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -36,7 +37,7 @@ allocations: {url: "https://example.com/a"}
 
 
 def read(text: str) -> tuple[Account, ...]:
-    return read_accounts(parse(text))
+    return read_accounts(parse(text), folder=Path("/etc/rebalancer"))
 
 
 def one_account(*lines: str, head: str = ONE) -> Account:

@@ -37,11 +37,11 @@ def test_the_policy_keys_are_shown_with_their_defaults() -> None:
     shown = uncommented("enabled")
     assert isinstance(limits := POLICY.keys["limits"], Section)
     assert [name for name in (*POLICY.keys, *limits.keys) if f" {name}:" not in shown] == []
-    assert read_accounts(parse(uncommented("enabled"))) == read_accounts(parse(ACCOUNTS))
+    assert read_accounts(parse(uncommented("enabled")), folder=ROOT) == read_accounts(parse(ACCOUNTS), folder=ROOT)
 
 
 def test_the_contracts_shown_are_contracts() -> None:
-    _, account = read_accounts(parse(uncommented("contracts")))
+    _, account = read_accounts(parse(uncommented("contracts")), folder=ROOT)
 
     assert [*account.policy.contracts] == ["QQQ", "VWCE"]
 

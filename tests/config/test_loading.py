@@ -65,7 +65,7 @@ def test_settings_of_a_bare_accounts_file(cwd: Path) -> None:
     assert [account.account_id for account in settings.accounts] == ["DU123456"]
     assert settings.mode is TradingMode.PAPER
     assert settings.gateway == Gateway(host="127.0.0.1", port=4002, client_id=51)
-    assert settings.allocations_api_key is None
+    assert settings.allocations_api_keys == {}
     assert settings.log_level == "INFO"
     assert settings.config_path == path
     assert settings.warnings == ()
@@ -311,7 +311,7 @@ def test_secrets_are_known_with_their_parts_and_never_shown(cwd: Path, tmp_path:
 
     settings = load(cwd, REALTIME_API_KEY="app.key:hunter1", ALLOCATIONS_API_KEY_FILE=str(tmp_path / "key"))
 
-    assert settings.allocations_api_key == "hunter2"
+    assert settings.allocations_api_keys == {"ALLOCATIONS_API_KEY": "hunter2"}
     assert settings.secrets == ("app.key:hunter1", "hunter2", "hunter1", "token=hunter3")
     assert "hunter1" not in repr(settings)
     assert "hunter2" not in repr(settings)

@@ -28,9 +28,10 @@ from tests.support.raw_http import (
 from tests.support.sandbox import BASE, LOOPBACK, StartSandbox, events
 
 from ibkr_rebalancer.core.errors import AllocationUnavailable
+from ibkr_rebalancer.core.layout import MAX_DOCUMENT
 from ibkr_rebalancer.core.policy import Account
 from ibkr_rebalancer.core.portfolio import AccountId
-from ibkr_rebalancer.edges.allocations import MAX_ATTEMPTS, MAX_BODY, HttpAllocations
+from ibkr_rebalancer.edges.allocations import MAX_ATTEMPTS, HttpAllocations
 from ibkr_rebalancer.sandbox.run import API_KEY, Sandbox
 
 KEY = "k3y-of-the-owner"
@@ -82,8 +83,13 @@ def account(url: str) -> Account:
     return Account(account_id=AccountId("DU1"), channel="targets", allocations_url=url)
 
 
+def holding(key: str | None) -> dict[str, str]:
+    """What the variable holds that accounts go by unless told otherwise."""
+    return {} if key is None else {"ALLOCATIONS_API_KEY": key}
+
+
 async def fetch(url: str, *, key: str | None = KEY, deadline_s: float = PATIENT_S) -> bytes:
-    return await HttpAllocations(api_key=key, deadline_s=deadline_s).fetch(account(url))
+    return await HttpAllocations(api_keys=holding(key), deadline_s=deadline_s).fetch(account(url))
 
 
 async def failure(url: str, *, key: str | None = KEY, deadline_s: float = PATIENT_S) -> tuple[str, str, str]:
@@ -242,7 +248,7 @@ async def test_no_pause_is_begun_that_ends_after_the_deadline(monkeypatch: pytes
 async def test_fetches_do_not_wait_for_one_another(start_sandbox: StartSandbox) -> None:
     """Fifty fetches of an answer that takes half a second, in far less than fifty times that."""
     sandbox = await start_sandbox(allocations={"primary": {"http": {"delay_ms": 500, "body": {}}}})
-    source = HttpAllocations(api_key=API_KEY)
+    source = HttpAllocations(api_keys=holding(API_KEY))
     one = account(f"{sandbox.allocations_url}/primary")
     async with asyncio.timeout(12):
         assert await asyncio.gather(*(source.fetch(one) for _ in range(50))) == [b"{}"] * 50
@@ -359,10 +365,10 @@ async def test_ways_to_send_a_whole_document(answer: bytes) -> None:
 # Too much
 
 
-@pytest.mark.parametrize("size", [MAX_BODY, MAX_BODY + 1])
+@pytest.mark.parametrize("size", [MAX_DOCUMENT, MAX_DOCUMENT + 1])
 async def test_the_cap(size: int) -> None:
     async with raw_server(saying(ok(b" " * size))) as server:
-        if size <= MAX_BODY:
+        if size <= MAX_DOCUMENT:
             assert len(await fetch(server.url)) == size
         else:
             assert await failure(server.url) == too_large(place(server))
@@ -532,7 +538,7 @@ from ibkr_rebalancer.edges.allocations import HttpAllocations
 async def main(url):
     account = Account(account_id="DU1", channel="targets", allocations_url=url)
     try:
-        await HttpAllocations(api_key=None, deadline_s=0.1).fetch(account)
+        await HttpAllocations(api_keys={}, deadline_s=0.1).fetch(account)
     except AllocationUnavailable as error:
         print(error.code)
 

@@ -3,21 +3,24 @@
 from collections.abc import Collection, Mapping
 from dataclasses import fields
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 from ibkr_rebalancer.config.findings import Unfit, each, shown, unfit
 from ibkr_rebalancer.config.keys import Key, Section, complaint
 from ibkr_rebalancer.config.schema import ACCOUNT, POLICY
+from ibkr_rebalancer.config.sources import layout_of
 from ibkr_rebalancer.config.strict_yaml import Entries, Items, Text, Tree
 from ibkr_rebalancer.core.allocation import SYMBOL
 from ibkr_rebalancer.core.instruments import ContractQuery
 from ibkr_rebalancer.core.policy import Account, Limits, Policy
 
 
-def read_accounts(document: Tree | None) -> tuple[Account, ...]:
+def read_accounts(document: Tree | None, *, folder: Path) -> tuple[Account, ...]:
     """The accounts of a document that is a list of them, or `{defaults: {…}, accounts: […]}`.
 
-    An account's own key beats the default; of `contracts` and `limits`, entry by entry.
+    An account's own key beats the default; of `contracts` and `limits`, entry by entry. Files of targets lie in
+    `folder`, an absolute path, or where their own paths lead from there.
 
     Raises:
         Unfit: with everything that is wrong, wherever it is.
@@ -31,7 +34,7 @@ def read_accounts(document: Tree | None) -> tuple[Account, ...]:
             hint="Add one with account_id, notification.channel and allocations.url.",
         )
     given = _section(POLICY, defaults, "defaults")
-    accounts = each(lambda tree: _account(tree, given), listed.items)
+    accounts = each(lambda tree: _account(tree, given, folder), listed.items)
     _refuse_repeated(accounts, listed)
     return tuple(accounts)
 
@@ -54,16 +57,18 @@ def _parts(document: Tree | None) -> tuple[Tree, Items]:
             raise _misshapen("accounts.yaml", document, "a list of accounts")
 
 
-def _account(tree: Tree, defaults: Mapping[str, Any]) -> Account:
+def _account(tree: Tree, defaults: Mapping[str, Any], folder: Path) -> Account:
     own = _section(ACCOUNT, tree, "")
     given = {**defaults, **{name: _laid_over(defaults.get(name), value) for name, value in own.items()}}
     contracts = {symbol: ContractQuery(symbol=symbol, **entry) for symbol, entry in given["contracts"].items()}
     limits = Limits(**given["limits"])
+    source = given["allocations"]
     return Account(
         channel=given["notification"]["channel"],
-        allocations_url=given["allocations"]["url"],
+        allocations_url=source["url"] if "url" in source else (folder / source["file"]).as_uri(),
+        layout=layout_of(source),
         policy=Policy(**_fields_of(Policy, {**given, "contracts": contracts, "limits": limits})),
-        **_fields_of(Account, given),
+        **_fields_of(Account, {**given, **source}),
     )
 
 
@@ -100,7 +105,8 @@ def _section(section: Section, tree: Tree, path: str) -> dict[str, Any]:
     missing = [name for name in section.keys if name not in tree.entries]
     meant = {near for name in tree.entries if name not in section.keys and (near := _near(name, section.keys))}
     due = [n for n in missing if n not in meant and (not isinstance(key := section.keys[n], Key) or key.required)]
-    values = dict(each(lambda name: (name, _named(name, section, tree, path)), [*tree.entries, *due]))
+    defaults = {n: key.default for n, key in section.keys.items() if isinstance(key, Key) and key.default is not None}
+    values = defaults | dict(each(lambda name: (name, _named(name, section, tree, path)), [*tree.entries, *due]))
     section.check(values, tree.line)
     return values
 

@@ -4,7 +4,7 @@ import io
 import os
 import re
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -15,18 +15,23 @@ from dotenv.parser import Binding, parse_stream
 from ibkr_rebalancer.config.findings import Unfit, as_error, each, unfit
 from ibkr_rebalancer.config.keys import Key, complaint
 from ibkr_rebalancer.config.schema import ENVIRONMENT
+from ibkr_rebalancer.config.sources import OWN_KEY
 from ibkr_rebalancer.core.errors import ConfigError
 
 FILE_SUFFIX = "_FILE"
 
-FILE_NAMES = {f"{name}{FILE_SUFFIX}": name for name, key in ENVIRONMENT.items() if key.secret}
-"""Variables that name a file which holds a secret, and the variable each stands for."""
 
-OURS = (*ENVIRONMENT, *FILE_NAMES)
-"""Every name that is read."""
+def variables(own_keys: Iterable[str] = ()) -> Mapping[str, Key]:
+    """Every variable that is read, also those that the owner has named for the keys of single sources."""
+    return {**dict.fromkeys(own_keys, OWN_KEY), **ENVIRONMENT}
 
-BEGINNING = re.compile(rf"\s*(?:export\s+)?['\"]?({'|'.join(sorted(OURS, key=len, reverse=True))})(?![A-Za-z0-9_])")
-"""Of a line that is meant to set one of ours."""
+
+def file_names(known: Mapping[str, Key]) -> Mapping[str, str]:
+    """Variables that name a file which holds a secret, and the variable each stands for."""
+    return {f"{name}{FILE_SUFFIX}": name for name, key in known.items() if key.secret}
+
+
+FILE_NAMES = file_names(ENVIRONMENT)
 
 NEAR = 0.85
 """How alike a foreign name must be to one of ours to look like a slip (1 is the same)."""
@@ -51,8 +56,10 @@ class DotEnv:
     """Whether others than its owner may read it."""
 
 
-def read_dotenv(path: Path) -> DotEnv:
+def read_dotenv(path: Path, own_keys: Iterable[str] = ()) -> DotEnv:
     """Read a .env file, in python-dotenv's format, without expanding `$NAME` in its values.
+
+    `own_keys` are names that the owner has chosen, for keys of single sources; they are ours like the others.
 
     Raises:
         ConfigError: it is there, and cannot be read (`CONFIG_UNREADABLE`), or leaves open what one of our names is:
@@ -66,16 +73,18 @@ def read_dotenv(path: Path) -> DotEnv:
         return DotEnv(path=path, given={}, warnings=(), is_exposed=False)
     except (OSError, UnicodeDecodeError) as error:
         raise unreadable(path, error) from error
+    known = variables(own_keys)
+    ours = (*known, *file_names(known))
     try:
-        each(_refuse_unset, bindings)
-        _refuse_repeated(bindings)
+        _refuse_unset(bindings, ours)
+        _refuse_repeated(bindings, ours)
     except Unfit as trouble:
         raise as_error(trouble.findings, path) from trouble
     given = {b.key: Given(b.value, f"{path}:{_line(b)}") for b in bindings if b.key and b.value}
     return DotEnv(
         path=path,
         given=given,
-        warnings=(*_malformed(bindings, path), *_near_misses(given)),
+        warnings=(*_malformed(bindings, path), *_near_misses(given, ours)),
         is_exposed=bool(mode & (stat.S_IRGRP | stat.S_IROTH)),
     )
 
@@ -88,8 +97,8 @@ def merged(environ: Mapping[str, str], dotenvs: Sequence[DotEnv]) -> dict[str, G
     return given
 
 
-def read_variables(given: Mapping[str, Given], *, cwd: Path) -> dict[str, Any]:
-    """The value of every variable of the schema by name, its default where it is not set.
+def read_variables(given: Mapping[str, Given], *, cwd: Path, own_keys: Iterable[str] = ()) -> dict[str, Any]:
+    """The value of every variable of the schema, and of `own_keys`, by name; its default where it is not set.
 
     Secrets named by `*_FILE` are read from there, relative to `cwd`; one line break at the end is not part of them.
 
@@ -97,12 +106,13 @@ def read_variables(given: Mapping[str, Given], *, cwd: Path) -> dict[str, Any]:
         ConfigError: values do not fit, a file with a secret cannot be read, or one is named for what is no secret.
     """
     _refuse_files_of_no_secrets(given)
-    values = {name: key.default for name, key in ENVIRONMENT.items()}
+    known = variables(own_keys)
+    values = {name: key.default for name, key in known.items()}
     errors: list[ConfigError] = []
-    for name, one in {**given, **_from_files(given, cwd)}.items():
-        if name in ENVIRONMENT:
+    for name, one in {**given, **_from_files(given, file_names(known), cwd)}.items():
+        if name in known:
             try:
-                values[name] = _value(name, ENVIRONMENT[name], one)
+                values[name] = _value(name, known[name], one)
             except ConfigError as error:
                 errors.append(error)
     _refuse_all(errors)
@@ -145,8 +155,8 @@ def _refuse_all(errors: Sequence[ConfigError]) -> None:
         raise ConfigError(errors[0].code, told, hint=f"Correct these {len(errors)} variables.")
 
 
-def _from_files(given: Mapping[str, Given], cwd: Path) -> dict[str, Given]:
-    return {name: _from_file(name, given, cwd) for file_name, name in FILE_NAMES.items() if file_name in given}
+def _from_files(given: Mapping[str, Given], names: Mapping[str, str], cwd: Path) -> dict[str, Given]:
+    return {name: _from_file(name, given, cwd) for file_name, name in names.items() if file_name in given}
 
 
 def _from_file(name: str, given: Mapping[str, Given], cwd: Path) -> Given:
@@ -175,25 +185,31 @@ def _refuse_files_of_no_secrets(given: Mapping[str, Given]) -> None:
             )
 
 
-def _refuse_unset(binding: Binding) -> None:
+def _refuse_unset(bindings: Sequence[Binding], ours: Sequence[str]) -> None:
     """Whatever stands on a line that begins with one of our names, its default must not silently stand in for it."""
-    for line, text in enumerate(binding.original.string.lstrip().split("\n"), start=_line(binding)):
-        begun = BEGINNING.match(text)
-        if begun and (binding.value is None or line > _line(binding)):
-            raise unfit(
-                line,
-                "CONFIG_SYNTAX",
-                f"This line begins with {begun[1]}, but does not set it.",
-                hint=f"Write it as {begun[1]}=value, and close every quote, also those of the lines before.",
-            )
+    names = "|".join(sorted(ours, key=len, reverse=True))
+    beginning = re.compile(rf"\s*(?:export\s+)?['\"]?({names})(?![A-Za-z0-9_])")
+
+    def check(binding: Binding) -> None:
+        for line, text in enumerate(binding.original.string.lstrip().split("\n"), start=_line(binding)):
+            begun = beginning.match(text)
+            if begun and (binding.value is None or line > _line(binding)):
+                raise unfit(
+                    line,
+                    "CONFIG_SYNTAX",
+                    f"This line begins with {begun[1]}, but does not set it.",
+                    hint=f"Write it as {begun[1]}=value, and close every quote, also those of the lines before.",
+                )
+
+    each(check, bindings)
 
 
-def _refuse_repeated(bindings: Sequence[Binding]) -> None:
+def _refuse_repeated(bindings: Sequence[Binding], ours: Sequence[str]) -> None:
     """Nobody can say which of two lines is meant."""
     first_lines: dict[str, int] = {}
 
     def check(binding: Binding) -> None:
-        if binding.key not in OURS:
+        if binding.key is None or binding.key not in ours:
             return
         if binding.key in first_lines:
             raise unfit(
@@ -211,12 +227,12 @@ def _malformed(bindings: Sequence[Binding], path: Path) -> list[str]:
     return [f"{path}:{_line(b)}: This line is not NAME=value and is passed over." for b in bindings if b.error]
 
 
-def _near_misses(given: Mapping[str, Given]) -> list[str]:
+def _near_misses(given: Mapping[str, Given], ours: Sequence[str]) -> list[str]:
     """Names that are not ours but look so; a .env may be shared with other programs, so this is no error."""
     return [
         f"{setting.origin}: {name} is not read. Did you mean {near[0]}?"
         for name, setting in given.items()
-        if name not in OURS and (near := get_close_matches(name.upper(), OURS, n=1, cutoff=NEAR))
+        if name not in ours and (near := get_close_matches(name.upper(), ours, n=1, cutoff=NEAR))
     ]
 
 

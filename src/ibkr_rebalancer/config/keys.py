@@ -19,8 +19,10 @@ class Key:
     """Completes "it must be …"."""
     read: Callable[[str], Any]
     """Raises ValueError for a text that does not fit."""
+    example: str
+    """A text as an owner may write it, quotes of YAML included; it changes something."""
     default: Any = None
-    """Of an environment variable. The keys of accounts.yaml have theirs in `core.policy`."""
+    """Of what has no field in `core`: an environment variable, or a key that only `config` reads."""
     required: bool = False
     secret: bool = False
     """Its text is never quoted in a message."""
@@ -30,6 +32,8 @@ class Key:
 class Section:
     """A mapping of settings below one name."""
 
+    meaning: str
+    """Completes "it is …"."""
     keys: Mapping[str, "Key | Section | BySymbol"]
     check: Callable[[Mapping[str, Any], int], None] = lambda _values, _line: None
     """Raises Unfit, for the line given, when values that are good by themselves do not fit together."""
@@ -39,10 +43,12 @@ class Section:
 class BySymbol:
     """A mapping from symbols of the targets to sections of one kind."""
 
+    meaning: str
+    """Completes "it is …"."""
     entry: Section
 
 
-def one_of(choices: Mapping[str, Any], *, meaning: str, default: Any = None) -> Key:
+def one_of(choices: Mapping[str, Any], *, meaning: str, example: str, default: Any = None) -> Key:
     """A choice; letters count as they are written."""
 
     def read(text: str) -> Any:
@@ -50,10 +56,12 @@ def one_of(choices: Mapping[str, Any], *, meaning: str, default: Any = None) -> 
             raise ValueError(text)
         return choices[text]
 
-    return Key(meaning=meaning, must=" or ".join(choices), read=read, default=default)
+    return Key(meaning=meaning, must=" or ".join(choices), read=read, example=example, default=default)
 
 
-def matching(pattern: str, *, must: str, meaning: str, required: bool = False, secret: bool = False) -> Key:
+def matching(
+    pattern: str, *, must: str, meaning: str, example: str, required: bool = False, secret: bool = False
+) -> Key:
     """A text of which all follows the pattern."""
 
     def read(text: str) -> str:
@@ -61,10 +69,10 @@ def matching(pattern: str, *, must: str, meaning: str, required: bool = False, s
             raise ValueError(text)
         return text
 
-    return Key(meaning=meaning, must=must, read=read, required=required, secret=secret)
+    return Key(meaning=meaning, must=must, read=read, example=example, required=required, secret=secret)
 
 
-def decimal(least: int, most: int, *, meaning: str) -> Key:
+def decimal(least: int, most: int, *, meaning: str, example: str) -> Key:
     """A number in plain decimal notation, both bounds included."""
 
     def read(text: str) -> Decimal:
@@ -72,10 +80,10 @@ def decimal(least: int, most: int, *, meaning: str) -> Key:
             raise ValueError(text)
         return Decimal(text)
 
-    return Key(meaning=meaning, must=f"a decimal number from {least} to {most}", read=read)
+    return Key(meaning=meaning, must=f"a decimal number from {least} to {most}", read=read, example=example)
 
 
-def whole(least: int, most: int, *, meaning: str, default: int | None = None) -> Key:
+def whole(least: int, most: int, *, meaning: str, example: str, default: int | None = None) -> Key:
     """A positive whole number, both bounds included."""
 
     def read(text: str) -> int:
@@ -83,7 +91,8 @@ def whole(least: int, most: int, *, meaning: str, default: int | None = None) ->
             raise ValueError(text)
         return int(text)
 
-    return Key(meaning=meaning, must=f"a whole number from {least} to {most}", read=read, default=default)
+    must = f"a whole number from {least} to {most}"
+    return Key(meaning=meaning, must=must, read=read, example=example, default=default)
 
 
 def complaint(name: str, key: Key, text: str) -> str:

@@ -10,12 +10,22 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from ibkr_rebalancer.config.accounts import read_accounts
-from ibkr_rebalancer.config.environment import DotEnv, Given, located, merged, read_dotenv, read_variables, unreadable
+from ibkr_rebalancer.config.environment import (
+    FILE_SUFFIX,
+    DotEnv,
+    Given,
+    located,
+    merged,
+    read_dotenv,
+    read_variables,
+    unreadable,
+)
 from ibkr_rebalancer.config.findings import Unfit, as_error
 from ibkr_rebalancer.config.schema import ENVIRONMENT, GATEWAY_PORTS, Gateway, Realtime, Settings
 from ibkr_rebalancer.config.strict_yaml import parse
+from ibkr_rebalancer.core.addresses import is_file
 from ibkr_rebalancer.core.errors import ConfigError
-from ibkr_rebalancer.core.policy import Account
+from ibkr_rebalancer.core.policy import ALLOCATIONS_API_KEY, Account
 from ibkr_rebalancer.core.portfolio import TradingMode
 
 FILE_NAME = "accounts.yaml"
@@ -41,13 +51,14 @@ def load_settings(path: Path | None, *, environ: Mapping[str, str], cwd: Path, s
     Raises:
         ConfigError: something in it is missing, misspelt, out of range or contradicts something else.
     """
-    dotenvs = [read_dotenv(cwd / DOTENV)]
-    config_path, text = _first_file(_places(path, merged(environ, dotenvs), cwd))
-    if not config_path.parent.samefile(cwd):
-        dotenvs.append(read_dotenv(config_path.parent / DOTENV))
-    given = merged(environ, dotenvs)
-    variables = read_variables(given, cwd=cwd)
+    config_path, text = _first_file(_places(path, merged(environ, [read_dotenv(cwd / DOTENV)]), cwd))
     accounts = _accounts(config_path, text)
+    key_names = dict.fromkeys(account.api_key_env for account in accounts)
+    folders = [cwd] if config_path.parent.samefile(cwd) else [cwd, config_path.parent]
+    dotenvs = [read_dotenv(folder / DOTENV, key_names) for folder in folders]
+    given = merged(environ, dotenvs)
+    variables = read_variables(given, cwd=cwd, own_keys=key_names)
+    _require_keys(accounts, variables, config_path)
     mode = variables["TRADING_MODE"]
     return Settings(
         accounts=accounts,
@@ -57,7 +68,7 @@ def load_settings(path: Path | None, *, environ: Mapping[str, str], cwd: Path, s
             port=variables["IBKR_PORT"] or GATEWAY_PORTS[mode],
             client_id=variables["IBKR_CLIENT_ID"],
         ),
-        allocations_api_key=variables["ALLOCATIONS_API_KEY"],
+        allocations_api_keys={name: variables[name] for name in key_names if variables[name]},
         realtime=Realtime(api_key=variables["REALTIME_API_KEY"], endpoint=variables["REALTIME_ENDPOINT"]),
         log_level=variables["LOG_LEVEL"],
         config_path=config_path,
@@ -162,16 +173,31 @@ def _is_there(place: Path) -> bool:
 
 def _accounts(path: Path, text: str) -> tuple[Account, ...]:
     try:
-        return read_accounts(parse(text))
+        return read_accounts(parse(text), folder=path.parent)
     except Unfit as trouble:
         raise as_error(trouble.findings, path) from trouble
 
 
+def _require_keys(accounts: Sequence[Account], variables: Mapping[str, Any], path: Path) -> None:
+    """Raise ConfigError if an account that takes part names a variable for its key, and it is not set."""
+    for account in accounts:
+        name = account.api_key_env
+        if account.enabled and name != ALLOCATIONS_API_KEY and not variables[name]:
+            raise ConfigError(
+                "CONFIG_MISSING_KEY",
+                f"{path}: the key for the targets of {account.account_id} is to be in {name}, which is not set.",
+                hint=f"Set {name}, or {name}{FILE_SUFFIX}, in the environment or in .env.",
+            )
+
+
 def _secrets(variables: Mapping[str, Any], accounts: Sequence[Account]) -> tuple[str, ...]:
     """The secret values, what follows a colon in them (an Ably key is `name:secret`), and those in URLs."""
-    keys = [variables[name] for name, key in ENVIRONMENT.items() if key.secret and variables[name]]
+    own = [name for name in variables if name not in ENVIRONMENT]
+    secret = [name for name, key in ENVIRONMENT.items() if key.secret]
+    keys = [variables[name] for name in (*secret, *own) if variables[name]]
     halves = [key.partition(":")[2] for key in keys]
-    in_urls = [secret for account in accounts for secret in _secrets_in(account.allocations_url)]
+    urls = [account.allocations_url for account in accounts if not is_file(account.allocations_url)]
+    in_urls = [secret for url in urls for secret in _secrets_in(url)]
     return tuple(dict.fromkeys(text for text in (*keys, *halves, *in_urls) if text))
 
 

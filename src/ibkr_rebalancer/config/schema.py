@@ -13,10 +13,11 @@ from urllib.parse import urlsplit
 
 from ibkr_rebalancer.config.findings import unfit
 from ibkr_rebalancer.config.keys import BySymbol, Key, Section, decimal, matching, one_of, whole
+from ibkr_rebalancer.config.sources import ALLOCATIONS, BEARER_KEY, read_url
 from ibkr_rebalancer.core.account_ids import ACCOUNT_ID
 from ibkr_rebalancer.core.addresses import is_loopback
 from ibkr_rebalancer.core.limits import LIMITS, Limit, Unit
-from ibkr_rebalancer.core.policy import Account, OrderType
+from ibkr_rebalancer.core.policy import ALLOCATIONS_API_KEY, Account, OrderType
 from ibkr_rebalancer.core.portfolio import TradingMode
 
 GATEWAY_PORTS = {TradingMode.PAPER: 4002, TradingMode.LIVE: 4001}
@@ -59,7 +60,8 @@ class Settings:
     """In the order of the file; at least one, disabled ones included."""
     mode: TradingMode
     gateway: Gateway
-    allocations_api_key: str | None = field(repr=False)
+    allocations_api_keys: Mapping[str, str] = field(repr=False)
+    """By the variables that hold them; one that is not set is not in it."""
     realtime: Realtime
     log_level: str
     """One of `LOG_LEVELS`."""
@@ -80,17 +82,9 @@ def _channel(text: str) -> str:
     return text
 
 
-def _url(text: str) -> str:
-    parts = urlsplit(text)
-    leads_somewhere = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
-    if not leads_somewhere or "@" in parts.netloc or not re.fullmatch(r"[!-~]+", text):
-        raise ValueError(text)
-    return text
-
-
 def _endpoint(text: str) -> str:
     """A server without anything that Ably's client would not take along; it takes one word for a name at Ably."""
-    _url(text)
+    read_url(text)
     parts = urlsplit(text)
     is_name_at_ably = not {".", ":"} & set(parts.hostname or "") and parts.hostname != "localhost"
     if (
@@ -108,17 +102,6 @@ def _host(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_.-]+", text):
         ip_address(text)
     return text
-
-
-def _check_transport(allocations: Mapping[str, Any], line: int) -> None:
-    url = urlsplit(allocations["url"])
-    if url.scheme == "http" and not allocations.get("allow_http") and not is_loopback(allocations["url"]):
-        raise unfit(
-            line,
-            "CONFIG_INSECURE_URL",
-            f"allocations.url asks {url.hostname} over plain http, which shows the API key to the whole network.",
-            hint="Use https, or set allow_http: true beside the url if the way there is safe.",
-        )
 
 
 def _check_contract(contract: Mapping[str, Any], line: int) -> None:
@@ -143,101 +126,113 @@ def _bound(limit: Limit[Any]) -> Key:
     """What the bound of a limit may be."""
     match limit.unit:
         case Unit.COUNT:
-            return whole(1, 10_000, meaning=limit.meaning)
+            return whole(1, 10_000, meaning=limit.meaning, example=limit.example)
         case Unit.SECONDS:
-            return decimal(1, 3600, meaning=limit.meaning)
+            return decimal(1, 3600, meaning=limit.meaning, example=limit.example)
         case Unit.PERCENT:
-            return decimal(0, 10_000, meaning=limit.meaning)
+            return decimal(0, 10_000, meaning=limit.meaning, example=limit.example)
         case Unit.MONEY:
-            return decimal(1, LARGEST_INT, meaning=limit.meaning)
+            return decimal(1, LARGEST_INT, meaning=limit.meaning, example=limit.example)
 
 
 CONTRACT = Section(
+    meaning="a contract: its con_id alone, or some of the others",
     keys={
-        "con_id": whole(1, LARGEST_INT, meaning="Interactive Brokers' number of the contract"),
-        "exchange": matching(r"[A-Z0-9.]{1,20}", must="an exchange such as SMART", meaning="where orders are routed"),
-        "currency": matching(r"[A-Z]{3}", must="a currency such as USD", meaning="what the contract is traded in"),
+        "con_id": whole(1, LARGEST_INT, meaning="Interactive Brokers' number of the contract", example="320227571"),
+        "exchange": matching(
+            r"[A-Z0-9.]{1,20}", must="an exchange such as SMART", meaning="where orders are routed", example="LSE"
+        ),
+        "currency": matching(
+            r"[A-Z]{3}", must="a currency such as USD", meaning="what the contract is traded in", example="GBP"
+        ),
         "primary_exchange": matching(
-            r"[A-Z0-9.]{1,20}", must="an exchange such as ARCA", meaning="where the contract is listed"
+            r"[A-Z0-9.]{1,20}", must="an exchange such as ARCA", meaning="where the contract is listed", example="LSE"
         ),
     },
     check=_check_contract,
 )
 
 POLICY = Section(
+    meaning="how an account is rebalanced",
     keys={
-        "enabled": one_of({"true": True, "false": False}, meaning="whether the account takes part at all"),
-        "cash_reserve_pct": decimal(0, 99, meaning="the percentage of net liquidation that stays in cash"),
+        "enabled": one_of(
+            {"true": True, "false": False}, meaning="whether the account takes part at all", example="false"
+        ),
+        "cash_reserve_pct": decimal(
+            0, 99, meaning="the percentage of net liquidation that stays in cash", example="1.5"
+        ),
         "min_gain_bp": decimal(
             0,
             10_000,
             meaning="the drift, in basis points of net liquidation, that a plan must remove to be worth its trades",
+            example="100",
         ),
         "order_type": one_of(
             {kind.word: kind for kind in OrderType},
             meaning="how orders are priced; limit orders are marketable",
+            example="limit",
         ),
         "limit_offset_bp": decimal(
             0,
             1000,
             meaning="how far, in basis points, a limit order may fill beyond the ask or below the bid; purchases leave "
             "this and half the reserve in cash, if that is more",
+            example="20",
         ),
         "require_live_data": one_of(
             {"true": True, "false": False},
             meaning="whether real money trades on live prices only; if false, limit orders may use delayed ones",
+            example="false",
         ),
         "open_delay_min": decimal(
             0,
             240,
             meaning="the minutes after the open of the market at which an event that waited for it is carried out",
+            example="15",
         ),
         "event_max_age_h": decimal(
             0,
             8760,
             meaning="the hours from an event's publication to its receipt, beyond which it is told and not carried out",
+            example="2",
         ),
-        "contracts": BySymbol(entry=CONTRACT),
-        "limits": Section(keys={limit.name: _bound(limit) for limit in LIMITS}),
-    }
+        "contracts": BySymbol(
+            meaning="which contract a symbol of the targets means, where that is not the one at SMART in USD",
+            entry=CONTRACT,
+        ),
+        "limits": Section(
+            meaning="how much may be done; a plan that passes one of these bounds is refused whole",
+            keys={limit.name: _bound(limit) for limit in LIMITS},
+        ),
+    },
 )
 """What `defaults:` may say for all accounts, and each account for itself."""
 
 ACCOUNT = Section(
+    meaning="an account that is rebalanced",
     keys={
         "account_id": matching(
             ACCOUNT_ID.pattern,
             must="an account number such as DU123456",
             meaning="the number of an Interactive Brokers account",
+            example='"DU123456"',
             required=True,
         ),
         "notification": Section(
+            meaning="how the account learns that its targets have changed",
             keys={
                 "channel": Key(
                     meaning="the Ably channel that announces new targets",
                     must="printable text that does not begin with [ or :",
                     read=_channel,
+                    example='"rebalance-primary"',
                     required=True,
-                ),
-            }
-        ),
-        "allocations": Section(
-            keys={
-                "url": Key(
-                    meaning="where the target weights are fetched",
-                    must="an https:// address without a user name or password in it",
-                    read=_url,
-                    required=True,
-                    secret=True,
-                ),
-                "allow_http": one_of(
-                    {"true": True, "false": False}, meaning="whether the url may be one without encryption"
                 ),
             },
-            check=_check_transport,
         ),
+        "allocations": ALLOCATIONS,
         **POLICY.keys,
-    }
+    },
 )
 
 ENVIRONMENT: Mapping[str, Key] = {
@@ -245,6 +240,7 @@ ENVIRONMENT: Mapping[str, Key] = {
         meaning="where the IB Gateway or TWS runs",
         must="a host name or address without a port",
         read=_host,
+        example="ib-gateway",
         default="127.0.0.1",
     ),
     "IBKR_PORT": whole(
@@ -252,36 +248,50 @@ ENVIRONMENT: Mapping[str, Key] = {
         65535,
         meaning="the gateway's API port, by default "
         + " or ".join(f"{port} ({mode.value})" for mode, port in GATEWAY_PORTS.items()),
+        example="4004",
     ),
     "IBKR_CLIENT_ID": whole(
         1,
         LARGEST_INT - CLIENT_IDS + 1,
         meaning=f"the first of {CLIENT_IDS} API client ids that nobody else uses",
+        example="71",
         default=51,
     ),
     "TRADING_MODE": one_of(
         {mode.value: mode for mode in TradingMode},
         meaning="which kind of accounts may be touched at all",
+        example="live",
         default=TradingMode.PAPER,
     ),
     "REALTIME_API_KEY": matching(
-        r"[!-~]+", must="printable ASCII without spaces", meaning="the API key for Ably", secret=True
+        r"[!-~]+",
+        must="printable ASCII without spaces",
+        meaning="the API key for Ably",
+        example="your.ably:key",
+        secret=True,
     ),
     "REALTIME_ENDPOINT": Key(
         meaning="where Ably's protocol is spoken, if not at Ably itself",
         must="an https:// address with a full host name and no path, or http:// on this machine",
         read=_endpoint,
+        example="http://127.0.0.1:8443",
     ),
-    "ALLOCATIONS_API_KEY": matching(
-        r"[!-~]+", must="printable ASCII without spaces", meaning="the bearer key sent to allocations.url", secret=True
-    ),
+    ALLOCATIONS_API_KEY: BEARER_KEY,
     "LOG_LEVEL": Key(
         meaning="how much is logged",
         must=" or ".join(LOG_LEVELS),
         read=lambda text: LOG_LEVELS[LOG_LEVELS.index(text.upper())],
+        example="DEBUG",
         default="INFO",
     ),
-    "REBALANCER_CONFIG": Key(meaning="the path of accounts.yaml", must="a path", read=Path),
-    "REBALANCER_STATE": Key(meaning="the folder where the journal is kept", must="a path", read=Path),
+    "REBALANCER_CONFIG": Key(
+        meaning="the path of accounts.yaml", must="a path", read=Path, example="~/rebalancer/accounts.yaml"
+    ),
+    "REBALANCER_STATE": Key(
+        meaning="the folder where the journal is kept, the same for every command",
+        must="a path",
+        read=Path,
+        example="/srv/rebalancer/state",
+    ),
 }
 """Every variable we read. A secret one may be given as NAME_FILE instead: the path of a file that holds it."""

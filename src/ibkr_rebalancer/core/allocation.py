@@ -4,17 +4,16 @@
      "data": {"allocations": [{"symbol": "QQQ", "allocation": 0.141}, …],
               "name": …, "strategy_long_name": …, "last_rebalance_on": …, "as_of": …}}
 
-Numbers are read as decimals, never through binary floats; a repeated key anywhere refuses the document.
+is the usual format; a document in another comes with its `Layout`. What holds of weights holds of all of them.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
-from typing import Any, NoReturn
+from decimal import Decimal
 
 from ibkr_rebalancer.core.errors import AllocationRejected
+from ibkr_rebalancer.core.layout import NUMBER, Contents, Layout, Odd, Row, WeightUnit, read_contents, shown
 from ibkr_rebalancer.core.money import ZERO
 
 SUM_TOLERANCE = Decimal("0.01")
@@ -25,6 +24,11 @@ MAX_TEXT = 200
 """Characters kept of a name or date."""
 
 SYMBOL = re.compile(r"[A-Z0-9]{1,12}([ .][A-Z0-9]{1,3})?", re.ASCII)
+
+NUMERAL = re.compile(r"(-?[0-9]+(?:\.[0-9]+)?)( ?%)?", re.ASCII)
+"""A number in a text, as formats other than the usual one have it."""
+
+USUAL = Layout()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,22 +45,34 @@ class Allocation:
     as_of: str | None
 
 
-def parse_allocation(body: bytes) -> Allocation:
+def parse_allocation(body: bytes, layout: Layout | None = None) -> Allocation:
     """Read an allocation document; what it says of itself is kept short and printable.
 
-    A sum above 1, within the tolerance, is scaled to 1; a sum below is left as it is. Never scaled up.
+    Without a layout it is in the usual format, where a text is never a number. A sum above 1, within the tolerance, is
+    scaled to 1; a sum below is left as it is. Never scaled up.
 
     Raises:
         AllocationRejected: anything in the document is missing, misspelt, out of range or said twice.
     """
-    document = _object(_decoded(body), "the document")
-    if document.get("status") != "success":
-        raise _invalid(f'status is {_shown(document.get("status"))}, not "success"', code="ALLOCATION_STATUS")
-    data = _object(document.get("data"), "data")
-    weights = _weights(data.get("allocations"))
+    try:
+        return _allocation(read_contents(body, layout or USUAL), layout)
+    except Odd as odd:
+        doubt = "" if layout is None else ", or the keys under allocations: in accounts.yaml if they do not fit it"
+        raise AllocationRejected(
+            odd.code,
+            f"The allocation document is refused: {odd}.",
+            hint=f"Ask whoever publishes the targets to correct the document{doubt}; nothing is planned until then.",
+        ) from odd
+
+
+def _allocation(contents: Contents, layout: Layout | None) -> Allocation:
+    weights = _weights(contents, layout)
     total = sum(weights.values(), ZERO)
+    if layout and layout.unit is WeightUnit.PERCENT and 0 < total * 100 <= 1 + SUM_TOLERANCE:
+        stated = (total * 100).normalize()
+        raise Odd(f"the weights add up to {stated:f} %: they look like fractions", code="ALLOCATION_SUM")
     if abs(total - 1) > SUM_TOLERANCE:
-        raise _invalid(
+        raise Odd(
             f"the weights add up to {total}, outside {1 - SUM_TOLERANCE} to {1 + SUM_TOLERANCE}",
             code="ALLOCATION_SUM",
         )
@@ -64,68 +80,62 @@ def parse_allocation(body: bytes) -> Allocation:
     return Allocation(
         weights={symbol: weight / scale for symbol, weight in weights.items()},
         stated_sum=total,
-        name=_text(data, "name"),
-        strategy_long_name=_text(data, "strategy_long_name"),
-        last_rebalance_on=_text(data, "last_rebalance_on"),
-        as_of=_text(data, "as_of"),
+        name=_text(contents, "name"),
+        strategy_long_name=_text(contents, "strategy_long_name"),
+        last_rebalance_on=_text(contents, "last_rebalance_on"),
+        as_of=_text(contents, "as_of"),
     )
 
 
-def _decoded(body: bytes) -> object:
-    try:
-        return json.loads(
-            body.decode("utf-8-sig"),
-            parse_float=Decimal,
-            parse_int=Decimal,
-            parse_constant=_refuse_constant,
-            object_pairs_hook=_without_repeats,
-        )
-    except (ValueError, RecursionError, InvalidOperation) as error:
-        raise _invalid(f"it is not JSON ({_shown(body[:60].decode('utf-8', 'replace'))})") from error
-
-
-def _refuse_constant(constant: str) -> NoReturn:
-    raise _invalid(f"it contains {constant}, which is not a number")
-
-
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    keys = [key for key, _ in pairs]
-    repeated = sorted({key for key in keys if keys.count(key) > 1}) if len(set(keys)) < len(keys) else []
-    if repeated:
-        raise _invalid(f"the key {_shown(repeated[0])} stands twice in one object")
-    return dict(pairs)
-
-
-def _weights(rows: object) -> dict[str, Decimal]:
-    if not isinstance(rows, list):
-        raise _invalid("data.allocations is not a list")
-    if not rows:
-        raise _invalid("data.allocations is empty, which never means to sell everything")
+def _weights(contents: Contents, layout: Layout | None) -> dict[str, Decimal]:
+    if not contents.rows:
+        raise Odd(f"{contents.place} is empty, which never means to sell everything")
     weights: dict[str, Decimal] = {}
-    for number, row in enumerate(rows, start=1):
-        symbol, weight = _row(row, f"data.allocations, entry {number}")
+    for row in contents.rows:
+        symbol = _symbol(row, layout or USUAL)
         if symbol in weights:
-            raise _invalid(f"{symbol} stands twice in data.allocations")
-        weights[symbol] = weight
+            raise Odd(f"{symbol} stands twice in {contents.place}")
+        weights[symbol] = _weight(row, symbol, layout)
     return weights
 
 
-def _row(row: object, where: str) -> tuple[str, Decimal]:
-    entry = _object(row, where)
-    symbol, weight = entry.get("symbol"), entry.get("allocation")
+def _symbol(row: Row, layout: Layout) -> str:
+    symbol = row.symbol
     if symbol is None:
-        raise _invalid(f"{where} has no symbol")
+        raise Odd(f"{row.where} has no {_called(layout.symbol)}")
     if not isinstance(symbol, str) or not SYMBOL.fullmatch(symbol):
-        raise _invalid(f"{where}: {_shown(symbol)} is not a symbol{_misspelling(symbol)}")
+        raise Odd(f"{row.where}: {shown(symbol)} is not a symbol{_misspelling(symbol)}")
+    return symbol
+
+
+def _weight(row: Row, symbol: str, layout: Layout | None) -> Decimal:
+    """The weight as a fraction of 1."""
+    unit = (layout or USUAL).unit
+    weight = _number(row, symbol, unit) if layout and isinstance(row.weight, str) else row.weight
     if weight is None:
-        raise _invalid(f"{where}: {symbol} has no allocation")
+        raise Odd(f"{row.where}: {symbol} has no {_called((layout or USUAL).weight)}")
     if not isinstance(weight, Decimal):
-        raise _invalid(f"{where}: the weight of {symbol} is {_shown(weight)}, not a number")
-    if not 0 <= weight <= 1:
-        raise _invalid(f"{where}: the weight of {symbol} is {_shown(weight)}, outside 0 to 1")
+        raise Odd(f"{row.where}: the weight of {symbol} is {shown(weight)}, not a number")
+    if not 0 <= weight <= unit.whole:
+        raise Odd(f"{row.where}: the weight of {symbol} is {shown(weight)}, outside 0 to {unit.whole}")
     if len(weight.as_tuple().digits) > MAX_DIGITS or abs(weight.adjusted()) > MAX_DIGITS:
-        raise _invalid(f"{where}: the weight of {symbol} has more than {MAX_DIGITS} digits")
-    return symbol, weight
+        raise Odd(f"{row.where}: the weight of {symbol} has more than {MAX_DIGITS} digits")
+    return weight if unit is WeightUnit.FRACTION else weight / unit.whole
+
+
+def _number(row: Row, symbol: str, unit: WeightUnit) -> object:
+    """The number that a text is, or the text itself if it is none."""
+    found = NUMERAL.fullmatch(str(row.weight))
+    if found is None:
+        return row.weight
+    number, percent = found.groups()
+    if percent and unit is not WeightUnit.PERCENT:
+        raise Odd(f"{row.where}: the weight of {symbol} is {shown(row.weight)}, and unit is {unit.value}")
+    return Decimal(number)
+
+
+def _called(path: str) -> str:
+    return f"column {path}" if NUMBER.fullmatch(path) else path
 
 
 def _misspelling(symbol: object) -> str:
@@ -134,31 +144,8 @@ def _misspelling(symbol: object) -> str:
     return ": symbols are written in capitals, with no blanks around them" if only_spelling else ""
 
 
-def _object(value: object, where: str) -> Mapping[str, Any]:
-    if not isinstance(value, dict):
-        raise _invalid(f"{where} is not an object")
-    return value
-
-
-def _text(data: Mapping[str, Any], key: str) -> str | None:
-    value = data.get(key)
+def _text(contents: Contents, name: str) -> str | None:
+    value = contents.about.get(name)
     if not isinstance(value, str):
         return None
     return "".join(letter if letter.isprintable() else "?" for letter in value[:MAX_TEXT])
-
-
-def _shown(value: object) -> str:
-    """A stranger's value in our sentence: short, printable, and a missing one said so."""
-    if value is None:
-        return "missing"
-    text = ascii(value) if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)
-    closing = text[0] if isinstance(value, str) else ""
-    return text if len(text) <= 60 else f"{text[:57]}…{closing}"
-
-
-def _invalid(reason: str, *, code: str = "ALLOCATION_INVALID") -> AllocationRejected:
-    return AllocationRejected(
-        code,
-        f"The allocation document is refused: {reason}.",
-        hint="Ask whoever publishes the targets to correct the document; nothing is planned until then.",
-    )

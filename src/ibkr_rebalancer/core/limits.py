@@ -58,6 +58,8 @@ class Limit(Generic[S]):
     applies_to: Scope
     meaning: str
     """Completes "it is …"."""
+    example: str
+    """A bound as an owner may write it, other than the default."""
     sentence: str
     """How a breach is told: `{order}` and `{measured}` are filled in."""
     measure: Callable[[S], Decimal | None]
@@ -154,6 +156,7 @@ PLAN_LIMITS: tuple[Limit[_Today], ...] = (
         unit=Unit.COUNT,
         applies_to=Scope.PLAN,
         meaning="how many orders a plan may have; one that is tried again smaller, for want of funds, is one",
+        example="40",
         sentence="The plan has {measured} orders",
         measure=lambda today: Decimal(len(today.plan.trades)),
     ),
@@ -162,6 +165,7 @@ PLAN_LIMITS: tuple[Limit[_Today], ...] = (
         unit=Unit.COUNT,
         applies_to=Scope.PLAN,
         meaning="how many orders may be sent in a day; one that is tried again smaller, for want of funds, is one",
+        example="100",
         sentence="With this plan it would be {measured} orders today",
         measure=lambda today: Decimal(today.activity.orders + len(today.plan.trades)),
     ),
@@ -170,6 +174,7 @@ PLAN_LIMITS: tuple[Limit[_Today], ...] = (
         unit=Unit.PERCENT,
         applies_to=Scope.PLAN,
         meaning="the most that a plan may trade, both sides together, in percent of net liquidation",
+        example="120",
         sentence="The plan trades {measured} of net liquidation",
         measure=lambda today: today.pct(_notional(today.plan)),
     ),
@@ -178,6 +183,7 @@ PLAN_LIMITS: tuple[Limit[_Today], ...] = (
         unit=Unit.PERCENT,
         applies_to=Scope.PLAN,
         meaning="the most that may be traded in a day, both sides together, in percent of net liquidation",
+        example="150",
         sentence="With this plan {measured} of net liquidation would be traded today",
         measure=lambda today: today.pct(today.activity.notional + _notional(today.plan)),
     ),
@@ -189,6 +195,7 @@ ORDER_LIMITS: tuple[Limit[_Leg], ...] = (
         unit=Unit.MONEY,
         applies_to=Scope.BUY,
         meaning="the most that one purchase may cost, in the account's currency",
+        example="50000",
         sentence="{order} costs {measured}",
         measure=lambda leg: leg.trade.notional,
     ),
@@ -197,6 +204,7 @@ ORDER_LIMITS: tuple[Limit[_Leg], ...] = (
         unit=Unit.PERCENT,
         applies_to=Scope.BUY,
         meaning="the most that one purchase may cost, in percent of net liquidation",
+        example="40",
         sentence="{order} costs {measured} of net liquidation",
         measure=lambda leg: leg.today.pct(leg.trade.notional),
     ),
@@ -205,6 +213,7 @@ ORDER_LIMITS: tuple[Limit[_Leg], ...] = (
         unit=Unit.COUNT,
         applies_to=Scope.ORDER,
         meaning="how many plans in a day may trade the same contract to the same side",
+        example="2",
         sentence="{order} would be that contract's order number {measured} to that side today",
         measure=lambda leg: Decimal(leg.today.activity.legs.get((leg.trade.con_id, leg.trade.side), 0) + 1),
     ),
@@ -216,6 +225,7 @@ PRICE_LIMITS: tuple[Limit[_Quoted], ...] = (
         unit=Unit.SECONDS,
         applies_to=Scope.NOT_EXIT,
         meaning="how old, in seconds, a price may be that a plan is made from",
+        example="30",
         sentence="{order} relies on a quote that is {measured} old",
         measure=lambda quoted: Decimal(str((quoted.at - quoted.quote.received_at).total_seconds())),
     ),
@@ -224,6 +234,7 @@ PRICE_LIMITS: tuple[Limit[_Quoted], ...] = (
         unit=Unit.PERCENT,
         applies_to=Scope.NOT_EXIT,
         meaning="how far bid and ask may be apart, in percent of their middle",
+        example="1",
         sentence="{order} meets a bid and ask {measured} apart",
         measure=_spread_pct,
     ),
@@ -232,6 +243,7 @@ PRICE_LIMITS: tuple[Limit[_Quoted], ...] = (
         unit=Unit.PERCENT,
         applies_to=Scope.NOT_EXIT,
         meaning="how far a price may be from the previous close, in percent of that",
+        example="15",
         sentence="{order} meets a price {measured} off the previous close",
         measure=_gap_pct,
     ),
@@ -242,6 +254,7 @@ REJECTS: Limit[Sequence[OrderState]] = Limit(
     unit=Unit.COUNT,
     applies_to=Scope.RUN,
     meaning="how many orders of a run may be rejected before it stops",
+    example="1",
     sentence="The broker has rejected {measured} orders of this run",
     measure=lambda states: Decimal(sum(state.status is OrderStatus.REJECTED for state in states)),
 )

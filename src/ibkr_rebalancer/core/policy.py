@@ -11,8 +11,12 @@ from enum import Enum
 from ibkr_rebalancer.core.documents import digest
 from ibkr_rebalancer.core.errors import GatewayRefused, UsageError
 from ibkr_rebalancer.core.instruments import ContractQuery
+from ibkr_rebalancer.core.layout import Layout
 from ibkr_rebalancer.core.money import BASIS_POINT
 from ibkr_rebalancer.core.portfolio import AccountId, TradingMode, belongs_to
+
+ALLOCATIONS_API_KEY = "ALLOCATIONS_API_KEY"
+"""The variable that holds the key for every source that has none of its own."""
 
 SLIPPAGE_OF_SALES = Decimal("0.5")
 """The part of the reserve that may be gone when purchases are due: sales fill below their bid, and asks rise."""
@@ -108,6 +112,11 @@ class Account:
     channel: str
     """Ably channel that announces new targets."""
     allocations_url: str
+    """Where the targets are: http, https, or file with an absolute path."""
+    layout: Layout | None = None
+    """Of the allocation document; None: it is in the usual format."""
+    api_key_env: str = ALLOCATIONS_API_KEY
+    """The variable that holds the key for the url."""
     enabled: bool = True
     policy: Policy = field(default_factory=Policy)
 

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from ibkr_rebalancer.core.documents import digest
 from ibkr_rebalancer.core.errors import RebalancerError
+from ibkr_rebalancer.core.layout import Layout
 from ibkr_rebalancer.core.policy import Account, config_digest
 from ibkr_rebalancer.core.portfolio import AccountId
 
@@ -24,6 +25,8 @@ class RunStart:
     config_digest: str
     """Of all that the owner decided about the account."""
     code_version: str
+    layout: Layout | None = None
+    """Of the allocation document that is kept of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +52,7 @@ def run_start(account: Account, *, trigger: str, started: datetime, code_version
         started=started,
         config_digest=config,
         code_version=code_version,
+        layout=account.layout,
     )
 
 

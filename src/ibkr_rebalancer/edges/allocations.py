@@ -1,4 +1,4 @@
-"""Fetch allocation documents over HTTP: one bearer key, a total deadline, a size cap, few retries.
+"""Fetch allocation documents over HTTP: a bearer key, a total deadline, a size cap, few retries.
 
 requests knows only deadlines per read, so a server that drips bytes could hold a call for ever; the deadline
 here is for the whole fetch. The body is taken as it is and judged elsewhere.
@@ -9,9 +9,10 @@ import random
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -22,13 +23,12 @@ from urllib3.exceptions import HTTPError
 
 from ibkr_rebalancer.core.addresses import is_loopback
 from ibkr_rebalancer.core.errors import AllocationUnavailable
+from ibkr_rebalancer.core.layout import MAX_DOCUMENT
 from ibkr_rebalancer.core.policy import Account
 
 DEADLINE_S = 20.0
 """For all attempts of one fetch together."""
 MAX_ATTEMPTS = 4
-MAX_BODY = 1024 * 1024
-"""Bytes; a target list of ten thousand symbols is half of that."""
 MAX_REDIRECTS = 3
 CHUNK = 16 * 1024
 
@@ -36,12 +36,13 @@ CHUNK = 16 * 1024
 class HttpAllocations:
     """The allocation source that is a URL per account."""
 
-    def __init__(self, *, api_key: str | None, deadline_s: float = DEADLINE_S) -> None:
-        self._api_key = api_key
+    def __init__(self, *, api_keys: Mapping[str, str], deadline_s: float = DEADLINE_S) -> None:
+        """`api_keys` are what variables hold, by their names."""
+        self._api_keys = api_keys
         self._deadline_s = deadline_s
 
     async def fetch(self, account: Account) -> bytes:
-        """The document behind the account's URL, at most `MAX_BODY` bytes.
+        """The document behind the account's URL, at most `MAX_DOCUMENT` bytes.
 
         Lost connections, HTTP 429 and 5xx are tried again, with growing pauses, until the deadline.
 
@@ -50,10 +51,11 @@ class HttpAllocations:
                 `ALLOCATION_REDIRECT` or `ALLOCATION_UNAVAILABLE`, with the URL's host and what happened.
         """
         url = account.allocations_url
+        key = _Key(account.api_key_env, self._api_keys.get(account.api_key_env))
         ends = time.monotonic() + self._deadline_s
         for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
-                return await self._attempt(url, ends)
+                return await self._attempt(url, key, ends)
             except TimeoutError as late:
                 raise self._too_late(url) from late
             except _TryAgain as trouble:
@@ -72,50 +74,63 @@ class HttpAllocations:
             hint="Try the URL with curl; if it is slow for everybody, speak to its operator.",
         )
 
-    async def _attempt(self, url: str, ends: float) -> bytes:
+    async def _attempt(self, url: str, key: "_Key", ends: float) -> bytes:
         line = _Line()
         try:
-            return await _in_daemon_thread(lambda: self._get(url, line, ends), ends)
+            return await _in_daemon_thread(lambda: _get(url, key, line, ends), ends)
         finally:
             line.cut()
 
-    def _get(self, url: str, line: "_Line", ends: float) -> bytes:
-        """One attempt, redirects within the host included."""
-        with requests.Session() as session:
-            session.trust_env = not is_loopback(url)
-            # requests would look where a redirect leads, and before that read its whole body, however long.
-            session.get_redirect_target = lambda resp: None  # type: ignore[method-assign]  # noqa: ARG005
-            session.mount("http://", line)
-            session.mount("https://", line)
-            for _ in range(MAX_REDIRECTS + 1):
-                with self._request(session, url, ends) as response:
-                    location = _location(response)
-                    if location is None:
-                        return _body(response, url)
-                    url = _redirected(url, location)
-        raise _redirect_refused(url, f"more than {MAX_REDIRECTS} redirects in a row")
 
-    def _request(self, session: requests.Session, url: str, ends: float) -> requests.Response:
-        left_s = max(ends - time.monotonic(), 0.01)
-        headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
-        try:
-            return session.get(
-                url, auth=self._authorize, headers=headers, stream=True, timeout=left_s, allow_redirects=False
-            )
-        except requests.exceptions.SSLError as error:
-            raise _unavailable(url, "it does not speak TLS, or not with a certificate that is trusted here") from error
-        except (requests.ConnectionError, requests.Timeout) as error:
-            raise _TryAgain("it could not be reached, or closed the connection") from error
-        except (requests.RequestException, HTTPError) as error:
-            raise _unavailable(url, f"the exchange failed ({type(error).__name__})") from error
-        except ValueError:  # a header that HTTP cannot carry; the library quotes it, key and all
-            raise _denied("ALLOCATIONS_API_KEY has characters that no HTTP header can carry") from None
+@dataclass(frozen=True, slots=True)
+class _Key:
+    """A bearer key, and the variable that it is to stand in; it can be authentication to requests."""
 
-    def _authorize(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+    name: str
+    text: str | None = field(repr=False)
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         """Set the key, or nothing: with an `auth` of our own, requests does not look into ~/.netrc for one."""
-        if self._api_key is not None:
-            request.headers["Authorization"] = f"Bearer {self._api_key}"
+        if self.text is not None:
+            request.headers["Authorization"] = f"Bearer {self.text}"
         return request
+
+    def denied(self, what: str) -> AllocationUnavailable:
+        return AllocationUnavailable(
+            "ALLOCATION_DENIED", f"{what}.", hint=f"Check {self.name}, and that it may read this allocation."
+        )
+
+
+def _get(url: str, key: _Key, line: "_Line", ends: float) -> bytes:
+    """One attempt, redirects within the host included."""
+    with requests.Session() as session:
+        session.trust_env = not is_loopback(url)
+        # requests would look where a redirect leads, and before that read its whole body, however long.
+        session.get_redirect_target = lambda resp: None  # type: ignore[method-assign]  # noqa: ARG005
+        session.mount("http://", line)
+        session.mount("https://", line)
+        for _ in range(MAX_REDIRECTS + 1):
+            with _request(session, url, key, ends) as response:
+                location = _location(response)
+                if location is None:
+                    return _body(response, url, key)
+                url = _redirected(url, location)
+    raise _redirect_refused(url, f"more than {MAX_REDIRECTS} redirects in a row")
+
+
+def _request(session: requests.Session, url: str, key: _Key, ends: float) -> requests.Response:
+    left_s = max(ends - time.monotonic(), 0.01)
+    headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
+    try:
+        return session.get(url, auth=key, headers=headers, stream=True, timeout=left_s, allow_redirects=False)
+    except requests.exceptions.SSLError as error:
+        raise _unavailable(url, "it does not speak TLS, or not with a certificate that is trusted here") from error
+    except (requests.ConnectionError, requests.Timeout) as error:
+        raise _TryAgain("it could not be reached, or closed the connection") from error
+    except (requests.RequestException, HTTPError) as error:
+        raise _unavailable(url, f"the exchange failed ({type(error).__name__})") from error
+    except ValueError:  # a header that HTTP cannot carry; the library quotes it, key and all
+        raise key.denied(f"{key.name} has characters that no HTTP header can carry") from None
 
 
 class _Line(HTTPAdapter):
@@ -175,17 +190,17 @@ async def _in_daemon_thread(work: Callable[[], bytes], ends: float) -> bytes:
         return await asyncio.wrap_future(outcome)
 
 
-def _body(response: requests.Response, url: str) -> bytes:
+def _body(response: requests.Response, url: str, key: _Key) -> bytes:
     """The decoded body of a good answer, read in small bites so that the cap is kept."""
-    _check_status(response.status_code, url)
+    _check_status(response.status_code, url, key)
     body = bytearray()
     try:
         while chunk := response.raw.read1(CHUNK, decode_content=True):
             body += chunk
-            if len(body) > MAX_BODY:
+            if len(body) > MAX_DOCUMENT:
                 raise AllocationUnavailable(
                     "ALLOCATION_TOO_LARGE",
-                    f"{_host(url)} sent more than {MAX_BODY // 1024} KiB.",
+                    f"{_host(url)} sent more than {MAX_DOCUMENT // 1024} KiB.",
                     hint="Check that allocations.url names the allocation document and not something else.",
                 )
     except (HTTPError, OSError) as error:
@@ -193,11 +208,11 @@ def _body(response: requests.Response, url: str) -> bytes:
     return bytes(body)
 
 
-def _check_status(status: int, url: str) -> None:
+def _check_status(status: int, url: str, key: _Key) -> None:
     if status == requests.codes.too_many_requests or status >= requests.codes.internal_server_error:
         raise _TryAgain(f"it answered HTTP {status}")
     if status in {requests.codes.unauthorized, requests.codes.forbidden}:
-        raise _denied(f"{_host(url)} answered HTTP {status}: the key is missing, wrong or has no right to this")
+        raise key.denied(f"{_host(url)} answered HTTP {status}: the key is missing, wrong or has no right to this")
     if status != requests.codes.ok:
         raise AllocationUnavailable(
             "ALLOCATION_UNAVAILABLE",
@@ -227,12 +242,6 @@ def _redirect_refused(url: str, what: str) -> AllocationUnavailable:
         "ALLOCATION_REDIRECT",
         f"{_host(url)} answered with {what}.",
         hint="Put the final address into allocations.url.",
-    )
-
-
-def _denied(what: str) -> AllocationUnavailable:
-    return AllocationUnavailable(
-        "ALLOCATION_DENIED", f"{what}.", hint="Check ALLOCATIONS_API_KEY, and that it may read this allocation."
     )
 
 

@@ -90,7 +90,7 @@ async def _fetch_allocations(
 async def _fetch_allocation(account: Account, source: AllocationSource) -> _Fetched | RebalancerError:
     try:
         document = await source.fetch(account)
-        return _Fetched(document=document, allocation=parse_allocation(document))
+        return _Fetched(document=document, allocation=parse_allocation(document, account.layout))
     except (AllocationUnavailable, AllocationRejected) as error:
         return error
 

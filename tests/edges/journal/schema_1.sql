@@ -182,10 +182,10 @@ CREATE TABLE runs (
 	PRIMARY KEY (id), 
 	UNIQUE (run_id)
 );
-INSERT INTO "runs" VALUES(1,'0ca289ecee1a','20261123T153000Z-a','DU1','command','{"run_id":"20261123T153000Z-a","account":"DU1","trigger":"command","started":"2026-11-23T15:30:00Z","config_digest":"0123456789ab","code_version":"0.1.0"}');
-INSERT INTO "runs" VALUES(2,'d73204a53130','20261123T160000Z-b','DU1','command','{"run_id":"20261123T160000Z-b","account":"DU1","trigger":"command","started":"2026-11-23T15:30:00Z","config_digest":"0123456789ab","code_version":"0.1.0"}');
-INSERT INTO "runs" VALUES(3,'7a4148cfad1e','20261123T170000Z-c','DU1','command','{"run_id":"20261123T170000Z-c","account":"DU1","trigger":"command","started":"2026-11-23T15:30:00Z","config_digest":"0123456789ab","code_version":"0.1.0"}');
-INSERT INTO "runs" VALUES(4,'2501de12d09c','20261123T180000Z-d','DU1','856579f872da','{"run_id":"20261123T180000Z-d","account":"DU1","trigger":"856579f872da","started":"2026-11-23T15:30:00Z","config_digest":"0123456789ab","code_version":"0.1.0"}');
+INSERT INTO "runs" VALUES(1,'e58e3055e268','20261123T153000Z-a','DU1','command','{"run_id":"20261123T153000Z-a","account":"DU1","trigger":"command","started":"2026-11-23T15:30:00Z","config_digest":"0123456789ab","code_version":"0.1.0","layout":null}');
+INSERT INTO "runs" VALUES(2,'e36f2335e8b4','20261123T160000Z-b','DU1','command','{"run_id":"20261123T160000Z-b","account":"DU1","trigger":"command","started":"2026-11-23T15:30:00Z","config_digest":"0123456789ab","code_version":"0.1.0","layout":null}');
+INSERT INTO "runs" VALUES(3,'c83cbe283a4d','20261123T170000Z-c','DU1','command','{"run_id":"20261123T170000Z-c","account":"DU1","trigger":"command","started":"2026-11-23T15:30:00Z","config_digest":"0123456789ab","code_version":"0.1.0","layout":null}');
+INSERT INTO "runs" VALUES(4,'daa412c5de0d','20261123T180000Z-d','DU1','856579f872da','{"run_id":"20261123T180000Z-d","account":"DU1","trigger":"856579f872da","started":"2026-11-23T15:30:00Z","config_digest":"0123456789ab","code_version":"0.1.0","layout":null}');
 CREATE TABLE steps (
 	id INTEGER NOT NULL, 
 	seal TEXT NOT NULL, 

@@ -85,7 +85,7 @@ def _beginning(record: RunRecord) -> Markup:
             ("Run", start.run_id),
             ("Began", f"{_moment(start.started)}, asked for by {asked_by(start.trigger)}"),
             ("With", f"rebalancer {start.code_version}, settings {start.config_digest}"),
-            ("Targets", targets_text(record.document)),
+            ("Targets", targets_text(record)),
         ]
     )
 

@@ -125,7 +125,7 @@ def _beginning(record: RunRecord) -> RenderableType:
     table.add_row("Run", start.run_id)
     table.add_row("Began", f"{start.started:%Y-%m-%d %H:%M:%S} UTC, asked for by {asked_by(start.trigger)}")
     table.add_row("With", f"rebalancer {start.code_version}, settings {start.config_digest}")
-    table.add_row("Targets", targets_text(record.document))
+    table.add_row("Targets", targets_text(record))
     return Group(Text(f"Run of {shown_account(start.account)}", "bold"), table)
 
 
@@ -133,11 +133,11 @@ def asked_by(trigger: str) -> str:
     return "a command" if trigger == "command" else f"event {trigger}"
 
 
-def targets_text(document: bytes | None) -> str:
-    if document is None:
+def targets_text(record: RunRecord) -> str:
+    if record.document is None:
         return "none kept; the run ended before it had a plan"
     try:
-        weights = parse_allocation(document).weights
+        weights = parse_allocation(record.document, record.start.layout).weights
     except AllocationRejected as rejection:
         return f"not readable any more: {rejection.message}"
     return ", ".join(f"{symbol} {weight:.1%}" for symbol, weight in weights.items())
