@@ -5,7 +5,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.support import defects
 from tests.support.accounts import Case, case_of, random_account
@@ -116,6 +116,12 @@ def test_a_sale_that_has_filled_leaves_money_that_still_counts() -> None:
     assert abs(second.skips[0].weight_target - first.trades[-1].weight_target) < Decimal("0.3")
 
 
+def test_a_share_that_brings_no_more_than_its_commission_is_kept() -> None:
+    """35.6 of the 36 are wanted; to sell one brings three euros, and costs as much."""
+    plan = plan_of("DU1 cash 9_881.2; 36 BBB EUR @3; AAA @10", "AAA 98.822; BBB 1.178")
+    assert [order.split()[2] for order in orders(plan)] == ["AAA"]
+
+
 @pytest.mark.parametrize("text", [TWO, "DU1 cash 5_000 EUR -100; 50 AAA @10.01/10.03; 90 BBB EUR @9.97/10.02"])
 def test_whatever_currency_the_books_are_in_the_trades_are_the_same(text: str) -> None:
     account = snapshot(text, targets=HALVES)
@@ -170,6 +176,7 @@ def test_what_is_quoted_in_pence_is_not_traded() -> None:
 
 @settings(max_examples=60)
 @given(abroad)
+@example(random_account(64869, kind="abroad", names=7))  # one name alone has to bring all euros, its commission too
 def test_what_is_spent_is_there_in_its_own_currency_and_no_loan_grows(case: Case) -> None:
     plan = planned(case)
     assert overspent(plan, case) == left_owing(plan, case) == 0
