@@ -61,6 +61,20 @@ def test_the_plan_that_was_looked_at_is_the_one_that_is_sent() -> None:
     assert [(order.side, order.filled, order.symbol) for order in report.orders] == planned
 
 
+def test_no_plan_at_all_does_not_mean_every_account(here: Here) -> None:
+    """Nor is it a guess which of two plans for one account is meant."""
+
+    async def carry_out() -> None:
+        async with Rebalancer.open() as rebalancer:
+            plan = await rebalancer.plan(SECOND)
+            for plans in ([], [plan, plan]):
+                with pytest.raises(ValueError, match="one plan for each account"):
+                    await rebalancer.carry_out(*plans)
+
+    asyncio.run(carry_out())
+    assert not order_messages(here.sandbox.log)
+
+
 @pytest.mark.usefixtures("here")
 def test_what_a_plan_is_made_with_cannot_trade() -> None:
     """The market view that the library hands to its flows has no method that could; nor has the session itself."""

@@ -132,8 +132,7 @@ class Rebalancer:
         if dry_run:
             now = self._clock.now()
             return dry_run_report(plan, trigger=COMMAND, started=now, ended=now)
-        (account,) = self.select(plan.account)
-        (outcome,) = (await (await self._trading_run()).rebalance([account], printed=plan, adopt=adopt)).values()
+        (outcome,) = (await self.carry_out(plan, adopt=adopt)).values()
         if isinstance(outcome, RebalancerError):
             raise outcome
         return outcome
@@ -150,6 +149,23 @@ class Rebalancer:
             RebalancerError: no account can be rebalanced; nothing was sent.
         """
         return await (await self._trading_run()).rebalance(self.select(*accounts), confirm=confirm, adopt=adopt)
+
+    async def carry_out(
+        self, *plans: Plan, confirm: Confirm | None = None, adopt: bool = False
+    ) -> Mapping[AccountId, Report | RebalancerError]:
+        """Carry out these very plans, of one account each, as far as they are still up to date. It trades.
+
+        `confirm` and `adopt` are as for `rebalance`; a plan is never replaced by another one.
+
+        Raises:
+            RebalancerError: none can be carried out; nothing was sent.
+            ValueError: there is no plan, or there are two for one account.
+        """
+        named = [plan.account for plan in plans]
+        if not named or len(set(named)) < len(named):
+            raise ValueError(f"one plan for each account, not {named}")
+        accounts = self.select(*named)
+        return await (await self._trading_run()).rebalance(accounts, confirm=confirm, printed=plans, adopt=adopt)
 
     async def dry_runs(self, *accounts: str) -> Mapping[AccountId, Report | RebalancerError]:
         """Plan each account and report the orders that would be sent; no name means all enabled accounts.

@@ -7,7 +7,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +24,7 @@ from rich.text import Text
 from ibkr_rebalancer.config.environment import FILE_SUFFIX
 from ibkr_rebalancer.config.schema import ENVIRONMENT
 from ibkr_rebalancer.core.errors import EXIT_BUG, EXIT_DONE, Refused
-from ibkr_rebalancer.core.portfolio import AccountId
-from ibkr_rebalancer.core.watch_status import Told
+from ibkr_rebalancer.core.inbox import Entry
 from ibkr_rebalancer.records import Records
 from ibkr_rebalancer.sandbox.run import Sandbox, load_scenario, run_sandbox
 
@@ -189,17 +188,16 @@ async def _announce(
         done = await _done(process, folder, other_than=done)
 
 
-async def _done(
-    process: "Popen[bytes]", folder: Path, *, other_than: Mapping[AccountId, Told] | None
-) -> Mapping[AccountId, Told]:
+async def _done(process: "Popen[bytes]", folder: Path, *, other_than: Sequence[Entry] | None) -> Sequence[Entry]:
     """What the command has done for accounts, once it is ready and that is something else; or it has ended."""
     while process.poll() is None:
         with suppress(Refused), Records.open(state=folder / "state") as records:
-            status = records.watch_status()
-            if status.events is not None and status.gateway is not None and status.accounts != other_than:
-                return status.accounts
+            status, done = records.watch_status(), records.done_last()
+            if status.events is not None and status.gateway is not None and done != other_than:
+                await asyncio.sleep(LOOK_S)  # it is in the journal just before it is shown
+                return done
         await asyncio.sleep(LOOK_S)
-    return {}
+    return ()
 
 
 def _tidy_up() -> None:

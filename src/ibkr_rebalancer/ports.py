@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from ibkr_rebalancer.core.errors import RebalancerError
-from ibkr_rebalancer.core.events import Delivery, Event
+from ibkr_rebalancer.core.events import Delivery, Event, Gap
 from ibkr_rebalancer.core.inbox import Entry, Step
 from ibkr_rebalancer.core.instruments import ConId, Contract, ContractQuery
 from ibkr_rebalancer.core.notices import Notice
@@ -314,6 +314,10 @@ class EventSink(Protocol):
         """Keep a message; one that is there already is not kept twice. Durable when it returns."""
         ...
 
+    def miss(self, gap: Gap) -> None:
+        """Keep that messages may have been missed. Durable when it returns."""
+        ...
+
     def cursor(self, channel: str) -> datetime | None:
         """Everything that was published there until then has been taken; None for a channel that is new."""
         ...
@@ -363,6 +367,10 @@ class Inbox(Protocol):
 
     def newest_run(self, entry: Entry) -> RunRecord | None:
         """The newest run that was made for the entry."""
+        ...
+
+    def keep_gap(self, gap: Gap) -> None:
+        """Keep that messages may have been missed."""
         ...
 
     def cursor(self, channel: str) -> datetime | None:

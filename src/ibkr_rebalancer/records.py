@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 from ibkr_rebalancer.config.loading import find_state
 from ibkr_rebalancer.core.errors import UsageError
+from ibkr_rebalancer.core.events import Gap
 from ibkr_rebalancer.core.inbox import Entry
 from ibkr_rebalancer.core.notices import Notice, Severity
 from ibkr_rebalancer.core.order_state import OrderState, TrackedOrder
@@ -98,6 +99,14 @@ class Records:
     def pending(self) -> Sequence[Entry]:
         """What is still to be done about events, oldest first."""
         return self._journal.inbox.pending()
+
+    def done_last(self) -> Sequence[Entry]:
+        """For each account the entry for which something was done last, with what was done about it."""
+        return self._journal.inbox.done_last()
+
+    def newest_gaps(self) -> Sequence[Gap]:
+        """For each channel the last times between which events may have been missed."""
+        return self._journal.inbox.newest_gaps()
 
     def unsettled(self) -> Sequence[TrackedOrder]:
         """Our orders without an outcome, of all accounts, oldest first."""

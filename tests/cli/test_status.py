@@ -11,10 +11,11 @@ import pytest
 from tests.cli.test_journal_commands import journal_of, state_of
 from tests.cli.test_looks import GOLDEN, REWRITE, settled
 from tests.support.commands import FIRST, SECOND, Here
-from tests.support.events import event, put_off
+from tests.support.events import ended, event, put_off
 from tests.support.sandbox import received
 from tests.support.schemas import check_document
 
+from ibkr_rebalancer.core.events import Gap
 from ibkr_rebalancer.core.portfolio import AccountId, TradingMode
 from ibkr_rebalancer.core.watch_status import Condition, Health, Told, WatchStatus
 from ibkr_rebalancer.edges.journal.journal import Journal
@@ -50,18 +51,24 @@ def busy(status: WatchStatus) -> WatchStatus:
         ),
         events=Condition(health=Health.DEGRADED, since=THEN, text="The key may not read the history of 2 channels."),
         newest_event=Told(at=THEN, text="Event 0123456789ab on rebalance-primary asks for a rebalance"),
-        newest_gap=Told(at=THEN, text="Messages of the last 3 hours may have been missed on rebalance-primary."),
-        accounts={
-            AccountId(FIRST): Told(
-                at=THEN, text=f"Put off until 2026-11-24 14:35:00 UTC: event 0123456789ab for {FIRST}"
-            ),
-            AccountId(SECOND): Told(at=THEN, text=f"Done: event 0123456789ab for {SECOND}"),
-        },
     )
+
+
+def keep_history(journal: Journal) -> None:
+    """An event of yesterday that was carried out for the second account, and two gaps of one channel."""
+    yesterday = THEN - timedelta(days=1)
+    journal.inbox.keep(event(9), [AccountId(SECOND)])
+    (entry,) = journal.inbox.pending()
+    journal.inbox.take_steps({entry: ended(yesterday)})
+    for hours in (9, 3):
+        until, why = yesterday + timedelta(hours=12), "Ably was not listened to then."
+        since = until - timedelta(hours=hours)
+        journal.inbox.keep_gap(Gap(channel="rebalance-primary", since=since, until=until, why=why))
 
 
 def keep_waiting(journal: Journal) -> None:
     """One event for both accounts, of which one waits for the open and the other one for its turn."""
+    keep_history(journal)
     journal.inbox.keep(event(), [AccountId(FIRST), AccountId(SECOND)])
     first, _ = journal.inbox.pending()
     closed = replace(put_off(THEN, due=THEN + timedelta(hours=23), code="MARKET_CLOSED"), text=CLOSED)
@@ -73,26 +80,38 @@ def test_a_watch_at_work_is_told_in_one_document(here: Here) -> None:
     status = busy(status_now())
     with watching(here, status) as journal:
         keep_waiting(journal)
-        ended = here.run("status", "--json")
-    assert (ended.exit_code, ended.err) == (0, "")
-    check_document(ended.document)
-    assert ended.document["state"] == str(state_of(here))
-    assert ended.document["watch"]["pid"] == os.getpid()
-    assert ended.document["watch"]["gateway"]["health"] == "down"
-    assert set(ended.document["watch"]["accounts"]) == {FIRST, SECOND}
-    assert ended.document["halt"] == {"at": "2026-11-23T15:30:00Z", "reason": "the targets look wrong"}
-    assert [(each["account"], each["tries"], each["code"]) for each in ended.document["waiting"]] == [
+        shown = here.run("status", "--json")
+    assert (shown.exit_code, shown.err) == (0, "")
+    check_document(shown.document)
+    assert shown.document["state"] == str(state_of(here))
+    assert shown.document["watch"]["pid"] == os.getpid()
+    assert shown.document["watch"]["gateway"]["health"] == "down"
+    assert [(each["account"], each["code"]) for each in shown.document["done"]] == [
+        (SECOND, ""),
+        (FIRST, "MARKET_CLOSED"),
+    ]
+    assert shown.document["gaps"] == [
+        {
+            "channel": "rebalance-primary",
+            "since": "2026-11-23T00:30:00Z",
+            "until": "2026-11-23T03:30:00Z",
+            "why": "Ably was not listened to then.",
+        }
+    ]
+    assert shown.document["halt"] == {"at": "2026-11-23T15:30:00Z", "reason": "the targets look wrong"}
+    assert [(each["account"], each["tries"], each["code"]) for each in shown.document["waiting"]] == [
         (FIRST, 1, "MARKET_CLOSED"),
         (SECOND, 0, ""),
     ]
-    assert {each["mode"] for each in ended.document["waiting"]} == {"rebalance"}
+    assert {each["mode"] for each in shown.document["waiting"]} == {"rebalance"}
 
 
 def test_a_watch_that_knows_nothing_yet_is_a_document_too(here: Here) -> None:
     with watching(here, status_now()):
         document = here.run("status", "--json").document
     check_document(document)
-    assert (document["watch"]["gateway"], document["halt"], document["waiting"]) == (None, None, [])
+    assert (document["watch"]["gateway"], document["halt"]) == (None, None)
+    assert (document["gaps"], document["waiting"], document["done"]) == ([], [], [])
 
 
 def test_events_of_a_watch_that_never_trades_wait_to_be_dry_runs(here: Here) -> None:

@@ -1,9 +1,10 @@
 """`rebalancer watch` as its owner runs it: a process, real channels, a real gateway; ended by a signal."""
 
-from signal import SIGKILL
+from datetime import UTC, datetime, timedelta
+from signal import SIGHUP, SIGKILL, SIGTERM
 
 import pytest
-from tests.support.commands import FIRST, SECOND, Here
+from tests.support.commands import FIRST, SECOND, START_S, Here
 from tests.support.sandbox import order_messages
 from tests.support.schemas import check_document
 from tests.support.watching import TRADES, watching
@@ -28,6 +29,17 @@ def test_it_carries_out_what_is_published_and_ends_when_told(here: Here) -> None
     (told, *_) = here.run("runs", "--json").document["runs"]
     assert told["run_id"] == run["run_id"]
     assert told["trigger"] == run["trigger"] != "command"
+
+
+@pytest.mark.parametrize("number", [SIGTERM, SIGHUP])
+def test_told_to_stop_while_it_still_begins_it_has_ended_well(here: Here, number: int) -> None:
+    """Its settings are told before its journal is opened, and long before it listens for signals."""
+    with here.start("watch") as process:
+        assert process.stderr is not None
+        process.stderr.readline()
+        process.send_signal(number)
+        _, err = process.communicate(timeout=START_S)
+    assert (process.returncode, "Traceback" in err) == (0, False)
 
 
 def test_what_was_published_while_nobody_listened_is_made_good(here: Here) -> None:
@@ -77,6 +89,30 @@ def test_it_does_not_begin_without_what_it_needs(here: Here, variables: dict[str
     ended = here.run("watch")
     assert ended.exit_code in {2, 78}
     assert words in " ".join(ended.err.split())
+
+
+def test_status_tells_what_an_earlier_watch_has_done_and_missed(here: Here) -> None:
+    """Of it only the journal is left."""
+    with watching(here) as watch:
+        watch.publish("{}")
+        (run,) = watch.result()["runs"]
+        watch.heard("event.step")
+        watch.process.send_signal(SIGKILL)
+        watch.process.wait()
+    here.sandbox.change(
+        {"clock": (datetime.now(UTC) + timedelta(hours=3)).isoformat(), "realtime": {"retention_ms": 1}}
+    )
+    with watching(here, once="events.gap") as watch:
+        watch.heard("events.gap")
+        status = here.run("status", "--json").document
+    check_document(status)
+    (done,) = status["done"]
+    assert (done["account"], done["event_id"], done["code"]) == (FIRST, run["trigger"], "")
+    assert done["text"].startswith("Done: event")
+    assert {gap["channel"] for gap in status["gaps"]} == {"rebalance-primary", "rebalance-secondary"}
+    for gap in status["gaps"]:
+        since, until = (datetime.fromisoformat(gap[name]) for name in ("since", "until"))
+        assert timedelta(hours=2) < until - since < timedelta(hours=4)
 
 
 def test_status_tells_what_it_knows(here: Here) -> None:

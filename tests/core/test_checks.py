@@ -296,11 +296,11 @@ def test_our_own_orders_and_those_in_other_things_are_no_matter(order: OpenOrder
     require_no_foreign_orders(plan, [order])
 
 
-def stale(plan: Plan, fresh: Snapshot) -> str:
+def stale(plan: Plan, fresh: Snapshot, *, anew: Plan | None = None) -> str:
     with pytest.raises(Refused) as caught:
-        require_same(plan, fresh)
+        require_same(plan, fresh, anew=anew or plan)
     assert caught.value.code == "PLAN_STALE"
-    assert caught.value.hint == "Look at the new plan, and confirm that one."
+    assert caught.value.hint == "Make a new plan, look at it, and carry out that one."
     head, tail = f"Plan {plan.plan_id} is stale: ", ". Nothing was sent."
     assert caught.value.message.startswith(head)
     assert caught.value.message.endswith(tail)
@@ -317,8 +317,8 @@ def rewritten(*changes: tuple[str, str]) -> Snapshot:
 
 def test_an_account_that_has_not_changed_is_the_same() -> None:
     read, plan = account("DU1")
-    require_same(plan, read)
-    require_same(plan, replace(read, taken_at=NOW + timedelta(minutes=5)))
+    require_same(plan, read, anew=plan)
+    require_same(plan, replace(read, taken_at=NOW + timedelta(minutes=5)), anew=plan)
 
 
 @pytest.mark.parametrize(
@@ -353,7 +353,7 @@ def test_cash_may_move_by_a_thousandth_of_what_the_account_is_worth(cash: str, t
     assert plan.net_liquidation == 9_026
     assert stale(plan, rewritten(("cash 1_000", f"cash {cash}"))) == told
     for kept in ("1_009.026", "990.974", "1_009.02", "990.98"):
-        require_same(plan, rewritten(("cash 1_000", f"cash {kept}")))
+        require_same(plan, rewritten(("cash 1_000", f"cash {kept}")), anew=plan)
 
 
 def test_cash_that_is_gone_is_a_change() -> None:
@@ -366,7 +366,7 @@ def test_cash_that_is_gone_is_a_change() -> None:
 
 def test_prices_may_move_by_a_two_hundredth() -> None:
     _, plan = account("DU1")
-    require_same(plan, rewritten(("OLD @50", "OLD @49.75/50"), ("BBB @20", "BBB @19/20.10")))
+    require_same(plan, rewritten(("OLD @50", "OLD @49.75/50"), ("BBB @20", "BBB @19/20.10")), anew=plan)
 
 
 def test_all_changes_are_told_in_order() -> None:
@@ -376,6 +376,38 @@ def test_all_changes_are_told_in_order() -> None:
         "AAA position was 300, is now 299; OLD position was 100, is now 1; cash was 1,000.00, is now 2,000.00; "
         "AAA bid was 10, is now 9"
     )
+
+
+@pytest.mark.parametrize(
+    ("targets", "policy", "told"),
+    [
+        ("AAA 30; BBB 70", DEFAULTS, "AAA target was 0.2, is now 0.3; BBB target was 0.8, is now 0.7"),
+        ("AAA 20; BBB 79.5", DEFAULTS, "BBB target was 0.8, is now 0.795"),
+        ("BBB 100", DEFAULTS, "AAA target was 0.2, is now none; BBB target was 0.8, is now 1"),
+        ("AAA 20; BBB 80; OLD 0", DEFAULTS, "OLD target was none, is now 0"),
+        (TARGETS, Policy(min_gain_bp=Decimal(6)), "the settings of DU1 have changed"),
+        (
+            "AAA 20; BBB 80; OLD 0",
+            DELAYED_ALLOWED,
+            "the settings of DU1 have changed; OLD target was none, is now 0",
+        ),
+    ],
+)
+def test_other_targets_and_settings_are_changes_though_nothing_has_moved(
+    targets: str, policy: Policy, told: str
+) -> None:
+    read, plan = planned(f"DU1 {TEXT}", TARGETS)
+    _, anew = planned(f"DU1 {TEXT}", targets, policy)
+    assert stale(plan, read, anew=anew) == told
+
+
+def test_a_target_that_is_one_no_more_is_not_told_to_have_no_price() -> None:
+    """It has none because nobody has asked; for another one that is a change of its own."""
+    read, plan = planned(f"DU1 {TEXT}", TARGETS)
+    _, anew = planned(f"DU1 {TEXT}", "AAA 100")
+    unasked = replace(read, quotes={key: quote for key, quote in read.quotes.items() if key != con_id("BBB")})
+    assert stale(plan, unasked, anew=anew) == "AAA target was 0.2, is now 1; BBB target was 0.8, is now none"
+    assert stale(plan, unasked) == "BBB ask was 20, is now missing"
 
 
 def test_a_contract_number_is_what_counts_not_the_symbol() -> None:

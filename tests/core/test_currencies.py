@@ -1,5 +1,6 @@
 """Money of several currencies: sized together at the account's rates, spent each on its own names, never lent."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
@@ -118,7 +119,7 @@ def test_a_sale_that_has_filled_leaves_money_that_still_counts() -> None:
 
 def test_a_share_that_brings_no_more_than_its_commission_is_kept() -> None:
     """35.6 of the 36 are wanted; to sell one brings three euros, and costs as much."""
-    plan = plan_of("DU1 cash 9_881.2; 36 BBB EUR @3; AAA @10", "AAA 98.822; BBB 1.178")
+    plan = plan_of("DU1 cash 9_875.7 EUR 5; 36 BBB EUR @3; AAA @10", "AAA 98.822; BBB 1.178")
     assert [order.split()[2] for order in orders(plan)] == ["AAA"]
 
 
@@ -274,4 +275,23 @@ def test_cash_that_has_changed_its_currency_meanwhile_is_a_change() -> None:
     account, plan = planned_on(TWO, HALVES)
     moved = replace(account.portfolio.balances, cash={"USD": Decimal(3_900), "EUR": Decimal(6_000)})
     with pytest.raises(Refused, match=r"now 3,900\.00; EUR cash was 5,000\.00, is now 6,000\.00"):
-        require_same(plan, replace(account, portfolio=replace(account.portfolio, balances=moved)))
+        require_same(plan, replace(account, portfolio=replace(account.portfolio, balances=moved)), anew=plan)
+
+
+@pytest.mark.parametrize(
+    ("rates", "told"),
+    [
+        ({"EUR": Decimal("1.1055")}, None),
+        ({"EUR": Decimal("1.1056")}, "EUR rate was 1.1, is now 1.1056. "),
+        ({}, "EUR rate was 1.1, is now missing. "),
+    ],
+)
+def test_a_rate_may_move_as_a_price_may(rates: Mapping[str, Decimal], told: str | None) -> None:
+    account, plan = planned_on(TWO, HALVES)
+    moved = replace(account.portfolio.balances, exchange_rates=rates)
+    fresh = replace(account, portfolio=replace(account.portfolio, balances=moved))
+    if told is None:
+        require_same(plan, fresh, anew=plan)
+    else:
+        with pytest.raises(Refused, match=re.escape(told)):
+            require_same(plan, fresh, anew=plan)

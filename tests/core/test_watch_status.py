@@ -2,27 +2,30 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from tests.support.events import FIRST, entry, put_off
+from tests.support.events import FIRST, ended, entry, put_off
 from tests.support.notation import NOW
 
 from ibkr_rebalancer.core.errors import Refused
+from ibkr_rebalancer.core.inbox import Step
 from ibkr_rebalancer.core.notices import Notice, Severity
 from ibkr_rebalancer.core.portfolio import AccountId, TradingMode
 from ibkr_rebalancer.core.report import RunMode
 from ibkr_rebalancer.core.watch_status import (
     LONGEST_SILENCE,
     Condition,
+    Done,
     Health,
     Told,
     Waiting,
     WatchStatus,
+    done,
     headline,
     noted,
     require_alive,
     waiting,
 )
 
-DU1, DU2 = AccountId("DU1"), AccountId("DU2")
+DU1 = AccountId("DU1")
 LATER = NOW + timedelta(minutes=1)
 NEW = WatchStatus(pid=7, started=NOW, beat=NOW, mode=TradingMode.PAPER, dry_run=False)
 WATCHER = "pid 7, since 2026-11-23T15:30:00Z"
@@ -59,27 +62,18 @@ def test_it_is_so_since_it_changed_and_for_the_newest_reason() -> None:
     assert down.gateway == Condition(health=Health.DOWN, since=LATER, text="silent")
 
 
-def test_the_newest_event_and_gap_are_known() -> None:
+def test_the_newest_event_is_known() -> None:
     assert after(notice("event.received", "first"), notice("event.received", "second")).newest_event == Told(
         at=LATER, text="second"
     )
     assert after(notice("event.repeated", "again")).newest_event == Told(at=NOW, text="again")
-    gap = after(notice("events.gap", "two minutes"), notice("events.up"))
-    assert (gap.newest_gap, gap.events and gap.events.health) == (Told(at=NOW, text="two minutes"), Health.UP)
 
 
-def test_what_was_done_last_is_known_of_each_account() -> None:
-    steps = after(notice("event.step", "a", DU1), notice("event.step", "b", DU2), notice("event.step", "c", DU1))
-    assert steps.accounts == {
-        DU1: Told(at=NOW + timedelta(minutes=2), text="c"),
-        DU2: Told(at=LATER, text="b"),
-    }
-
-
-@pytest.mark.parametrize("event", ["gateway.connect", "event.begin", "event.bug", "quotes.missing", "orders.send"])
+@pytest.mark.parametrize(
+    "event", ["gateway.connect", "event.begin", "event.step", "event.bug", "events.gap", "orders.send"]
+)
 def test_other_notices_make_no_difference(event: str) -> None:
     assert after(notice(event, account=DU1)) is NEW
-    assert after(notice("event.step")) is NEW
 
 
 def test_the_headline_is_what_an_owner_asks_first() -> None:
@@ -107,6 +101,30 @@ def test_an_entry_waits_for_its_turn_or_for_what_put_it_off() -> None:
     assert waiting(entry(1, *steps), dry_run=True) == replace(
         fresh, mode=RunMode.DRY_RUN, due=tomorrow, tries=2, code="MARKET_CLOSED", reason="The prices are old."
     )
+
+
+ID = entry().event.event_id
+
+
+@pytest.mark.parametrize(
+    ("step", "text"),
+    [
+        (ended(LATER), f"Done: event {ID} for {FIRST}"),
+        (
+            replace(ended(LATER), code="EVENT_TOO_OLD", text="It is old."),
+            f"Not carried out: event {ID} for {FIRST}. It is old.",
+        ),
+        (replace(ended(LATER), code="HALTED", text="No.", exit_code=14), f"Failed: event {ID} for {FIRST}. No."),
+        (
+            put_off(LATER, due=LATER + timedelta(hours=1)),
+            f"Put off until 2026-11-23 16:31:00 UTC: event {ID} for {FIRST}. The prices are old.",
+        ),
+    ],
+    ids=["done", "dropped", "failed", "put off"],
+)
+def test_what_was_done_last_is_the_last_step(step: Step, text: str) -> None:
+    entry_of_two = entry(1, put_off(NOW), step)
+    assert done(entry_of_two) == Done(account=FIRST, event_id=ID, at=LATER, code=step.code, text=text)
 
 
 @pytest.mark.parametrize("away", [timedelta(0), LONGEST_SILENCE, -LONGEST_SILENCE])

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tests.support.notation import allocation_body
 from tests.support.sandbox import order_fault
-from tests.support.trading_scene import TradingScene
+from tests.support.trading_scene import TradingScene, newest_failure
 from tests.support.virtual_time import VirtualTimeLoop
 
 from ibkr_rebalancer.core.errors import RebalancerError, StorageFailed, UnknownOutcome
@@ -174,8 +174,23 @@ def test_orders_of_another_state_folder_refuse_what_was_confirmed_while_they_wer
         refused = await or_error(scene.rebalance(TARGETS, confirm=confirm))
         assert isinstance(refused, StorageFailed)
         assert (refused.code, scene.orders) == ("JOURNAL_LOST", BOTH_SALES)
+        scene.folder = tmp_path / "ours"
+        assert newest_failure(scene) == "JOURNAL_LOST"
         others[0].cancel()
         await others[0]
+
+    play(story())
+
+
+def test_a_run_that_finds_orders_which_its_journal_lacks_ends_in_the_journal(tmp_path: Path) -> None:
+    """`rebalancer runs` shows that nothing was traded, and why."""
+
+    async def story() -> None:
+        scene = Watched(tmp_path / "theirs", faults=[HELD])
+        await scene.dies_after(1)
+        scene.folder = tmp_path / "ours"
+        assert await scene.ends() == "30 JOURNAL_LOST"
+        assert newest_failure(scene) == "JOURNAL_LOST"
 
     play(story())
 
@@ -211,6 +226,7 @@ def test_an_order_of_a_client_id_that_somebody_uses_is_called_open_and_not_unkno
             "id 11). Client id 11 is in use. Nothing else is sent for this account."
         )
         assert scene.gateway.cancelled == []
+        assert newest_failure(scene) == "ORDER_OF_ANOTHER_CLIENT_ID"
         scene.gateway.client_id = 11
         assert await scene.ends() == "0 done"
         assert scene.gateway.cancelled == [ref]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.support.notation import allocation_body
 from tests.support.sandbox import order_fault
-from tests.support.trading_scene import OPEN, TradingScene
+from tests.support.trading_scene import OPEN, TradingScene, newest_failure
 from tests.support.virtual_time import VirtualTimeLoop
 
 from ibkr_rebalancer.core.errors import RebalancerError, Refused
@@ -68,6 +68,7 @@ def test_positions_that_lag_after_a_crash_are_not_sold_again(tmp_path: Path) -> 
         assert (refused.code, refused.exit_code) == ("POSITION_LAGS", 11)
         assert "AAA (100 listed, 0 by our fills)" in refused.message
         assert scene.orders == [SALE]
+        assert newest_failure(scene) == "POSITION_LAGS", "it leaves a trace"
         await asyncio.sleep(60)
         assert word(await outcome(scene)) == "done"
         assert scene.orders == [SALE, PURCHASE]
@@ -263,7 +264,8 @@ def test_a_plan_that_has_been_carried_out_is_refused_and_the_journal_goes_on(tmp
         assert isinstance(first, Report)
         assert first.outcome == "partial"
         await asyncio.sleep(1)
-        refused = await outcome(scene, printed=first.plan)
+        assert first.plan is not None
+        refused = await outcome(scene, printed=[first.plan])
         assert isinstance(refused, RebalancerError)
         assert (refused.code, refused.exit_code) == ("PLAN_USED", 11)
         assert first.orders[0].order_ref is not None

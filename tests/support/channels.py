@@ -24,7 +24,7 @@ from ably.realtime.realtime import AblyRealtime
 from tests.support.reading import Notices
 from tests.support.sandbox import LOOPBACK, events
 
-from ibkr_rebalancer.core.events import Delivery
+from ibkr_rebalancer.core.events import Delivery, Gap
 from ibkr_rebalancer.edges.ably.deadlines import Deadlines
 from ibkr_rebalancer.edges.ably.source import AblyEvents
 from ibkr_rebalancer.edges.host import SystemClock
@@ -61,6 +61,7 @@ class Kept:
     def __init__(self) -> None:
         self.taken: list[Delivery] = []
         self.cursors: dict[str, datetime] = {}
+        self.gaps: list[Gap] = []
         self.failure: Exception | None = None
         """Raised instead of keeping anything."""
 
@@ -69,6 +70,9 @@ class Kept:
             raise self.failure
         if (delivery.channel, delivery.serial) not in {(known.channel, known.serial) for known in self.taken}:
             self.taken.append(delivery)
+
+    def miss(self, gap: Gap) -> None:
+        self.gaps.append(gap)
 
     def cursor(self, channel: str) -> datetime | None:
         return self.cursors.get(channel)

@@ -18,7 +18,7 @@ import sys
 import time
 from base64 import b64encode
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from itertools import count
@@ -52,6 +52,8 @@ WATCH, HASTY_WATCH = ("ibkr_rebalancer", "watch"), ("tests.support.hasty_watch",
 LIMITS = {"max_daily_turnover_pct": 10_000, "max_same_side_per_day": 10_000, "max_orders_per_day": 10_000}
 """Years of trading in a few minutes."""
 AT_FIRST: Document = {"AAA": 0.34, "BBB": 0.33, "CCC": 0.33}
+TWIN, FIRST, SECOND = "twin-", "-first", "-second"
+"""Of the ids of two messages that are one event; the number stands after the first word."""
 LONGEST_LIFE = 300
 """Things that happen, while a watch waits for a gateway that is away too often."""
 CALM_S = 90
@@ -129,12 +131,14 @@ class Chaos:
         self._looked: set[str] = set()
         """The channels whose history was looked at since the watch at work began."""
         self._lately: deque[Record] = deque(maxlen=20)
-        """What was published."""
+        """What was published, but for twins."""
+        self._twins: dict[str, str] = {}
+        """Keys of those messages that say the same `event_id` as another one, by their ids."""
 
     # What happens
 
     def begin(self) -> None:
-        """Both listen, and one event finds its way to them, twice."""
+        """Both listen, and one event finds its way to them, twice; another one consists of two messages."""
         self._acts.touch()
         self._start()
         self._until(lambda: self._looked == ACCOUNTS.keys())
@@ -142,6 +146,7 @@ class Chaos:
         self.sandbox.change({"faults": [realtime_fault("MESSAGE", "duplicate")]})
         self._rebalance(TOGETHER)
         self._until(lambda: self._orders)
+        self._publish_twins()
         self.sandbox.change({"faults": []})
 
     def rage(self, *, kills: int, faults: int) -> None:
@@ -194,6 +199,7 @@ class Chaos:
             (6, lambda: self._rebalance(self.random.choice([*ACCOUNTS]))),
             (4, lambda: self._publish(self.random.choice([*ACCOUNTS]), strange_payload(self.random))),
             (1, lambda: self._set_targets(self.random.choice([*ACCOUNTS]))),
+            (1, self._publish_twins),
             (1, self._poison),
             (1, self._change_a_message),
             (8, self._lay_faults),
@@ -220,6 +226,14 @@ class Chaos:
         if trades:
             self._trading.add(more["id"])
         self.sandbox.publish(channel, data, **more)
+
+    def _publish_twins(self) -> None:
+        """Two messages, each with an id of its own, that say they are one event: a publisher has tried again."""
+        channel, number = self.random.choice([*ACCOUNTS]), next(self._numbers)
+        self._set_targets(channel)
+        first, second = {**WORD, "event_id": number}, json.dumps({**WORD, "event_id": f"{number}"})
+        for payload, name in ((first, f"{TWIN}{number}{FIRST}"), (second, f"{TWIN}{number}{SECOND}")):
+            self._publish(channel, payload, trades=True, id=name)
 
     def _poison(self) -> None:
         """What Ably's client cannot decode, and what takes all there is room for."""
@@ -312,7 +326,21 @@ class Chaos:
 
     @property
     def published(self) -> list[Published]:
-        return reckoning.published(self.sandbox.log, self._trading)
+        """Of twins the first one stands for both."""
+        same, all_of_them = self._same, reckoning.published(self.sandbox.log, self._trading)
+        return [message for message in all_of_them if message.key not in same]
+
+    @property
+    def _same(self) -> Mapping[str, str]:
+        """The key of the first twin by that of the second."""
+        return {
+            key: self._twins[name.removesuffix(SECOND) + FIRST]
+            for name, key in self._twins.items()
+            if name.endswith(SECOND)
+        }
+
+    def _told(self, journal: Journal) -> Story:
+        return reckoning.as_one(reckoning.told(journal), self._same)
 
     @contextmanager
     def journal(self) -> Iterator[Journal]:
@@ -323,13 +351,15 @@ class Chaos:
     def breaches(self) -> list[str]:
         """Of events, of orders, and of holdings."""
         with self.journal() as journal:
-            found = list(reckoning.breaches(self.published, reckoning.told(journal), accounts=ACCOUNTS))
+            found = list(reckoning.breaches(self.published, self._told(journal), accounts=ACCOUNTS))
             return [*found, *self._misread(journal), *self._of_orders(journal), *self._of_accounts()]
 
     def naive_breaches(self) -> list[str]:
         """The same of the consumer that only subscribes."""
         lines = [line.split(maxsplit=1) for line in self._acts.read_text(encoding="utf-8").splitlines()]
         lines = [line for line in lines if len(line) == 2]
+        same = self._same
+        lines = [[word, same.get(key, key)] for word, key in lines]
         done = [key for word, key in lines if word in {"read", "ended"}]
         channels = {message.key: message.channel for message in self.published}
         story = Story(
@@ -387,7 +417,7 @@ class Chaos:
     def _is_at_rest(self, journal: Journal) -> bool:
         if journal.inbox.pending():
             return False
-        kept = reckoning.told(journal).kept
+        kept = self._told(journal).kept
         return all(message.key in kept for message in self.published)
 
     def _read_on(self) -> None:
@@ -402,6 +432,8 @@ class Chaos:
                     self._orders += record["order_ref"].startswith(OURS)
                 case "history":
                     self._looked.add(record["channel"])
+                case "published" if not record["action"] and record["id"].startswith(TWIN):
+                    self._twins[record["id"]] = reckoning.key(record["channel"], record["serial"])
                 case "published" if not record["action"]:
                     self._lately.append(record)
 

@@ -19,6 +19,7 @@ from tests.support.events import CHANNEL, ended, event, put_off
 from tests.support.notation import NOW, allocation, allocation_body, con_id, snapshot
 
 from ibkr_rebalancer.core.errors import EXIT_DONE, Refused
+from ibkr_rebalancer.core.events import Gap
 from ibkr_rebalancer.core.evidence import Listed, StatusTold
 from ibkr_rebalancer.core.instruments import ContractQuery
 from ibkr_rebalancer.core.notices import Notice
@@ -175,6 +176,8 @@ def everything(journal: Journal) -> object:
         journal.is_acknowledged(HALT),
         journal.inbox.pending(),
         journal.inbox.carried_out(ACCOUNT),
+        journal.inbox.done_last(),
+        journal.inbox.newest_gaps(),
         journal.inbox.cursor(CHANNEL),
     )
 
@@ -211,6 +214,12 @@ def _fill_inbox(journal: Journal) -> None:
     inbox.take_steps({second: put_off(), first: ended(run_id=run.run_id)})
     for minutes in (1, 2):
         inbox.advance(CHANNEL, NOW + timedelta(minutes=minutes))
+        inbox.keep_gap(gap(minutes))
+
+
+def gap(minutes: int = 1, *, channel: str = CHANNEL) -> Gap:
+    """Ably was not listened to for so long."""
+    return Gap(channel=channel, since=NOW, until=NOW + timedelta(minutes=minutes), why="Nobody listened.")
 
 
 def statements(journal: Journal, ask: Callable[[], object]) -> list[tuple[str, list[str]]]:

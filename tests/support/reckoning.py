@@ -8,7 +8,7 @@ consumer that keeps no journal tells its story in the same form, so that one jud
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy import select
 from tests.support.sandbox import events as happened
@@ -63,6 +63,18 @@ class Story:
     """Message, account and reason code of each end."""
     runs: Sequence[Ran] = ()
     """In the order in which they began."""
+
+
+def as_one(story: Story, same: Mapping[str, str]) -> Story:
+    """The story in which messages that are one event have one key; `same` tells it for those that have another."""
+    kept: Counter[str] = Counter()
+    for key, times in story.kept.items():
+        kept[same.get(key, key)] += times
+    return Story(
+        kept=kept,
+        ends=[(same.get(key, key), account, code) for key, account, code in story.ends],
+        runs=[replace(run, key=same.get(run.key, run.key)) for run in story.runs],
+    )
 
 
 def breaches(published: Sequence[Published], story: Story, *, accounts: Mapping[str, Collection[str]]) -> Sequence[str]:

@@ -7,7 +7,7 @@
 `scene.gateway.line` breaks the connection at a chosen moment; `scene.change(faults=[...])` breaks the market.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -68,7 +68,7 @@ class TradingScene:
         *documents: bytes,
         policy: Policy | None = None,
         confirm: Confirm | None = None,
-        printed: Plan | None = None,
+        printed: Sequence[Plan] = (),
         adopt: bool = False,
         patience: Patience = PATIENCE,
     ) -> Report | RebalancerError:
@@ -84,7 +84,7 @@ class TradingScene:
         *,
         policy: Policy | None = None,
         confirm: Confirm | None = None,
-        printed: Plan | None = None,
+        printed: Sequence[Plan] = (),
         adopt: bool = False,
         patience: Patience = PATIENCE,
     ) -> Mapping[AccountId, Report | RebalancerError]:
@@ -127,6 +127,14 @@ class TradingScene:
 
     def cash(self, account_id: str = "DU1") -> Decimal:
         return self.venue.scenario.accounts[account_id].cash["USD"]
+
+
+def newest_failure(scene: TradingScene) -> str:
+    """The reason code for which the newest run has sent nothing, by the journal."""
+    with scene.ports({}) as ports:
+        (newest,) = ports.ledger.runs(limit=1)
+    assert newest.failure is not None
+    return newest.failure.code
 
 
 OPEN: Mapping[str, Any] = {symbol: {"hours": "09:30-16:00 America/New_York"} for symbol in ("AAA", "BBB", "CCC")}

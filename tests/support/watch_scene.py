@@ -136,6 +136,11 @@ class Stage:
             clock.set_on(timedelta(hours=hours, minutes=-1))
         await asyncio.sleep(60)
 
+    async def let_pass_until(self, moment: datetime, *, minutes_before: float = 0) -> None:
+        """The same, up to a moment by the gateway's clock, or so many minutes before or, if negative, after it."""
+        left = moment - timedelta(minutes=minutes_before) - self.scene.clock.now()
+        await self.let_pass(left / timedelta(hours=1))
+
     def say(self, data: object, **how: Any) -> None:
         self.channel.say(data, **how)
 

@@ -5,7 +5,7 @@
         (run,) = watch.result()["runs"]
         exit_code, _ = watch.stop()
 
-A pipe that nobody reads fills, and the watch waits: whoever lets it say much reads it, or gives `stdout=DEVNULL`.
+What is said into a pipe that nobody reads is left out once there is much of it.
 """
 
 import json

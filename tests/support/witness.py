@@ -236,8 +236,8 @@ class Witness:
         snapshot = read(Snapshot, row[2])
         plan = read(Plan, row[3])
         try:
-            require_same(plan, snapshot)
             again = plan_rebalance(parse_allocation(row[1]), snapshot=snapshot, policy=self.policy)
+            require_same(plan, snapshot, anew=again)
         except (AllocationRejected, Refused):
             yield "I5 not the facts it comes from"
             return

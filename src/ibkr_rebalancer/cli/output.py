@@ -78,10 +78,12 @@ def show_outcomes(
     *,
     view: Callable[[Sequence[T]], RenderableType],
     as_json: bool,
+    content: Mapping[str, Any] | None = None,
 ) -> int:
     """End a command that worked on several accounts; the exit code is the gravest of their errors.
 
-    In JSON it is one document: what came out under `key`, and what went wrong under `errors`.
+    In JSON it is one document: what came out under `key`, and what went wrong under `errors`; or `content`, if that
+    says more.
 
     Raises:
         RebalancerError: in JSON, the only account there is went wrong: then the error is the document.
@@ -91,7 +93,7 @@ def show_outcomes(
     if as_json and len(errors) == 1 and not values:
         raise next(iter(errors.values()))
     if as_json:
-        show_document(outcomes_document(schema, key, outcomes))
+        show_document(content or outcomes_document(schema, key, outcomes))
         return gravest(error.exit_code for error in errors.values())
     if values:
         show(view(values))

@@ -1,10 +1,25 @@
 """`rebalancer plan`: show what would be traded, and why."""
 
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
 from ibkr_rebalancer.cli.options import Accounts, Config, Html, Json, Verbose
 
 
 def plan(
     accounts: Accounts = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Keep the plans in a file, for `execute --plan FILE`.",
+            show_default=False,
+        ),
+    ] = None,
     config: Config = None,
     html: Html = None,
     as_json: Json = False,
@@ -21,14 +36,21 @@ def plan(
       rebalancer plan DU123456           one account
       rebalancer plan DU123456 --json    one JSON document, for a program
       rebalancer plan --html plan.html   a web page with pictures as well
+      rebalancer plan -o plan.json       to be looked at, and carried out later
     """
-    from ibkr_rebalancer.cli.files import write_page
-    from ibkr_rebalancer.cli.output import show_outcomes
+    from ibkr_rebalancer.cli.files import PLANS, require_room, write_page, write_plans
+    from ibkr_rebalancer.cli.output import outcomes_document, show_outcomes
     from ibkr_rebalancer.cli.pages import plans_page
     from ibkr_rebalancer.cli.session import in_session
     from ibkr_rebalancer.cli.tables import plans_view
+    from ibkr_rebalancer.core.plan_document import sealed
 
+    if output:
+        require_room(output, PLANS)
     outcomes = in_session(lambda session: session.plans(*accounts or ()), config, verbose=verbose)
+    content = sealed(outcomes_document("plan", "plans", outcomes))
+    if output and content["plans"]:
+        write_plans(output, content)
     if html:
         write_page(html, plans_page(outcomes))
-    return show_outcomes("plan", "plans", outcomes, view=plans_view, as_json=as_json)
+    return show_outcomes("plan", "plans", outcomes, view=plans_view, as_json=as_json, content=content)

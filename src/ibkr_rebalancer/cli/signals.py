@@ -32,9 +32,20 @@ class Signalled:
 
     def _interrupt(self, number: int, _: FrameType | None) -> None:
         self._number = Signals(number)
-        if getsignal(SIGINT) is SIG_IGN:  # as in the background of a script
-            raise KeyboardInterrupt
-        raise_signal(SIGINT)
+        _press_ctrl_c()
+
+
+def meet_as_ctrl_c() -> None:
+    """Let the others be Ctrl-C itself from now on, with its exit code: they are how the command is meant to end."""
+    for number in (SIGTERM, SIGHUP):
+        if getsignal(number) is not SIG_IGN:
+            signal(number, lambda *_: _press_ctrl_c())
+
+
+def _press_ctrl_c() -> None:
+    if getsignal(SIGINT) is SIG_IGN:  # as in the background of a script
+        raise KeyboardInterrupt
+    raise_signal(SIGINT)
 
 
 def ignore_signals() -> None:

@@ -29,7 +29,15 @@ def status(config: Config = None, state: State = None, as_json: Json = False, ve
     report = on_journal(_report, config, state=state, verbose=verbose)
     if as_json:
         show_document(
-            document("status", state=report.state, watch=report.watch, halt=report.halt, waiting=report.waiting)
+            document(
+                "status",
+                state=report.state,
+                watch=report.watch,
+                halt=report.halt,
+                gaps=report.gaps,
+                waiting=report.waiting,
+                done=report.done,
+            )
         )
     else:
         show(status_view(report))
@@ -38,12 +46,14 @@ def status(config: Config = None, state: State = None, as_json: Json = False, ve
 
 def _report(records: "Records") -> "StatusReport":
     from ibkr_rebalancer.cli.tables import StatusReport
-    from ibkr_rebalancer.core.watch_status import waiting
+    from ibkr_rebalancer.core.watch_status import done, waiting
 
     watch = records.watch_status()
     return StatusReport(
         state=f"{records.state_path}",
         watch=watch,
         halt=records.halted(),
+        gaps=records.newest_gaps(),
         waiting=tuple(waiting(entry, dry_run=watch.dry_run) for entry in records.pending()),
+        done=tuple(done(entry) for entry in records.done_last()),
     )

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
 
+from ibkr_rebalancer.cli.outlets import drain_outlets
+
 NEAREST = {"█": "#", "▓": "+", "░": ".", "│": "|", "→": ">", "–": "-", "×": "x", "…": "..."}
 """What our tables and sentences use beyond ASCII, and what is written where the encoding has no such character."""
 
@@ -50,6 +52,7 @@ def prepare_streams() -> None:
 
 def let_go() -> None:
     """Write out what is left, into nothing where that fails; the interpreter would complain at its end."""
+    drain_outlets()
     for stream in (sys.stdout.buffer, sys.stderr):
         try:
             stream.flush()

@@ -1,9 +1,10 @@
 """How `execute` trades: a person is asked, signals are met in good order, and the report tells what came of it."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from ibkr_rebalancer.app import Rebalancer
 from ibkr_rebalancer.cli.asking import confirmed
@@ -23,19 +24,19 @@ from ibkr_rebalancer.core.report import Report
 from ibkr_rebalancer.flows.trading import Confirm
 
 Outcomes = Mapping[AccountId, Report | RebalancerError]
+Work = Callable[[Rebalancer, Confirm | None], Coroutine[Any, Any, Outcomes]]
 
 
 def trade(
-    named: Sequence[str],
+    work: Work,
     *,
     asks: bool,
-    adopt: bool,
     config: Path | None,
     state: Path | None,
     as_json: bool,
     verbose: bool,
 ) -> int:
-    """Rebalance the accounts and show what came of it.
+    """Do work that trades, and show what came of it; it is given somebody to ask, or nobody.
 
     The exit code tells what became of the orders, whether or not the rest could be shown to anybody.
 
@@ -49,16 +50,14 @@ def trade(
     with AtStake(progress) as observer:
         with progress:
             tell_settings(settings, progress)
-            outcomes = _outcomes(settings, named, observer, confirm=confirm, adopt=adopt)
+            outcomes = _outcomes(work, settings, observer, confirm=confirm)
         _show(outcomes, as_json=as_json)
     return gravest(outcome.exit_code for outcome in outcomes.values())
 
 
-def _outcomes(
-    settings: Settings, named: Sequence[str], observer: AtStake, *, confirm: Confirm | None, adopt: bool
-) -> Outcomes:
+def _outcomes(work: Work, settings: Settings, observer: AtStake, *, confirm: Confirm | None) -> Outcomes:
     try:
-        outcomes = asyncio.run(_rebalance(settings, named, observer, confirm=confirm, adopt=adopt))
+        outcomes = asyncio.run(_done(work, settings, observer, confirm=confirm))
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
     if all(isinstance(outcome, Deferred) and outcome.code == INTERRUPTED for outcome in outcomes.values()):
@@ -66,12 +65,9 @@ def _outcomes(
     return outcomes
 
 
-async def _rebalance(
-    settings: Settings, named: Sequence[str], observer: AtStake, *, confirm: Confirm | None, adopt: bool
-) -> Outcomes:
+async def _done(work: Work, settings: Settings, observer: AtStake, *, confirm: Confirm | None) -> Outcomes:
     async with Rebalancer.open(settings, observer=observer) as session:
-        work = session.rebalance(*named, confirm=confirm, adopt=adopt)
-        return await stoppable(work, on_stop=observer.tell_stop)
+        return await stoppable(work(session, confirm), on_stop=observer.tell_stop)
 
 
 def _show(outcomes: Outcomes, *, as_json: bool) -> None:

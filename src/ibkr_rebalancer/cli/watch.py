@@ -5,6 +5,8 @@ from typing import Annotated
 import typer
 
 from ibkr_rebalancer.cli.options import Config, State, Verbose
+from ibkr_rebalancer.cli.signals import meet_as_ctrl_c
+from ibkr_rebalancer.core.errors import EXIT_DONE
 
 
 def watch(
@@ -31,6 +33,10 @@ def watch(
       rebalancer watch --dry-run                listen, and never trade
       rebalancer watch --json >runs.jsonl       what came of each event
     """
-    from ibkr_rebalancer.cli.watching import watch_until_told
+    meet_as_ctrl_c()
+    try:
+        from ibkr_rebalancer.cli.watching import watch_until_told
 
-    return watch_until_told(dry_run=dry_run, config=config, state=state, as_json=as_json, verbose=verbose)
+        return watch_until_told(dry_run=dry_run, config=config, state=state, as_json=as_json, verbose=verbose)
+    except KeyboardInterrupt:  # before it listened for signals, or the second one, and no order is open
+        return EXIT_DONE

@@ -8,13 +8,15 @@ from contextlib import suppress
 from pathlib import Path
 
 from ibkr_rebalancer.app import Rebalancer
+from ibkr_rebalancer.cli.outlets import let_nobody_wait
 from ibkr_rebalancer.cli.output import outcomes_document, show_document, show_outcomes
 from ibkr_rebalancer.cli.session import read_settings, tell_settings
 from ibkr_rebalancer.cli.stopping import AtStake, stoppable
 from ibkr_rebalancer.cli.streams import READER_GONE, OutputFailed
 from ibkr_rebalancer.cli.tables import runs_view
 from ibkr_rebalancer.config.schema import Settings
-from ibkr_rebalancer.core.errors import EXIT_DONE, RebalancerError, gravest
+from ibkr_rebalancer.core.errors import RebalancerError, gravest
+from ibkr_rebalancer.core.notices import Notice, Severity
 from ibkr_rebalancer.core.portfolio import AccountId
 from ibkr_rebalancer.core.report import Report
 from ibkr_rebalancer.core.watch_status import WatchStatus
@@ -31,13 +33,16 @@ def watch_until_told(*, dry_run: bool, config: Path | None, state: Path | None, 
 
     Raises:
         RebalancerError: it could not begin, or could not go on.
+        KeyboardInterrupt: a signal came before it listened for any, or a second one, and no order is open.
     """
+    let_nobody_wait(_tell_left_out)
     settings = read_settings(config, state=state, verbose=verbose, log_as_json=not sys.stderr.isatty())
-    try:
-        with AtStake(LogObserver()) as observer:
-            return asyncio.run(_watch(settings, observer, dry_run=dry_run, as_json=as_json))
-    except KeyboardInterrupt:  # the second signal, and no order is open
-        return EXIT_DONE
+    with AtStake(LogObserver()) as observer:
+        return asyncio.run(_watch(settings, observer, dry_run=dry_run, as_json=as_json))
+
+
+def _tell_left_out(text: str) -> None:
+    LogObserver().notify(Notice(event="output.missing", text=text, severity=Severity.WARNING))
 
 
 async def _watch(settings: Settings, at_stake: AtStake, *, dry_run: bool, as_json: bool) -> int:
@@ -80,7 +85,7 @@ class _Results:
         self._as_json = as_json
 
     def show(self, outcomes: Outcomes) -> None:
-        """Print them, if anybody still reads: events are carried out all the same."""
+        """Print them, if anybody still reads; nothing waits for whoever does not."""
         if self.is_stopping:
             self.cut_short += [outcome.exit_code for outcome in outcomes.values() if isinstance(outcome, Report)]
         with suppress(*READER_GONE, OutputFailed):

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from decimal import Decimal
 
+from ibkr_rebalancer.core.documents import plain
 from ibkr_rebalancer.core.errors import Refused
 from ibkr_rebalancer.core.instruments import ConId
 from ibkr_rebalancer.core.limits import price_breaches
@@ -17,7 +18,7 @@ from ibkr_rebalancer.core.quotes import DataKind, Prices, Quote, prices_of
 CASH_TOLERANCE = Decimal("0.001")
 """Of net liquidation: how far cash may move between a plan and its confirmation."""
 PRICE_TOLERANCE = Decimal("0.005")
-"""Of the planned price: how far a bid or ask may move until then."""
+"""Of the planned price: how far a bid or ask may move until then, and the rate of a currency."""
 
 
 def require_tradable_prices(trades: Sequence[Trade], *, snapshot: Snapshot, policy: Policy) -> None:
@@ -113,18 +114,26 @@ def require_unused(plan: Plan, known: Collection[str]) -> None:
         )
 
 
-def require_same(plan: Plan, fresh: Snapshot) -> None:
-    """Check that the account is still what the plan was made from: positions exactly, cash and prices nearly.
+def require_same(plan: Plan, fresh: Snapshot, *, anew: Plan) -> None:
+    """Check that the plan would be made from the same again: settings, targets and positions exactly, cash and prices
+    nearly. `anew` is the plan that is made from the fresh snapshot, with the settings and targets of now.
 
     Raises:
         Refused: something changed (`PLAN_STALE`).
     """
-    changes = [*_changed_positions(plan, fresh), *_changed_cash(plan, fresh), *_changed_prices(plan, fresh)]
+    changes = [
+        *_changed_settings(plan, anew),
+        *_changed_targets(plan, anew),
+        *_changed_positions(plan, fresh),
+        *_changed_cash(plan, fresh),
+        *_changed_prices(plan, fresh, anew),
+        *_changed_rates(plan, fresh),
+    ]
     if changes:
         raise Refused(
             "PLAN_STALE",
             f"Plan {plan.plan_id} is stale: {'; '.join(changes)}. Nothing was sent.",
-            hint="Look at the new plan, and confirm that one.",
+            hint="Make a new plan, look at it, and carry out that one.",
         )
 
 
@@ -179,6 +188,22 @@ def _missing(trade: Trade, what: str) -> Refused:
     )
 
 
+def _changed_settings(plan: Plan, anew: Plan) -> Iterator[str]:
+    if plan.policy_digest != anew.policy_digest:
+        yield f"the settings of {plan.account} have changed"
+
+
+def _changed_targets(plan: Plan, anew: Plan) -> Iterator[str]:
+    for symbol in sorted(plan.targets.keys() | anew.targets.keys()):
+        was, now = plan.targets.get(symbol), anew.targets.get(symbol)
+        if was != now:
+            yield f"{symbol} target was {_target(was)}, is now {_target(now)}"
+
+
+def _target(weight: Decimal | None) -> str:
+    return "none" if weight is None else plain(weight)
+
+
 def _changed_positions(plan: Plan, fresh: Snapshot) -> Iterator[str]:
     planned = {line.con_id: (line.symbol, line.held) for line in _managed(plan)}
     planned |= {line.con_id: (line.symbol, line.quantity) for line in plan.untouched}
@@ -199,10 +224,25 @@ def _changed_cash(plan: Plan, fresh: Snapshot) -> Iterator[str]:
             yield f"{unit}cash was {amount_text(was)}, is now {amount_text(now)}"
 
 
-def _changed_prices(plan: Plan, fresh: Snapshot) -> Iterator[str]:
+def _changed_rates(plan: Plan, fresh: Snapshot) -> Iterator[str]:
+    """A rate is a price: how much of the account each currency should be goes by it."""
+    rates, traded = fresh.portfolio.balances.exchange_rates, {line.currency for line in _managed(plan)}
+    for line in plan.cash_by_currency:
+        now = rates.get(line.currency)
+        if line.currency == plan.currency or line.currency not in traded:
+            continue
+        if now is None or abs(now - line.rate) > PRICE_TOLERANCE * line.rate:
+            yield f"{line.currency} rate was {plain(line.rate)}, is now {'missing' if now is None else plain(now)}"
+
+
+def _changed_prices(plan: Plan, fresh: Snapshot, anew: Plan) -> Iterator[str]:
+    """Nobody has asked for the price of a target that is one no more."""
+    dropped = plan.targets.keys() - anew.targets.keys()
     for trade in plan.trades:
         prices, is_buy = prices_of(fresh.quotes.get(trade.con_id)), trade.side is Side.BUY
         was = f"{trade.symbol} {'ask' if is_buy else 'bid'} was {trade.price:f}"
+        if prices is None and trade.symbol in dropped:
+            continue
         if prices is None:
             yield f"{was}, is now missing"
         elif abs((now := prices.ask if is_buy else prices.bid) - trade.price) > PRICE_TOLERANCE * trade.price:

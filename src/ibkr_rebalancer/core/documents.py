@@ -141,5 +141,10 @@ def document(schema: str, **content: object) -> dict[str, Any]:
 
 def digest(*values: object) -> str:
     """A short name for these values: equal values, equal digest."""
-    canonical = json.dumps(encode(values), sort_keys=True, separators=(",", ":"))
+    return digest_of_json(encode(values))
+
+
+def digest_of_json(content: object) -> str:
+    """The same for JSON as it is read, by us or anybody, however it was laid out."""
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:DIGEST_LENGTH]

@@ -68,6 +68,18 @@ class Event:
     """Its beginning, to be looked at."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """Messages that were published on a channel between two moments may never have come here."""
+
+    channel: str
+    since: datetime
+    until: datetime
+    """Both by Ably's clock, aware UTC."""
+    why: str
+    """A sentence."""
+
+
 def event_of(delivery: Delivery) -> Event:
     """What the delivery asks for; every delivery is an event."""
     mode, note = mode_of(delivery.data)

@@ -4,7 +4,7 @@ The wire form is `20261123:0930-20261123:1600;20261124:CLOSED`, in the zone the 
 an older form repeats only the time (`20261123:0930-1600`). Source: TWS API, ContractDetails.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -45,6 +45,20 @@ def is_open(sessions: Sequence[Session], *, at: datetime) -> bool:
 def next_open(sessions: Sequence[Session], *, after: datetime) -> datetime | None:
     """When the first session later than `after` opens, if the gateway told us of one."""
     return min((session.opens for session in sessions if session.opens > after), default=None)
+
+
+def next_open_of_all(calendars: Collection[Sequence[Session]], *, after: datetime) -> datetime | None:
+    """When all of these contracts, of which one is closed, are open next at the same time.
+
+    Where the sessions that the gateway told of show no such time, it is when the last of those that are closed opens
+    next; None if nobody knows that of one.
+    """
+    opens = sorted({session.opens for sessions in calendars for session in sessions if session.opens > after})
+    together = (moment for moment in opens if all(is_open(sessions, at=moment) for sessions in calendars))
+    if first := next(together, None):
+        return first
+    each = [next_open(sessions, after=after) for sessions in calendars if not is_open(sessions, at=after)]
+    return max((moment for moment in each if moment), default=None) if None not in each else None
 
 
 def last_close(sessions: Sequence[Session], *, before: datetime) -> datetime | None:

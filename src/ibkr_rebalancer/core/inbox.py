@@ -164,6 +164,20 @@ def step_after(
     return PutOff(at=now, due=due, remedy=helps, code=outcome.code, text=outcome.message, run_id="")
 
 
+def told(entry: Entry, step: Step) -> str:
+    """A sentence about a step."""
+    what = f"event {entry.event.event_id} for {entry.account}"
+    match step:
+        case PutOff(due=due, text=text):
+            return f"Put off until {due:%Y-%m-%d %H:%M:%S} UTC: {what}. {text}"
+        case Ended(exit_code=code, text="") if code == EXIT_DONE:
+            return f"Done: {what}"
+        case Ended(exit_code=code, text=text) if code == EXIT_DONE:
+            return f"Not carried out: {what}. {text}"
+        case Ended(text=text):
+            return f"Failed: {what}. {text}"
+
+
 def _after_report(entry: Entry, report: Report, now: datetime) -> Step:
     """A run of which all orders are proven to have ended may be followed by one for the rest."""
     helps = Remedy.PERSON

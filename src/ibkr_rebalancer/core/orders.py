@@ -12,7 +12,7 @@ from datetime import datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from ibkr_rebalancer.core.errors import Deferred, Refused
-from ibkr_rebalancer.core.hours import Session, last_close, next_open, session_at
+from ibkr_rebalancer.core.hours import Session, last_close, next_open_of_all, session_at
 from ibkr_rebalancer.core.instruments import ConId
 from ibkr_rebalancer.core.money import BASIS_POINT
 from ibkr_rebalancer.core.plan import Plan, Side, Trade, order_of_sending
@@ -147,8 +147,9 @@ def require_open(trades: Sequence[Trade], snapshot: Snapshot) -> Mapping[ConId, 
     """
     at, current, unknown = snapshot.taken_at, {}, []
     closed: dict[str, Sequence[Session]] = {}
+    calendars = {trade.con_id: snapshot.contracts[trade.con_id].sessions for trade in trades}
     for trade in trades:
-        announced = snapshot.contracts[trade.con_id].sessions
+        announced = calendars[trade.con_id]
         if announced is None:
             unknown.append(trade.symbol)
         elif session := session_at(announced, at=at):
@@ -158,7 +159,8 @@ def require_open(trades: Sequence[Trade], snapshot: Snapshot) -> Mapping[ConId, 
     if unknown:
         raise _hours_unknown(unknown, len(trades))
     if closed:
-        raise _market_closed(closed, at, len(trades))
+        until = next_open_of_all([sessions for sessions in calendars.values() if sessions is not None], after=at)
+        raise _market_closed(closed, at, until=until, count=len(trades))
     return current
 
 
@@ -201,9 +203,9 @@ def _hours_unknown(symbols: Sequence[str], count: int) -> Refused:
     )
 
 
-def _market_closed(closed: Mapping[str, Sequence[Session]], at: datetime, count: int) -> Deferred:
-    opens = [moment for sessions in closed.values() if (moment := next_open(sessions, after=at))]
-    until = max(opens) if len(opens) == len(closed) else None
+def _market_closed(
+    closed: Mapping[str, Sequence[Session]], at: datetime, *, until: datetime | None, count: int
+) -> Deferred:
     when = f"; next open {until:%Y-%m-%d %H:%M} UTC" if until else ""
     return Deferred(
         "MARKET_CLOSED",

@@ -4,6 +4,7 @@ A plan is printed, hashed, checked and executed as it is. Money is in the accoun
 be in another; weights are fractions of net liquidation; every line carries its reason.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -128,6 +129,10 @@ class Plan:
     as_of: datetime
     """The gateway's time of the snapshot."""
     strategy: Strategy
+    targets: Mapping[str, Decimal]
+    """The weights that were asked for, by symbol, as fractions of what is invested."""
+    policy_digest: str
+    """Of what the owner had decided about the account."""
     currency: str
     net_liquidation: Decimal
     cash: Decimal

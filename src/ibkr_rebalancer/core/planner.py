@@ -50,6 +50,8 @@ def plan_rebalance(allocation: Allocation, *, snapshot: Snapshot, policy: Policy
             last_rebalance_on=allocation.last_rebalance_on,
             as_of=allocation.as_of,
         ),
+        targets=allocation.weights,
+        policy_digest=digest(policy),
         currency=balances.currency,
         net_liquidation=balances.net_liquidation,
         cash=purses.cash,

@@ -7,7 +7,7 @@ from itertools import groupby
 from ibkr_rebalancer.core.allocation import Allocation
 from ibkr_rebalancer.core.commissions import SCHEDULE_CURRENCY
 from ibkr_rebalancer.core.conversions import Conversion, conversions
-from ibkr_rebalancer.core.hours import is_open, next_open
+from ibkr_rebalancer.core.hours import is_open, next_open_of_all
 from ibkr_rebalancer.core.managed import Managed
 from ibkr_rebalancer.core.money import CENT, ZERO, amount_text
 from ibkr_rebalancer.core.plan import Side, Trade
@@ -66,17 +66,18 @@ def _price_remarks(names: Sequence[Managed]) -> Iterator[str]:
 
 
 def _hours_remarks(trades: Sequence[Trade], snapshot: Snapshot) -> Iterator[str]:
-    closed, unknown, opens = [], [], set()
+    closed, unknown, calendars = [], [], []
     for trade in sorted(trades, key=lambda trade: trade.symbol):
         sessions = snapshot.contracts[trade.con_id].sessions
         if sessions is None:
             unknown.append(trade.symbol)
-        elif not is_open(sessions, at=snapshot.taken_at):
+            continue
+        calendars.append(sessions)
+        if not is_open(sessions, at=snapshot.taken_at):
             closed.append(trade.symbol)
-            opens.add(next_open(sessions, after=snapshot.taken_at))
     if closed:
-        known = [moment for moment in opens if moment]
-        when = f"; next open {min(known):%Y-%m-%d %H:%M} UTC" if known else ""
+        until = next_open_of_all(calendars, after=snapshot.taken_at)
+        when = f"; next open {until:%Y-%m-%d %H:%M} UTC" if until else ""
         yield f"Market closed at {snapshot.taken_at:%Y-%m-%d %H:%M} UTC for {', '.join(closed)}{when}."
     if unknown:
         yield f"The gateway gave no readable trading hours for {', '.join(unknown)}."

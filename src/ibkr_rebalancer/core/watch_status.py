@@ -1,15 +1,16 @@
 """What a running watch last knew, as it lets others know: a fold of its notices. Pure.
 
-What the journal says besides, it need not know: whether trading is halted, and which events wait.
+What the journal says besides, it need not know: whether trading is halted, which events wait, what was done last for
+each account, and between which times messages may have been missed.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
 
 from ibkr_rebalancer.core.errors import Refused
-from ibkr_rebalancer.core.inbox import Entry, PutOff
+from ibkr_rebalancer.core.inbox import Entry, PutOff, told
 from ibkr_rebalancer.core.notices import Notice
 from ibkr_rebalancer.core.portfolio import AccountId, TradingMode
 from ibkr_rebalancer.core.report import RunMode
@@ -60,10 +61,6 @@ class WatchStatus:
     """None before the first try."""
     events: Condition | None = None
     newest_event: Told | None = None
-    newest_gap: Told | None = None
-    """The last time that messages may have been missed."""
-    accounts: Mapping[AccountId, Told] = field(default_factory=dict)
-    """What was last done about an event for each account."""
 
 
 GATEWAY: Mapping[str, Health] = {"gateway.up": Health.UP, "gateway.down": Health.DOWN}
@@ -77,18 +74,14 @@ EVENTS: Mapping[str, Health] = {
 
 def noted(status: WatchStatus, notice: Notice, *, at: datetime) -> WatchStatus:
     """The status after a notice; most make no difference."""
-    told = Told(at=at, text=notice.text)
+    news = Told(at=at, text=notice.text)
     match notice:
         case Notice(event=event) if event in GATEWAY:
-            return replace(status, gateway=_condition(status.gateway, GATEWAY[event], told))
+            return replace(status, gateway=_condition(status.gateway, GATEWAY[event], news))
         case Notice(event=event) if event in EVENTS:
-            return replace(status, events=_condition(status.events, EVENTS[event], told))
-        case Notice(event="events.gap"):
-            return replace(status, newest_gap=told)
+            return replace(status, events=_condition(status.events, EVENTS[event], news))
         case Notice(event="event.received" | "event.repeated"):
-            return replace(status, newest_event=told)
-        case Notice(event="event.step", account=account) if account is not None:
-            return replace(status, accounts={**status.accounts, account: told})
+            return replace(status, newest_event=news)
         case _:
             return status
 
@@ -139,6 +132,26 @@ def waiting(entry: Entry, *, dry_run: bool) -> Waiting:
         tries=len(entry.steps),
         code=put_off.code if put_off else "",
         reason=put_off.text if put_off else "",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """What was done last about an event for an account, whichever process did it."""
+
+    account: AccountId
+    event_id: str
+    at: datetime
+    code: str
+    """The reason code; empty if all went well."""
+    text: str
+
+
+def done(entry: Entry) -> Done:
+    """The last step of an entry, which has one."""
+    step = entry.steps[-1]
+    return Done(
+        account=entry.account, event_id=entry.event.event_id, at=step.at, code=step.code, text=told(entry, step)
     )
 
 

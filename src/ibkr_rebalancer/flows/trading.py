@@ -98,7 +98,8 @@ class _Wish:
     """What the owner wants of a run."""
 
     confirm: Confirm | None
-    printed: Plan | None
+    printed: Mapping[AccountId, Plan]
+    """Plans that are carried out as they are, or not at all."""
     adopt: bool
 
     @property
@@ -120,14 +121,14 @@ class TradingRun:
         accounts: Sequence[Account],
         *,
         confirm: Confirm | None = None,
-        printed: Plan | None = None,
+        printed: Sequence[Plan] = (),
         adopt: bool = False,
     ) -> Mapping[AccountId, Report | RebalancerError]:
         """Rebalance each account: what came of it, or why nothing was sent.
 
-        `confirm` is asked before anything is sent, and again when the plans are others by then. `printed`, a plan of
-        the only account, is carried out as it is, or refused if it is out of date. With `adopt`, or when somebody
-        confirms, real holdings that we never traded may be sold too, from then on.
+        `confirm` is asked before anything is sent, and again when the plans are others by then. Of the accounts of
+        `printed`, these very plans are carried out, or refused if they are out of date or have been used. With
+        `adopt`, or when somebody confirms, real holdings that we never traded may be sold too, from then on.
 
         Once the plans are carried out, a cancellation is met by every account for itself: what it has sent is brought
         to a known end, and nothing more is sent.
@@ -140,7 +141,8 @@ class TradingRun:
         """
         await self._ports.gateway.session(within_s=0)
         with ExitStack() as held:
-            return await self._rebalance(accounts, held, _Wish(confirm=confirm, printed=printed, adopt=adopt))
+            wish = _Wish(confirm=confirm, printed={plan.account: plan for plan in printed}, adopt=adopt)
+            return await self._rebalance(accounts, held, wish)
 
     async def _rebalance(
         self, accounts: Sequence[Account], held: ExitStack, wish: _Wish
@@ -155,7 +157,7 @@ class TradingRun:
             planned = await self._fresh(runs, await self._approved(runs, wish), wish)
         except (RebalancerError, asyncio.CancelledError) as error:
             for name, run in _runs(begun).items():
-                self._keep_end(run, error if isinstance(error, RebalancerError) else interruption(name))
+                self._keep_end(run.start, _as_end(name, error))
             raise
         ends = await side_by_side([self._ended(run, planned[name], wish) for name, run in runs.items()])
         ended = dict(zip(runs, ends, strict=True))
@@ -165,10 +167,13 @@ class TradingRun:
         self, run: _Begun, planned: Planned | RebalancerError | None, wish: _Wish
     ) -> Report | RebalancerError:
         """What the run of one account comes to, journalled as soon as it is known."""
-        return self._keep_end(run, await _or_error(self._carry_out(run, planned, wish)))
+        return self._keep_end(run.start, await _or_error(self._carry_out(run, planned, wish)))
 
     async def _begin(self, account: Account, held: ExitStack) -> _Begun:
-        """Take hold of the account, find out about everything earlier runs left open, and begin its run."""
+        """Take hold of the account, begin its run, and find out about everything earlier runs left open.
+
+        What that refuses, is the end of the run: the journal shows that nothing was traded, and why.
+        """
         ports = self._ports
         session = await ports.gateway.session(within_s=0)
         gate = OrderGate(
@@ -182,15 +187,18 @@ class TradingRun:
         gate.require_running()
         require_managed(account.account_id, await session.market.managed_accounts())
         held.enter_context(ports.controls.hold(account.account_id))
-        started = ports.clock.now()
-        book = await self._reconciled(account, gate)
         start = run_start(
             account,
             trigger=self._occasion.triggers.get(account.account_id, COMMAND),
-            started=started,
+            started=ports.clock.now(),
             code_version=self._occasion.code_version,
         )
         ports.ledger.start_run(start)
+        try:
+            book = await self._reconciled(account, gate)
+        except (RebalancerError, asyncio.CancelledError) as error:
+            self._keep_end(start, _as_end(account.account_id, error))
+            raise
         return _Begun(account=account, start=start, gate=gate, book=book)
 
     async def _reconciled(self, account: Account, gate: OrderGate) -> OrderBook:
@@ -204,17 +212,14 @@ class TradingRun:
     ) -> Mapping[AccountId, Planned | RebalancerError | None]:
         """The plans that may be carried out; None of those that their owner declines."""
         planned = await self._plan(runs, wish)
-        if wish.printed is not None:
-            require_unused(wish.printed, self._ports.ledger.known(order_refs(wish.printed)))
-            return {account: _as_printed(wish.printed, fresh) for account, fresh in planned.items()}
         while wish.confirm is not None and (shown := _with_trades(planned)):
             if not await wish.confirm([each.plan for each in shown.values()]):
                 return {account: None if account in shown else outcome for account, outcome in planned.items()}
             runs = {account: await self._looked_at_again(run) for account, run in runs.items()}
             fresh = await self._plan(runs, wish)
-            checked = {account: _as_shown(each, fresh[account]) for account, each in shown.items()}
+            checked = {account: _as_shown(each.plan, fresh[account]) for account, each in shown.items()}
             changes = [outcome for outcome in checked.values() if _is_stale(outcome)]
-            if not changes:
+            if wish.printed or not changes:
                 return {**planned, **checked}
             for change in changes:
                 self._warn("plan.changed", f"{change.message} Here is the new plan")
@@ -243,14 +248,14 @@ class TradingRun:
         _raise_what_concerns_all(looked.values())
         fresh = await self._plan(_runs(looked), wish)
         failed = {account: each for account, each in looked.items() if isinstance(each, RebalancerError)}
-        if wish.confirm is not None or wish.printed is not None:
-            fresh = {account: _as_shown(late[account], each) for account, each in fresh.items()}
+        if wish.confirm is not None:
+            fresh = {account: _as_shown(late[account].plan, each) for account, each in fresh.items()}
         return {**planned, **fresh, **failed}
 
     async def _plan(
         self, runs: Mapping[AccountId, _Begun], wish: _Wish
     ) -> Mapping[AccountId, Planned | RebalancerError]:
-        """Fresh plans, and of those that a check says no to the refusal."""
+        """Fresh plans, or the printed ones on fresh snapshots, and of those that a check says no to the refusal."""
         session = await self._ports.gateway.session(within_s=0)
         planned = await plan_accounts(
             [run.account for run in runs.values()],
@@ -260,7 +265,20 @@ class TradingRun:
             clock=self._ports.clock,
             observer=self._ports.observer,
         )
-        return {account: self._checked(runs[account], outcome, wish) for account, outcome in planned.items()}
+        meant = {account: self._as_wished(account, fresh, wish) for account, fresh in planned.items()}
+        return {account: self._checked(runs[account], outcome, wish) for account, outcome in meant.items()}
+
+    def _as_wished(
+        self, account: AccountId, fresh: Planned | RebalancerError, wish: _Wish
+    ) -> Planned | RebalancerError:
+        printed = wish.printed.get(account)
+        if printed is None:
+            return fresh
+        try:
+            require_unused(printed, self._ports.ledger.known(order_refs(printed)))
+        except Refused as used:
+            return used
+        return _as_shown(printed, fresh)
 
     def _checked(self, run: _Begun, planned: Planned | RebalancerError, wish: _Wish) -> Planned | RebalancerError:
         if isinstance(planned, RebalancerError) or not planned.plan.trades:
@@ -320,15 +338,15 @@ class TradingRun:
         )
         return await execution.run()
 
-    def _keep_end(self, run: _Begun, end: Report | RebalancerError) -> Report | RebalancerError:
+    def _keep_end(self, start: RunStart, end: Report | RebalancerError) -> Report | RebalancerError:
         """Journal the end of a run. A journal that fails only now must not hide what was sent, nor be hidden by it."""
         try:
             if isinstance(end, Report):
                 self._ports.ledger.end_run(end)
             else:
-                self._ports.ledger.fail_run(run_failure(run.start, end, ended=self._ports.clock.now()))
+                self._ports.ledger.fail_run(run_failure(start, end, ended=self._ports.clock.now()))
         except StorageFailed as failure:
-            self._warn("journal.failed", f"{failure.message} The end of run {run.start.run_id} is not in the journal")
+            self._warn("journal.failed", f"{failure.message} The end of run {start.run_id} is not in the journal")
             return unkept(end, failure) if isinstance(end, Report) else end
         return end
 
@@ -342,6 +360,11 @@ async def _or_error(step: Awaitable[T]) -> T | RebalancerError:
         return await step
     except RebalancerError as error:
         return error
+
+
+def _as_end(account: AccountId, error: RebalancerError | asyncio.CancelledError) -> RebalancerError:
+    """The end of a run that this kept from sending anything."""
+    return error if isinstance(error, RebalancerError) else interruption(account)
 
 
 def _runs(begun: Mapping[AccountId, _Begun | RebalancerError]) -> Mapping[AccountId, _Begun]:
@@ -363,23 +386,12 @@ def _with_trades(planned: Mapping[AccountId, Planned | RebalancerError | None]) 
     return {a: each for a, each in planned.items() if isinstance(each, Planned) and each.plan.trades}
 
 
-def _as_shown(shown: Planned, fresh: Planned | RebalancerError) -> Planned | RebalancerError:
-    """The plan that was shown, on the fresh snapshot, if neither what it was made from nor its targets have changed."""
-    if isinstance(fresh, Planned) and fresh.allocation.weights != shown.allocation.weights:
-        return Refused(
-            STALE,
-            f"Plan {shown.plan.plan_id} is stale: its targets have changed. Nothing was sent.",
-            hint="Look at the new plan, and confirm that one.",
-        )
-    return _as_printed(shown.plan, fresh)
-
-
-def _as_printed(printed: Plan, fresh: Planned | RebalancerError) -> Planned | RebalancerError:
-    """The printed plan on the fresh snapshot, if that is still what the plan was made from."""
+def _as_shown(shown: Plan, fresh: Planned | RebalancerError) -> Planned | RebalancerError:
+    """The plan that was shown, on the fresh snapshot, if it would be made from the same again."""
     if isinstance(fresh, RebalancerError):
         return fresh
     try:
-        require_same(printed, fresh.snapshot)
+        require_same(shown, fresh.snapshot, anew=fresh.plan)
     except Refused as stale:
         return stale
-    return replace(fresh, plan=printed)
+    return replace(fresh, plan=shown)

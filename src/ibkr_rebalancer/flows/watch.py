@@ -19,8 +19,8 @@ from ibkr_rebalancer.core.errors import (
     RebalancerError,
     StorageFailed,
 )
-from ibkr_rebalancer.core.events import Delivery, event_of
-from ibkr_rebalancer.core.inbox import Ended, Entry, PutOff, Step, agenda, step_after
+from ibkr_rebalancer.core.events import Delivery, Gap, event_of
+from ibkr_rebalancer.core.inbox import Ended, Entry, Step, agenda, step_after, told
 from ibkr_rebalancer.core.notices import Notice, Severity
 from ibkr_rebalancer.core.policy import Account
 from ibkr_rebalancer.core.portfolio import AccountId
@@ -110,6 +110,9 @@ class Watch:
         elif known.serial != event.serial:
             text = f"A message on {event.channel} repeats event {known.event_id}; it is not carried out again"
             self._say("event.repeated", text, severity=Severity.WARNING)
+
+    def miss(self, gap: Gap) -> None:
+        self._inbox.keep_gap(gap)
 
     def cursor(self, channel: str) -> datetime | None:
         return self._inbox.cursor(channel)
@@ -289,20 +292,6 @@ class Watch:
         self, event: str, text: str, *, account: AccountId | None = None, severity: Severity = Severity.STEP
     ) -> None:
         self._ports.observer.notify(Notice(event=event, text=text, account=account, severity=severity))
-
-
-def told(entry: Entry, step: Step) -> str:
-    """A sentence about a step."""
-    what = f"event {entry.event.event_id} for {entry.account}"
-    match step:
-        case PutOff(due=due, text=text):
-            return f"Put off until {due:%Y-%m-%d %H:%M:%S} UTC: {what}. {text}"
-        case Ended(exit_code=code, text="") if code == EXIT_DONE:
-            return f"Done: {what}"
-        case Ended(exit_code=code, text=text) if code == EXIT_DONE:
-            return f"Not carried out: {what}. {text}"
-        case Ended(text=text):
-            return f"Failed: {what}. {text}"
 
 
 def _severity(step: Step) -> Severity:

@@ -357,9 +357,11 @@ async def test_a_gap_is_told_unless_history_proves_that_there_is_none(
         sandbox.publish(CHANNEL, "after")
         await until(lambda: sink.taken and sink.taken[-1].data == "after")
         await until(lambda: notices.heard)
+    assert [(gap.channel, gap.since) for gap in sink.gaps] == [(CHANNEL, begin)] * is_told
     gaps = [notice.text for notice in notices.heard if notice.event == "events.gap"]
     assert len(gaps) == is_told
     if is_told:
+        assert abs(sink.gaps[0].until - later + timedelta(minutes=2)) < timedelta(minutes=1)
         assert (
             f"on {CHANNEL} from {begin:%Y-%m-%d %H:%M:%S} to {later - timedelta(minutes=2):%Y-%m-%d %H:%M}" in gaps[0]
         )

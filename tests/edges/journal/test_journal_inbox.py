@@ -13,7 +13,7 @@ from sqlalchemy import Connection, func, insert, select
 from sqlalchemy import event as database_event
 from tests.support.events import CHANNEL, ended, entry, event, numbers, put_off
 from tests.support.failpoints import INBOX_WRITES, tapped
-from tests.support.journal import ACCOUNT, OTHER, begin, fill, opened, report, start, statements
+from tests.support.journal import ACCOUNT, OTHER, begin, fill, gap, opened, report, start, statements
 from tests.support.journal_process import process
 from tests.support.notation import NOW
 
@@ -60,6 +60,31 @@ def test_an_event_is_kept_once(tmp_path: Path) -> None:
         assert numbers(journal.inbox.pending()) == [1]
     with opened(tmp_path) as journal:
         assert journal.inbox.keep(again, [ACCOUNT]) == event(1)
+
+
+def test_what_was_done_last_is_known_of_each_account_also_later(tmp_path: Path) -> None:
+    with opened(tmp_path) as journal:
+        assert journal.inbox.done_last() == ()
+        for number in (1, 2, 3):
+            journal.inbox.keep(event(number), [ACCOUNT, OTHER])
+        (first, others_first), (second, others_second), *_ = zip(*[iter(journal.inbox.pending())] * 2, strict=True)
+        journal.inbox.take_steps({second: put_off(), others_first: ended()})
+        journal.inbox.take_steps({first: ended(), others_second: put_off()})
+        journal.inbox.take_steps({others_second: put_off(NOW + timedelta(minutes=1))})
+    with opened(tmp_path) as journal:
+        assert journal.inbox.done_last() == (
+            replace(first, steps=(ended(),)),
+            replace(others_second, steps=(put_off(), put_off(NOW + timedelta(minutes=1)))),
+        )
+
+
+def test_the_newest_gap_of_each_channel_is_known_also_later(tmp_path: Path) -> None:
+    with opened(tmp_path) as journal:
+        assert journal.inbox.newest_gaps() == ()
+        for kept in (gap(1), gap(5, channel="another"), gap(9), gap(4)):
+            journal.inbox.keep_gap(kept)
+    with opened(tmp_path) as journal:
+        assert journal.inbox.newest_gaps() == (gap(5, channel="another"), gap(4))
 
 
 def test_an_event_that_has_ended_is_still_known(tmp_path: Path) -> None:

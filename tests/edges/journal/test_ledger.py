@@ -48,7 +48,22 @@ def test_a_journal_is_ledger_controls_and_inbox(tmp_path: Path) -> None:
 def test_a_new_journal_knows_nothing(tmp_path: Path) -> None:
     with opened(tmp_path / "state") as journal:
         assert journal.is_new
-        assert everything(journal) == ((), None, (), (), frozenset(), frozenset(), {}, None, False, (), None, None)
+        assert everything(journal) == (
+            (),
+            None,
+            (),
+            (),
+            frozenset(),
+            frozenset(),
+            {},
+            None,
+            False,
+            (),
+            None,
+            (),
+            (),
+            None,
+        )
 
 
 def test_a_run_from_its_start_to_its_report(tmp_path: Path) -> None:

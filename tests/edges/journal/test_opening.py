@@ -140,7 +140,7 @@ def test_an_older_copy_is_noticed(folder: Path, tmp_path: Path) -> None:
     error = refusal(folder)
 
     assert error.code == "JOURNAL_LOST"
-    assert "(it has 39 rows of at least 40)" in error.message
+    assert "(it has 41 rows of at least 42)" in error.message
 
 
 @pytest.mark.parametrize("damage", [Path.unlink, lambda path: os.truncate(path, 0)], ids=["deleted", "emptied"])

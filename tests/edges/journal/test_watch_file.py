@@ -12,7 +12,7 @@ import pytest
 from tests.support.journal_process import ROOT
 from tests.support.notation import NOW
 
-from ibkr_rebalancer.core.portfolio import AccountId, TradingMode
+from ibkr_rebalancer.core.portfolio import TradingMode
 from ibkr_rebalancer.core.watch_status import Condition, Health, Told, WatchStatus
 from ibkr_rebalancer.edges.journal.watch_file import WatchFile
 
@@ -25,8 +25,6 @@ FULL = replace(
     gateway=Condition(health=Health.DOWN, since=NOW, text="“Refused”\n\udcff"),
     events=Condition(health=Health.DEGRADED, since=NOW, text="No history."),
     newest_event=Told(at=NOW, text="One came."),
-    newest_gap=Told(at=NOW, text="One was missed."),
-    accounts={AccountId("DU1"): Told(at=NOW, text="Done.")},
 )
 
 

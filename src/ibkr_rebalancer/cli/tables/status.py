@@ -9,7 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ibkr_rebalancer.cli.tables.layout import new_table, uncut
-from ibkr_rebalancer.core.watch_status import Condition, Health, Told, Waiting, WatchStatus
+from ibkr_rebalancer.core.events import Gap
+from ibkr_rebalancer.core.watch_status import Condition, Done, Health, Told, Waiting, WatchStatus
 from ibkr_rebalancer.ports import Halt
 
 
@@ -21,7 +22,11 @@ class StatusReport:
     """The state folder."""
     watch: WatchStatus
     halt: Halt | None
+    gaps: Sequence[Gap]
+    """The newest one of each channel."""
     waiting: Sequence[Waiting]
+    done: Sequence[Done]
+    """What was done last, by account."""
 
 
 STYLE = {Health.UP: "", Health.DEGRADED: "yellow", Health.DOWN: "bold red"}
@@ -30,8 +35,8 @@ STYLE = {Health.UP: "", Health.DEGRADED: "yellow", Health.DOWN: "bold red"}
 def status_view(report: StatusReport) -> RenderableType:
     """The watch, then what waits and what was done last, by account."""
     tables = [_waiting(report.waiting)] if report.waiting else []
-    if report.watch.accounts:
-        tables.append(_done(report.watch))
+    if report.done:
+        tables.append(_done(report.done))
     return Group(_condition(report), *([""] if tables else []), *tables)
 
 
@@ -46,8 +51,9 @@ def _condition(report: StatusReport) -> RenderableType:
     table.add_row("Gateway", _how(watch.gateway))
     table.add_row("Events", _how(watch.events))
     table.add_row("Last event", _what(watch.newest_event, none="no event since it started"))
-    if watch.newest_gap:
-        table.add_row("Last gap", _what(watch.newest_gap, none=""))
+    for gap in report.gaps:
+        missed = f"{_short(gap.since)} to {_moment(gap.until)}: events may have been missed. {gap.why}"
+        table.add_row("Last gap", f"on {gap.channel}, {missed}")
     halt = report.halt
     halted = Text(f"halted since {_moment(halt.at)}: {halt.reason}", "bold red") if halt else "not halted"
     table.add_row("Trading", halted)
@@ -76,13 +82,13 @@ def _waiting(waiting: Sequence[Waiting]) -> RenderableType:
     return uncut(table)
 
 
-def _done(watch: WatchStatus) -> RenderableType:
+def _done(done: Sequence[Done]) -> RenderableType:
     table = new_table("Done last")
     for heading in ("Account", "At (UTC)"):
         table.add_column(heading, no_wrap=True)
     table.add_column("What", overflow="fold")
-    for account, told in sorted(watch.accounts.items()):
-        table.add_row(account, _short(told.at), told.text)
+    for each in sorted(done, key=lambda each: each.account):
+        table.add_row(each.account, _short(each.at), each.text)
     return uncut(table)
 
 

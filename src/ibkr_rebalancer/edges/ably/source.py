@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 
-from ibkr_rebalancer.core.events import Delivery
+from ibkr_rebalancer.core.events import Delivery, Gap
 from ibkr_rebalancer.core.notices import Notice, Severity
 from ibkr_rebalancer.edges.ably.deadlines import DEADLINES, Deadlines
 from ibkr_rebalancer.edges.ably.health import Health
@@ -16,6 +16,9 @@ from ibkr_rebalancer.edges.ably.live import Discontinuity, LiveClient, Signal, S
 from ibkr_rebalancer.edges.ably.own_loop import in_own_loop
 from ibkr_rebalancer.edges.ably.troubles import AblyTrouble, Kind, Trouble
 from ibkr_rebalancer.ports import Clock, EventSink, Observer
+
+UNHEARD = "Ably was not listened to then, and nothing shows that its history reaches back so far."
+"""Why messages may have been missed."""
 
 REMEMBERED = 1_000
 """Messages that are known again here; of those before them the sink knows that it has them."""
@@ -183,7 +186,7 @@ class _Listening:
         await self._history.replay(channel, cursor, self._take)
         looked_until = cursor + self._deadlines.overlap
         if now - looked_until > KEPT and not await self._history.reaches(channel, looked_until):
-            self._tell_gap(channel, looked_until, now - KEPT)
+            self._note_gap(Gap(channel=channel, since=looked_until, until=now - KEPT, why=UNHEARD))
         if now - self._deadlines.overlap > cursor:
             self._sink.advance(channel, now - self._deadlines.overlap)
 
@@ -197,12 +200,14 @@ class _Listening:
         if len(self._taken) > REMEMBERED:
             del self._taken[next(iter(self._taken))]
 
-    def _tell_gap(self, channel: str, begin: datetime, end: datetime) -> None:
+    def _note_gap(self, gap: Gap) -> None:
+        """Have it kept, and then tell it."""
+        self._sink.miss(gap)
         text = (
-            f"Events published on {channel} from {begin:%Y-%m-%d %H:%M:%S} to {end:%Y-%m-%d %H:%M:%S} UTC may have been"
-            " missed: Ably was not listened to then, and nothing shows that its history reaches back so far. It keeps"
-            " messages for 2 minutes, and longer only where a rule of the channel says so. Events from now on are"
-            " carried out as always; if one was published then, publish it again."
+            f"Events published on {gap.channel} from {gap.since:%Y-%m-%d %H:%M:%S} to {gap.until:%Y-%m-%d %H:%M:%S} UTC"
+            f" may have been missed. {gap.why} It keeps messages for 2 minutes, and longer only where a rule of the"
+            " channel says so. Events from now on are carried out as always; if one was published then, publish it"
+            " again."
         )
         self._observer.notify(Notice(event="events.gap", text=text, severity=Severity.WARNING))
 

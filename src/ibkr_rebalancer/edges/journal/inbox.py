@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, and_, exists, func, select
 from sqlalchemy.dialects import sqlite
 
 from ibkr_rebalancer.core.documents import encode, encode_variant
-from ibkr_rebalancer.core.events import Event, identities
+from ibkr_rebalancer.core.events import Event, Gap, identities
 from ibkr_rebalancer.core.inbox import Ended, Entry, Step
 from ibkr_rebalancer.core.portfolio import AccountId
 from ibkr_rebalancer.core.report import RunMode
@@ -21,6 +21,7 @@ from ibkr_rebalancer.edges.journal.tables import (
     cursors,
     entries,
     events,
+    gaps,
     marks,
     read,
     reports,
@@ -119,6 +120,34 @@ class JournalInbox:
         with self._store.reading() as connection:
             newest = first_row(connection, select(runs).where(its_runs).order_by(runs.c.id.desc()))
             return run_record(connection, newest) if newest else None
+
+    def done_last(self) -> tuple[Entry, ...]:
+        """For each account the entry for which a step was taken last, that one being its last."""
+        newest = select(func.max(steps.c.id)).join(entries).group_by(entries.c.account)
+        with self._store.reading() as connection:
+            theirs = connection.execute(select(steps.c.of_entry).where(steps.c.id.in_(newest))).scalars().all()
+            found, _ = _entries(connection, entries.c.id.in_(theirs))
+            return found
+
+    def keep_gap(self, gap: Gap) -> None:
+        with self._store.writing(f"That events of {gap.channel} may have been missed is not kept.") as connection:
+            since, until = in_order(gap.since), in_order(gap.until)
+            add(connection, gaps, channel=gap.channel, since=since, until=until, why=gap.why)
+
+    def newest_gaps(self) -> tuple[Gap, ...]:
+        """The one of each channel that was kept last."""
+        newest = select(func.max(gaps.c.id)).group_by(gaps.c.channel)
+        with self._store.reading() as connection:
+            rows = whole_rows(connection, select(gaps).where(gaps.c.id.in_(newest)).order_by(gaps.c.channel))
+            return tuple(
+                Gap(
+                    channel=row["channel"],
+                    since=datetime.fromisoformat(row["since"]),
+                    until=datetime.fromisoformat(row["until"]),
+                    why=row["why"],
+                )
+                for row in rows
+            )
 
     def cursor(self, channel: str) -> datetime | None:
         """Everything that was published there until then has been kept; None for a channel that is new."""

@@ -153,6 +153,9 @@ steps = _history(
     Index("steps_by_entry", "of_entry", "ends"),
 )
 
+gaps = _history("gaps", _text("channel", index=True), _text("since"), _text("until"), _text("why"))
+"""Between which times messages of a channel may have been missed; the newest row of a channel is told."""
+
 cursors = Table(
     "cursors", SCHEMA, Column("channel", Text, primary_key=True, nullable=False), _text("seal"), _text("until")
 )
