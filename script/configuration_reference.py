@@ -11,13 +11,14 @@ from ibkr_rebalancer.config.keys import BySymbol, Key, Section
 from ibkr_rebalancer.config.schema import ACCOUNT, ENVIRONMENT, POLICY
 from ibkr_rebalancer.core.instruments import ContractQuery
 from ibkr_rebalancer.core.layout import Layout
-from ibkr_rebalancer.core.policy import Account, Limits, Policy
+from ibkr_rebalancer.core.policy import Account, Limits, Policy, Substitution
 
 CORE: Mapping[str, tuple[type[Any], ...]] = {
     "": (Policy, Account),
     "allocations": (Layout, Account),
     "contracts": (ContractQuery,),
     "limits": (Limits,),
+    "substitutions": (Substitution,),
 }
 """By the name of a section, the values of `core` whose fields hold the defaults of its keys."""
 
@@ -68,6 +69,8 @@ def _written(default: Any) -> str:
     match default:
         case bool():
             return str(default).lower()
+        case frozenset():
+            return f"[{', '.join(sorted(default))}]"
         case Enum():
             return getattr(default, "word", default.value)
     return str(default)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from ibkr_rebalancer.core.plan import Plan
+    from ibkr_rebalancer.core.purpose import Purpose
     from ibkr_rebalancer.core.report import Report
     from ibkr_rebalancer.records import Records
 
@@ -46,6 +47,7 @@ __all__ = [
     "GatewayUnavailable",
     "Halted",
     "Plan",
+    "Purpose",
     "Rebalancer",
     "RebalancerError",
     "Records",
@@ -63,6 +65,7 @@ _HOMES = {
     "Records": "records",
     "Settings": "config.schema",
     "Plan": "core.plan",
+    "Purpose": "core.purpose",
     "Report": "core.report",
 }
 

@@ -9,7 +9,7 @@ It opens the edges that the settings name and hands them to the flows as ports. 
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING, Self
 from ibkr_rebalancer.config.loading import load_settings
 from ibkr_rebalancer.config.schema import Settings
 from ibkr_rebalancer.core.addresses import is_file, is_loopback
-from ibkr_rebalancer.core.errors import ConfigError, RebalancerError
+from ibkr_rebalancer.core.errors import ConfigError, RebalancerError, UsageError
+from ibkr_rebalancer.core.money import amount_text
 from ibkr_rebalancer.core.notices import Notice, Severity
 from ibkr_rebalancer.core.plan import Plan
 from ibkr_rebalancer.core.policy import Account, select_accounts
 from ibkr_rebalancer.core.portfolio import AccountId, Portfolio, TradingMode, belongs_to
+from ibkr_rebalancer.core.purpose import REBALANCE, Purpose, require_meant
 from ibkr_rebalancer.core.report import Report, dry_run_report
 from ibkr_rebalancer.core.runs import COMMAND
 from ibkr_rebalancer.edges.allocation_files import FileAllocations
@@ -83,24 +85,24 @@ class Rebalancer:
                 )
         return chosen
 
-    async def plan(self, account: str) -> Plan:
+    async def plan(self, account: str, *, purpose: Purpose = REBALANCE) -> Plan:
         """The plan of one account.
 
         Raises:
             RebalancerError: there is none, and why.
         """
-        (outcome,) = (await self.plans(account)).values()
+        (outcome,) = (await self.plans(account, purpose=purpose)).values()
         if isinstance(outcome, RebalancerError):
             raise outcome
         return outcome
 
-    async def plans(self, *accounts: str) -> Mapping[AccountId, Plan | RebalancerError]:
+    async def plans(self, *accounts: str, purpose: Purpose = REBALANCE) -> Mapping[AccountId, Plan | RebalancerError]:
         """The plan of each account, or why it has none, on one batch of quotes; no name means all enabled accounts.
 
         Raises:
             RebalancerError: no account can have a plan.
         """
-        chosen = self.select(*accounts)
+        chosen = self._select_for(purpose, accounts)
         planned = await plan_accounts(
             chosen,
             mode=self.settings.mode,
@@ -108,6 +110,7 @@ class Rebalancer:
             source=self._source,
             clock=self._clock,
             observer=self._observer,
+            purpose_of=lambda _account: purpose,
         )
         return {account: each.plan if isinstance(each, Planned) else each for account, each in planned.items()}
 
@@ -138,7 +141,11 @@ class Rebalancer:
         return outcome
 
     async def rebalance(
-        self, *accounts: str, confirm: Confirm | None = None, adopt: bool = False
+        self,
+        *accounts: str,
+        confirm: Confirm | None = None,
+        adopt: bool = False,
+        purpose: Purpose = REBALANCE,
     ) -> Mapping[AccountId, Report | RebalancerError]:
         """Plan each account and carry the plans out; no name means all enabled accounts. It trades.
 
@@ -148,7 +155,9 @@ class Rebalancer:
         Raises:
             RebalancerError: no account can be rebalanced; nothing was sent.
         """
-        return await (await self._trading_run()).rebalance(self.select(*accounts), confirm=confirm, adopt=adopt)
+        chosen = self._select_for(purpose, accounts)
+        run = await self._trading_run()
+        return await run.rebalance(chosen, confirm=confirm, adopt=adopt, purpose=purpose)
 
     async def carry_out(
         self, *plans: Plan, confirm: Confirm | None = None, adopt: bool = False
@@ -167,14 +176,16 @@ class Rebalancer:
         accounts = self.select(*named)
         return await (await self._trading_run()).rebalance(accounts, confirm=confirm, printed=plans, adopt=adopt)
 
-    async def dry_runs(self, *accounts: str) -> Mapping[AccountId, Report | RebalancerError]:
+    async def dry_runs(
+        self, *accounts: str, purpose: Purpose = REBALANCE
+    ) -> Mapping[AccountId, Report | RebalancerError]:
         """Plan each account and report the orders that would be sent; no name means all enabled accounts.
 
         Raises:
             RebalancerError: no account can have a plan.
         """
         started = self._clock.now()
-        plans = await self.plans(*accounts)
+        plans = await self.plans(*accounts, purpose=purpose)
         ended = self._clock.now()
         return {
             account: dry_run_report(plan, trigger=COMMAND, started=started, ended=ended)
@@ -182,6 +193,23 @@ class Rebalancer:
             else plan
             for account, plan in plans.items()
         }
+
+    def _select_for(self, purpose: Purpose, named: Sequence[str]) -> tuple[Account, ...]:
+        """The accounts of a run; an amount of cash is that of one account.
+
+        Raises:
+            UsageError: it cannot be meant (`USAGE`), or cash is to be raised in several (`RAISE_CASH_OF_MANY`).
+        """
+        require_meant(purpose)
+        chosen = self.select(*named)
+        if purpose.raise_cash and len(chosen) > 1:
+            listed = ", ".join(account.account_id for account in chosen)
+            raise UsageError(
+                "RAISE_CASH_OF_MANY",
+                f"{amount_text(purpose.raise_cash)} in cash is to be raised, and {listed} are {len(chosen)} accounts.",
+                hint="Name the one account that it is wanted of.",
+            )
+        return chosen
 
     async def _gateway(self) -> "GatewayMarket":
         """The gateway: connected by the first question, and again by the next one after a connection has failed.

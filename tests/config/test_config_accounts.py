@@ -12,7 +12,7 @@ from ibkr_rebalancer.config.keys import Section
 from ibkr_rebalancer.config.schema import ACCOUNT, POLICY
 from ibkr_rebalancer.config.strict_yaml import parse
 from ibkr_rebalancer.core.instruments import ConId, ContractQuery
-from ibkr_rebalancer.core.policy import Account, Limits, OrderType, Policy
+from ibkr_rebalancer.core.policy import Account, Limits, OrderType, Policy, Substitution, Underweight, Unlisted
 from ibkr_rebalancer.core.portfolio import AccountId
 
 SEED = """\
@@ -298,7 +298,7 @@ def test_plain_http_on_this_machine(url: str) -> None:
         (["cash_reserve: 1"], "'cash_reserve' is not", "Did you mean 'cash_reserve_pct'?"),
         (["limits: {max_age: 1}"], "'max_age' is not a key that this version knows in limits", "max_quote_age_s"),
         (["contracts: {BRK: {conid: 1}}"], "'conid' is not a key that this version knows in contracts.BRK", "'con_id'"),
-        (["unlisted: keep"], "'unlisted' is not a key that this version knows.", "Use one of account_id, "),
+        (["wombats: keep"], "'wombats' is not a key that this version knows.", "Use one of account_id, "),
         (["<<: {enabled: true}"], "'<<' is not", "Use one of"),
         (["limits.max_quote_age_s: 5"], "'limits.max_quote_age_s' is not", "limits."),
     ],
@@ -391,3 +391,68 @@ def test_everything_that_is_wrong_is_found_at_once() -> None:
         (5, "CONFIG_MISSING_KEY"),
         (5, "CONFIG_MISSING_KEY"),
     ]
+
+
+def test_the_rules_on_what_is_held_and_bought() -> None:
+    account = one_account(
+        "exclude: [SPY, BRK B]",
+        "unlisted: keep",
+        "underweight: cash",
+        "substitutions: {QQQ: {use: QQQM}, UVXY: {use: VXX, scale: 0.5}}",
+    )
+    assert account.policy.exclude == {"SPY", "BRK B"}
+    assert account.policy.unlisted is Unlisted.KEEP
+    assert account.policy.underweight is Underweight.CASH
+    assert account.policy.substitutions == {
+        "QQQ": Substitution(use="QQQM"),
+        "UVXY": Substitution(use="VXX", scale=Decimal("0.5")),
+    }
+
+
+def test_an_accounts_own_exclusions_take_the_place_of_the_default_and_its_substitutions_join_it() -> None:
+    """What a default substitutes, an account takes back by naming the symbol itself."""
+    first, second, third = read(
+        """\
+defaults: {exclude: [SPY], substitutions: {QQQ: {use: QQQM}}}
+accounts:
+- {account_id: DU1000001, notification: {channel: a}, allocations: {url: "https://a"}}
+- {account_id: DU1000002, notification: {channel: a}, allocations: {url: "https://a"}, exclude: []}
+- account_id: DU1000003
+  notification: {channel: a}
+  allocations: {url: "https://a"}
+  exclude: [TLT]
+  substitutions: {QQQ: {use: QQQ}, SPY: {use: VOO}}
+"""
+    )
+    assert [sorted(each.policy.exclude) for each in (first, second, third)] == [["SPY"], [], ["TLT"]]
+    assert {symbol: each.use for symbol, each in second.policy.substitutions.items()} == {"QQQ": "QQQM"}
+    assert {symbol: each.use for symbol, each in third.policy.substitutions.items()} == {"QQQ": "QQQ", "SPY": "VOO"}
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("exclude: SPY", "exclude is a single value; it must be symbols in capitals, in a list."),
+        ("exclude: [spy]", "exclude is 'spy'; it must be symbols in capitals, in a list."),
+        ("exclude: [[SPY]]", "An entry of exclude is a list; it must be symbols in capitals, in a list."),
+        ("unlisted: hold", "unlisted is 'hold'; it must be sell or keep."),
+        ("underweight: hold", "underweight is 'hold'; it must be refuse or cash."),
+        ("substitutions: [QQQ]", "substitutions is a list; it must be a mapping of symbols to substitutions."),
+        ("substitutions: {QQQ: {scale: 0.5}}", "substitutions.QQQ.use is missing."),
+        ("substitutions: {qqq: {use: QQQM}}", "substitutions has an entry for 'qqq', which is not a symbol."),
+        ("substitutions: {QQQ: {use: qqqm}}", "substitutions.QQQ.use is 'qqqm'; it must be a symbol in capitals."),
+        *(
+            (
+                f"substitutions: {{QQQ: {{use: QQQM, scale: {scale}}}}}",
+                f"substitutions.QQQ.scale is '{scale}'; it must be a decimal number above 0, at most 1.",
+            )
+            for scale in ("0", "1.5", "-1", "half")
+        ),
+        (
+            "substitutions: {QQQ: {use: QQQM}, QQQM: {use: ONEQ}}",
+            "substitutions has QQQM bought in place of QQQ, and ONEQ in place of QQQM.",
+        ),
+    ],
+)
+def test_rules_that_cannot_be_meant(line: str, sentence: str) -> None:
+    assert finding_in(line).sentence == sentence

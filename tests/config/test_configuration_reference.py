@@ -50,6 +50,7 @@ PLAIN: dict[Place, str] = {
 }
 AROUND: Mapping[Place, dict[Place, str]] = {
     ("allocations", "allow_http"): {("allocations", "url"): "http://example.com/a"},
+    ("substitutions", "VOD", "scale"): {("substitutions", "VOD", "use"): "QQQM"},
 }
 """What else stands in the file where an example counts for something."""
 INSTEAD: Mapping[Place, Place] = {("allocations", "file"): ("allocations", "url")}

@@ -77,6 +77,21 @@ def test_a_sum_far_from_one_is_refused(weights: list[str], said: str) -> None:
     assert error.hint.startswith("Ask whoever publishes the targets")
 
 
+@pytest.mark.parametrize("total", ["0", "0.4", "0.9899", "1"])
+def test_an_owner_may_want_what_is_missing_in_cash(total: str) -> None:
+    assert parse_allocation(body(row("A", total)), any_sum_below=True).weights == {"A": Decimal(total)}
+
+
+def test_who_takes_any_sum_below_takes_none_above() -> None:
+    with pytest.raises(AllocationRejected, match=r"add up to 1\.02, outside 0 to 1\.01\."):
+        parse_allocation(body(row("A", "0.5"), row("B", "0.52")), any_sum_below=True)
+
+
+def test_a_sum_that_is_too_low_names_the_key_that_would_take_it() -> None:
+    assert "`underweight: cash` would leave the rest in cash" in refused(body(row("A", "0.4"))).message
+    assert "underweight" not in refused(body(row("A", "0.6"), row("B", "0.6"))).message
+
+
 @pytest.mark.parametrize("status", ['"error"', '"SUCCESS"', '"success "', "true", "null", "1", "[]", "{}", "0.0"])
 def test_a_status_other_than_success_is_refused(status: str) -> None:
     error = refused(body(row("A", "1"), status=status))

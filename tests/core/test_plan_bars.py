@@ -9,6 +9,7 @@ from tests.support.accounts import KINDS, case_of, random_account
 from tests.support.judge import Verdict, brute_force_bp, judged, optimum_bp, p95, problem_of, summary
 
 from ibkr_rebalancer.core.planner import plan_rebalance
+from ibkr_rebalancer.core.policy import Underweight, Unlisted
 
 MEAN_GAP_BP = 5.0
 P95_GAP_BP = 20.0
@@ -20,11 +21,15 @@ pytestmark = [pytest.mark.xdist_group("bars"), pytest.mark.timeout(600), pytest.
 
 
 def verdicts(first: int, count: int, *, exactly: bool) -> list[Verdict]:
-    """`count` accounts, the kinds in turn, numbered from `first`."""
+    """`count` accounts, the kinds in turn, numbered from `first`; every second round with rules at random."""
     return [
-        judged(random_account(number, kind=SMALL_KINDS[number % ROUND]), exactly=exactly)
-        for number in range(first, first + count)
+        judged(random_account(n, kind=SMALL_KINDS[n % ROUND], ruled=is_ruled(n)), exactly=exactly)
+        for n in range(first, first + count)
     ]
+
+
+def is_ruled(number: int) -> bool:
+    return number // ROUND % 2 == 1
 
 
 def told(capsys: pytest.CaptureFixture[str], name: str, found: list[Verdict]) -> None:
@@ -65,8 +70,22 @@ def test_plans_come_near_the_exact_optimum(capsys: pytest.CaptureFixture[str]) -
     assert p95(gaps) <= P95_GAP_BP
 
 
+def test_the_rules_on_at_random_are_all_of_them() -> None:
+    """Each in a fair part of the accounts that are judged, and with the others."""
+    cases = [v.case for v in measured() if v.case.ruled]
+    counts = {
+        "exclude": sum(bool(case.policy.exclude) for case in cases),
+        "keep": sum(case.policy.unlisted is Unlisted.KEEP for case in cases),
+        "substitutions": sum(bool(case.policy.substitutions) for case in cases),
+        "cash": sum(case.policy.underweight is Underweight.CASH for case in cases),
+        "buy only": sum(case.purpose.buy_only for case in cases),
+        "raise cash": sum(bool(case.purpose.raise_cash) for case in cases),
+    }
+    assert min(counts.values()) > 5, counts
+
+
 def test_accounts_of_hundreds_of_names_keep_the_rules(capsys: pytest.CaptureFixture[str]) -> None:
-    large = [judged(random_account(number, kind="large"), exactly=False) for number in range(5)]
+    large = [judged(random_account(n, kind="large", ruled=bool(n % 2)), exactly=False) for n in range(5)]
     told(capsys, "large", large)
     assert not [v for v in large if v.broken or v.overspent or v.wants_again]
 
@@ -77,7 +96,11 @@ def test_all_bars_hold_on_very_many_accounts(capsys: pytest.CaptureFixture[str])
     found = []
     for kind in KINDS:
         numbers = range(50_000, 50_300)
-        of_kind = [judged(random_account(number, kind=kind), exactly=kind != "large") for number in numbers]
+        of_kind = [
+            judged(random_account(number, kind=kind, ruled=ruled), exactly=kind != "large")
+            for number in numbers
+            for ruled in (False, True)
+        ]
         told(capsys, kind, of_kind)
         found += of_kind
     told(capsys, "all", found)

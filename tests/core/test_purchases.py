@@ -28,6 +28,7 @@ from ibkr_rebalancer.core.purchases import (
     plan_purchases,
     shrunk,
 )
+from ibkr_rebalancer.core.purpose import Purpose
 from ibkr_rebalancer.core.quotes import DataKind
 
 DEPLOY = "DU1 cash 10_000; AAA @100; BBB @10; CCC @2_000"
@@ -79,6 +80,25 @@ def test_sales_may_use_up_half_the_reserve_before_anything_is_cut() -> None:
             reason="9,973.48 can be spent, and all purchases would cost 9,973.49",
         ),
     )
+
+
+@pytest.mark.parametrize(
+    ("policy", "kept"), [(DEFAULTS, "1_012.50"), (replace(LIMIT, limit_offset_bp=Decimal(0)), "1_000")]
+)
+def test_cash_that_is_to_be_raised_is_left_whole_whatever_is_left_of_the_reserve(policy: Policy, kept: str) -> None:
+    """Nine shares cost 901 with the commission; 1,025 of reserve has 1,000 that was asked for in it."""
+    account, plan = planned("DU1 cash 10_000; AAA @100", "AAA 100")
+    (trade,) = plan.trades
+    raising = replace(
+        plan,
+        trades=(replace(trade, quantity=9),),
+        cash_by_currency=(replace(plan.cash_by_currency[0], cash_reserve=Decimal(1_025)),),
+        purpose=Purpose(raise_cash=Decimal(1_000)),
+    )
+    for lack, count in ((Decimal(0), 9), (Decimal("0.01"), 8)):
+        cash = Decimal(kept) + 901 - lack
+        found = plan_purchases(raising, cash={"USD": cash}, available_funds=cash, snapshot=account, policy=policy)
+        assert bought(found) == {"AAA": count}
 
 
 def test_the_broker_caps_what_is_spent() -> None:

@@ -12,10 +12,12 @@ from random import Random
 
 from hypothesis.vendor.pretty import RepresentationPrinter
 from tests.support.notation import RATES, Line, allocation, allocation_of, rate_of, snapshot, snapshot_of, written
+from tests.support.rules import Ruled, with_rules
 
 from ibkr_rebalancer.core.allocation import Allocation
 from ibkr_rebalancer.core.policy import OrderType, Policy
 from ibkr_rebalancer.core.portfolio import Snapshot
+from ibkr_rebalancer.core.purpose import REBALANCE, Purpose
 
 KINDS = (
     "deploy", "drift", "switch", "deposit", "raise", "tiny", "pinned", "messy", "accrual", "large", "levered",
@@ -37,9 +39,11 @@ class Case:
     snapshot: Snapshot
     allocation: Allocation
     policy: Policy
+    purpose: Purpose = REBALANCE
+    ruled: bool = False
 
     def __str__(self) -> str:
-        return f'random_account({self.seed}, kind="{self.kind}")'
+        return f'random_account({self.seed}, kind="{self.kind}"{", ruled=True" if self.ruled else ""})'
 
     def _repr_pretty_(self, printer: RepresentationPrinter, cycle: bool) -> None:  # noqa: ARG002  # its protocol
         """How hypothesis prints a failing example."""
@@ -51,6 +55,9 @@ class Case:
         policy = f"reserve {self.policy.cash_reserve_pct} %, gate {self.policy.min_gain_bp} bp"
         if self.policy.order_type is OrderType.LIMIT:
             policy += f", limits {self.policy.limit_offset_bp} bp off"
+        if self.ruled:
+            own = self.policy
+            policy += f", exclude {sorted(own.exclude)}, {own.unlisted}, {own.substitutions}, {self.purpose}"
         return f'<{self}: snapshot("{written(self.snapshot)}", targets="{weights}"), {policy}>'
 
 
@@ -75,19 +82,22 @@ class _Draft:
         return _with_quantity(line, int(self.worth * part / float(line.mark * rate_of(line.currency))))
 
 
-def case_of(text: str, *, targets: str, policy: Policy | None = None) -> Case:
-    """The account in `text`, with the default policy unless given."""
+def case_of(text: str, *, targets: str, policy: Policy | None = None, purpose: Purpose = REBALANCE) -> Case:
+    """The account in `text`, with the default policy unless given; substitutes are looked up as targets are."""
+    policy = policy or Policy()
+    uses = [f"; {each.use} 0" for each in policy.substitutions.values() if f"{each.use} " not in targets]
     return Case(
         kind="written",
         seed=0,
-        snapshot=snapshot(text, targets=targets),
+        snapshot=snapshot(text, targets=targets + "".join(uses)),
         allocation=allocation(targets),
-        policy=policy or Policy(),
+        policy=policy,
+        purpose=purpose,
     )
 
 
-def random_account(seed: int, *, kind: str | None = None, names: int | None = None) -> Case:
-    """An account; its kind goes round with the seed unless given."""
+def random_account(seed: int, *, kind: str | None = None, names: int | None = None, ruled: bool = False) -> Case:
+    """An account; its kind goes round with the seed unless given. `ruled`: the owner's rules are on at random."""
     kind = kind or KINDS[seed % len(KINDS)]
     random = Random(f"{kind} {seed}")  # noqa: S311  # reproducible, not secret
     least, most = {"large": (1e6, 5e6), "tiny": (2e3, 1e4)}.get(kind, (5e3, 5e6))
@@ -103,23 +113,32 @@ def random_account(seed: int, *, kind: str | None = None, names: int | None = No
     )
     drawn = _KIND[kind](draft)
     part = drawn.spendable_part
+    policy = Policy(
+        cash_reserve_pct=Decimal(random.choice(RESERVES_PCT)),
+        min_gain_bp=Decimal(random.choice(GATES_BP)),
+        order_type=random.choice((OrderType.MARKET, OrderType.LIMIT)),
+        limit_offset_bp=Decimal(random.choice(OFFSETS_BP)),
+    )
+    account = Ruled(lines=drawn.lines, weights=draft.weights, policy=policy)
+    if ruled:
+        chance = Random(f"rules {kind} {seed}")  # noqa: S311  # not a secret
+        fresh = [_quoted(chance, f"S{number}") for number in range(5)]
+        account = with_rules(account, chance, quoted=fresh, cash=_dollars(drawn.cash))
+    uses = [each.use for each in account.policy.substitutions.values()]
     return Case(
         kind=kind,
         seed=seed,
         snapshot=snapshot_of(
-            drawn.lines,
+            account.lines,
             cash=_dollars(drawn.cash),
-            targets=symbols,
+            targets=list(dict.fromkeys([*symbols, *uses])),
             available=None if part is None else _dollars(drawn.cash * part),
             foreign={currency: _dollars(amount) for currency, amount in drawn.foreign.items()},
         ),
-        allocation=allocation_of(draft.weights),
-        policy=Policy(
-            cash_reserve_pct=Decimal(random.choice(RESERVES_PCT)),
-            min_gain_bp=Decimal(random.choice(GATES_BP)),
-            order_type=random.choice((OrderType.MARKET, OrderType.LIMIT)),
-            limit_offset_bp=Decimal(random.choice(OFFSETS_BP)),
-        ),
+        allocation=allocation_of(account.weights),
+        policy=account.policy,
+        purpose=account.purpose,
+        ruled=ruled,
     )
 
 

@@ -8,7 +8,11 @@ from tests.support.accounts import Case
 from tests.support.judge import planned
 
 from ibkr_rebalancer.core.plan import Plan, Side, Trade
+from ibkr_rebalancer.core.policy import Unlisted
 from ibkr_rebalancer.core.portfolio import Balances
+from ibkr_rebalancer.core.purpose import REBALANCE
+
+ZERO = Decimal(0)
 
 
 def forgets_the_reserve(case: Case) -> Plan:
@@ -47,6 +51,64 @@ def buys_nothing(case: Case) -> Plan:
 def keeps_what_should_go(case: Case) -> Plan:
     plan = planned(case)
     return replace(plan, trades=tuple(trade for trade in plan.trades if trade.side is Side.BUY))
+
+
+def ignores_what_is_excluded(case: Case) -> Plan:
+    return planned(replace(case, policy=replace(case.policy, exclude=frozenset())))
+
+
+def sells_what_is_unlisted(case: Case) -> Plan:
+    return planned(replace(case, policy=replace(case.policy, unlisted=Unlisted.SELL)))
+
+
+def borrows_against_what_is_excluded(case: Case) -> Plan:
+    """Takes its worth for money to invest."""
+    portfolio = case.snapshot.portfolio
+    worth = sum((h.market_value or ZERO for h in portfolio.holdings if h.position.symbol in case.policy.exclude), ZERO)
+    old = portfolio.balances
+    richer = replace(
+        old,
+        total_cash=old.total_cash + worth,
+        available_funds=old.available_funds + worth,
+        cash={**old.cash, old.currency: old.cash[old.currency] + worth},
+    )
+    return planned(replace(case, snapshot=replace(case.snapshot, portfolio=replace(portfolio, balances=richer))))
+
+
+def buys_what_is_replaced(case: Case) -> Plan:
+    return planned(replace(case, policy=replace(case.policy, substitutions={})))
+
+
+def sells_what_is_replaced_to_buy_its_substitute(case: Case) -> Plan:
+    """Passes the weights on, and forgets what is held."""
+    weights = dict(case.allocation.weights)
+    for symbol, substitution in case.policy.substitutions.items():
+        weights[substitution.use] = weights.get(substitution.use, ZERO) + weights.pop(symbol)
+    return planned(
+        replace(
+            case,
+            allocation=replace(case.allocation, weights=weights),
+            policy=replace(case.policy, substitutions={}),
+            snapshot=replace(case.snapshot, targets={s: case.snapshot.targets[s] for s in weights}),
+        )
+    )
+
+
+def forgets_the_scale(case: Case) -> Plan:
+    unscaled = {s: replace(each, scale=Decimal(1)) for s, each in case.policy.substitutions.items()}
+    return planned(replace(case, policy=replace(case.policy, substitutions=unscaled)))
+
+
+def scales_weights_up(case: Case) -> Plan:
+    """What is missing to 1 is invested, and not left in cash."""
+    whole = sum(case.allocation.weights.values(), ZERO)
+    weights = {symbol: weight / whole for symbol, weight in case.allocation.weights.items()}
+    return planned(replace(case, allocation=replace(case.allocation, weights=weights)))
+
+
+def forgets_its_purpose(case: Case) -> Plan:
+    """Rebalances, whatever the person has asked for."""
+    return planned(replace(case, purpose=REBALANCE))
 
 
 def _retraded(plan: Plan, change: Callable[[Trade], Trade]) -> Plan:

@@ -3,12 +3,12 @@
 Drift is the shortfall from the ideal over all instruments and cash: half of all distances, as nothing goes missing
 when no costs are paid. The optimum is exact (HiGHS), pays the spread, and ignores commissions: a lower bound.
 
-    python -m tests.support.judge [accounts]     prints the measured table
+    python -m tests.support.judge [accounts] [ruled]     prints the measured table
 """
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import ROUND_FLOOR, Decimal
 from functools import cached_property
@@ -22,9 +22,9 @@ from tests.support.accounts import KINDS, Case, random_account
 from tests.support.notation import fill
 
 from ibkr_rebalancer.core.instruments import STOCK, ConId
-from ibkr_rebalancer.core.plan import Plan, Side
+from ibkr_rebalancer.core.plan import Plan, Side, Trade
 from ibkr_rebalancer.core.planner import plan_rebalance
-from ibkr_rebalancer.core.policy import OrderType, Policy
+from ibkr_rebalancer.core.policy import OrderType, Policy, Unlisted
 from ibkr_rebalancer.core.portfolio import Portfolio
 
 ZERO = Decimal(0)
@@ -40,6 +40,10 @@ class Name:
     held: Decimal
     bid: Decimal
     ask: Decimal
+    use: ConId | None = None
+    """What is bought in its place: it is never bought itself, and of its weight only what is held stays."""
+    scale: Decimal = Decimal(1)
+    sellable: bool = True
     currency: str = "USD"
     rate: Decimal = Decimal(1)
 
@@ -96,17 +100,36 @@ class Problem:
         stuck: dict[ConId, Decimal] = {}
         while True:
             invested = self._to_invest(stuck)
+            staying = {n.con_id: self._staying(n, invested) for n in self.names if n.use is not None}
+            wanted = {n.con_id: stuck.get(n.con_id, n.weight * invested) for n in self.names if n.use is None}
+            for name in self.names:
+                if name.use is not None:
+                    wanted[name.use] -= name.scale * staying[name.con_id]
             crumbs = {n.con_id: n.middle * (n.held - n.whole) for n in self.names}
-            weights = {n.con_id: n.weight for n in self.names}
-            more = {c: crumb for c, crumb in crumbs.items() if c not in stuck and crumb > weights[c] * invested}
+            more = {c: crumbs[c] for c, worth in wanted.items() if c not in stuck and crumbs[c] > worth}
             if not more:
-                return {c: stuck.get(c, weight * invested) for c, weight in weights.items()}
-            stuck |= more
+                return wanted | staying
+            for con_id in more:
+                counted = [n.scale * staying[n.con_id] for n in self.names if n.use == con_id]
+                stuck[con_id] = crumbs[con_id] + sum(counted, ZERO)
+
+    def _staying(self, name: Name, invested: Decimal) -> Decimal:
+        """Of a replaced target: no more than its weight, but for a fraction that nobody buys."""
+        return max(name.middle * (name.held - name.whole), min(name.weight * invested, name.middle * name.held))
 
     def _to_invest(self, stuck: Mapping[ConId, Decimal]) -> Decimal:
         worth = sum((n.middle * n.held for n in self.names), self.cash) - self.reserve - sum(stuck.values(), ZERO)
         weight = 1 - sum((n.weight for n in self.names if n.con_id in stuck), ZERO)
         return max(ZERO, worth / weight) if weight > 0 else ZERO
+
+    def most_sold(self, name: Name) -> int:
+        """By the owner's rules. Below the reserve everything may have to go."""
+        if not name.sellable:
+            return 0
+        purse = self.purses[name.currency]
+        if name.use is None or purse.cash < purse.reserve:
+            return name.whole
+        return max(0, int(name.held - self.ideals[name.con_id] / name.middle))
 
     @cached_property
     def cash_goal(self) -> Decimal:
@@ -132,43 +155,62 @@ class Problem:
 
 
 def problem_of(case: Case) -> Problem:
-    portfolio, quotes = case.snapshot.portfolio, case.snapshot.quotes
-    weights = {contract.con_id: case.allocation.weights[symbol] for symbol, contract in case.snapshot.targets.items()}
+    portfolio, quotes, policy = case.snapshot.portfolio, case.snapshot.quotes, case.policy
+    con_ids = {symbol: contract.con_id for symbol, contract in case.snapshot.targets.items()}
     held = {h.position.con_id: h.position.quantity for h in portfolio.holdings}
     rates = {**portfolio.balances.exchange_rates, portfolio.balances.currency: Decimal(1)}
     currencies = {con_id: contract.currency for con_id, contract in case.snapshot.contracts.items()}
-    sellable = {
+    weights = {con_ids[symbol]: ZERO for symbol in con_ids}
+    replaced = {}
+    for symbol, weight in case.allocation.weights.items():
+        if weight and symbol in policy.substitutions:
+            chosen = policy.substitutions[symbol]
+            replaced[con_ids[symbol]] = (con_ids[chosen.use], chosen.scale, weight)
+            weights[con_ids[chosen.use]] += chosen.scale * weight
+        else:
+            weights[con_ids[symbol]] += weight
+    unlisted = {
         h.position.con_id
         for h in portfolio.holdings
         if h.position.security_type == STOCK
         and h.position.quantity >= 1
         and h.position.con_id in quotes
         and h.market_value is not None
+        and h.position.symbol not in policy.exclude
+        and (policy.unlisted is Unlisted.SELL or h.position.con_id in weights)
     }
-    names = [
-        Name(
-            con_id=con_id,
-            weight=weights.get(con_id, ZERO),
-            held=held.get(con_id, ZERO),
-            bid=(quotes[con_id].bid or ZERO) * rates[currencies[con_id]],
-            ask=(quotes[con_id].ask or ZERO) * rates[currencies[con_id]],
-            currency=currencies[con_id],
-            rate=rates[currencies[con_id]],
+    names = []
+    for con_id in sorted(weights.keys() | unlisted):
+        use, scale, weight = replaced.get(con_id, (None, Decimal(1), weights.get(con_id, ZERO)))
+        if use is not None and not held.get(con_id):
+            continue
+        rate = rates[currencies[con_id]]
+        names.append(
+            Name(
+                con_id=con_id,
+                weight=weight,
+                held=held.get(con_id, ZERO),
+                bid=(quotes[con_id].bid or ZERO) * rate,
+                ask=(quotes[con_id].ask or ZERO) * rate,
+                use=use,
+                scale=scale,
+                sellable=not case.purpose.buy_only,
+                currency=currencies[con_id],
+                rate=rate,
+            )
         )
-        for con_id in sorted(weights.keys() | sellable)
-    ]
     return Problem(
         names=names,
         net_liquidation=portfolio.balances.net_liquidation,
         available=portfolio.balances.available_funds,
-        purses=_purses(names, portfolio, case.policy),
+        purses=_purses(names, portfolio, case),
     )
 
 
-def _purses(names: Sequence[Name], portfolio: Portfolio, policy: Policy) -> Mapping[str, Purse]:
+def _purses(names: Sequence[Name], portfolio: Portfolio, case: Case) -> Mapping[str, Purse]:
     """Each currency's own cash. What is owed where nothing trades comes off the account's currency; the reserve, and
     what limit orders need beside it, is asked of each as it is wanted in the targets."""
-    balances = portfolio.balances
+    balances, policy = portfolio.balances, case.policy
     rates = {**balances.exchange_rates, balances.currency: Decimal(1)}
     own = {currency: amount * rates[currency] for currency, amount in balances.cash.items()}
     for currency, owed in _sold_short(portfolio).items():
@@ -180,14 +222,16 @@ def _purses(names: Sequence[Name], portfolio: Portfolio, policy: Policy) -> Mapp
         kept[balances.currency] += sum(others.values(), ZERO)
     else:
         kept |= others
-    whole = sum((name.weight for name in names), ZERO)
-    parts = {currency: sum((n.weight for n in names if n.currency == currency), ZERO) / whole for currency in kept}
+    bought = [name for name in names if name.use is None]
+    whole = sum((name.weight for name in bought), ZERO)
+    parts = {currency: sum((n.weight for n in bought if n.currency == currency), ZERO) / whole for currency in kept}
     alone = balances.available_funds if len(kept) == 1 else sum(map(abs, kept.values()), ZERO)
     return {
         currency: Purse(
             cash=amount,
             spendable=min(amount, alone) - balances.net_liquidation * _for_limits(policy) * parts[currency],
-            reserve=balances.net_liquidation * policy.cash_reserve_pct / 100 * parts[currency],
+            reserve=balances.net_liquidation * policy.cash_reserve_pct / 100 * parts[currency]
+            + (case.purpose.raise_cash if currency == balances.currency else ZERO),
         )
         for currency, amount in kept.items()
     }
@@ -228,28 +272,45 @@ def broken_rules(plan: Plan, case: Case) -> list[str]:
     """What a plan must never do, found in this one."""
     problem = problem_of(case)
     names = {name.con_id: name for name in problem.names}
-    broken = []
-    for trade in plan.trades:
-        name = names.get(trade.con_id)
-        if name is None:
-            broken.append(f"{trade.symbol} is not ours to trade")
-        elif trade.side is Side.SELL and trade.quantity > name.whole:
-            broken.append(f"sells {trade.quantity} {trade.symbol} of {name.held} held")
-        elif trade.side is Side.BUY and not name.weight:
-            broken.append(f"buys {trade.symbol}, which has no weight")
-        elif trade.price * name.rate != (name.ask if trade.side is Side.BUY else name.bid):
-            broken.append(f"prices {trade.symbol} at {trade.price}")
-        if type(trade.quantity) is not int or trade.quantity <= 0:
-            broken.append(f"trades {trade.quantity} {trade.symbol}")
+    broken = [wrong for trade in plan.trades for wrong in _wrongs(trade, names.get(trade.con_id), problem, plan)]
     if len({trade.con_id for trade in plan.trades}) < len(plan.trades):
         broken.append("two orders in one contract")
     sides = [trade.side for trade in plan.trades]
     if sides != sorted(sides, key=lambda side: side is Side.BUY):
         broken.append("a buy stands before a sell")
-    kept = [name.con_id for name in problem.names if not name.weight and name.whole]
+    kept = [name.con_id for name in problem.names if not name.weight and name.whole and name.sellable]
     sold_out = {trade.con_id for trade in plan.trades if trade.quantity == names.get(trade.con_id, _NOBODY).whole}
     broken += [f"{con_id} has no weight and is kept" for con_id in kept if con_id not in sold_out]
     return broken
+
+
+def _wrongs(trade: Trade, name: Name | None, problem: Problem, plan: Plan) -> Iterator[str]:
+    if type(trade.quantity) is not int or trade.quantity <= 0:
+        yield f"trades {trade.quantity} {trade.symbol}"
+    if name is None:
+        yield f"{trade.symbol} is not ours to trade"
+        return
+    if trade.price * name.rate != (name.ask if trade.side is Side.BUY else name.bid):
+        yield f"prices {trade.symbol} at {trade.price}"
+    if trade.side is Side.BUY:
+        if not name.weight:
+            yield f"buys {trade.symbol}, which has no weight"
+        if name.use is not None:
+            yield f"buys {trade.symbol}, which is replaced"
+        return
+    if trade.quantity > name.whole:
+        yield f"sells {trade.quantity} {trade.symbol} of {name.held} held"
+    if not name.sellable:
+        yield f"sells {trade.symbol}, and nothing is to be sold"
+    elif name.use is not None and trade.quantity > _most_sold(name, problem, plan):
+        yield f"sells {trade.symbol}, which counts as what is bought in its place"
+
+
+def _most_sold(name: Name, problem: Problem, plan: Plan) -> int:
+    """Shares of a replaced target that its weight does not cover, once the costs of the plan are off the ideals."""
+    least = (problem.ideal(name) - 2 * name.weight * costs_of(plan, problem)) / name.middle
+    purse = problem.purses[name.currency]
+    return name.whole if purse.cash < purse.reserve else max(problem.most_sold(name), int(name.held - least))
 
 
 _NOBODY = Name(con_id=ConId(0), weight=ZERO, held=ZERO, bid=ZERO, ask=ZERO)
@@ -274,7 +335,7 @@ def left_owing(plan: Plan, case: Case) -> Decimal:
 
     Where all that can be sold, fees paid, does not reach the reserve, it has to bring what it can.
     """
-    if not plan.trades:
+    if not plan.trades or case.purpose.buy_only:
         return ZERO
     before = problem_of(case)
     after = problem_of(replace(case, snapshot=fill(plan, case.snapshot)))
@@ -293,11 +354,14 @@ def given_up(plan: Plan, case: Case) -> Decimal:
     The ideal is here lower by twice the costs of the plan, which come off what is invested.
     """
     problem = problem_of(case)
-    if not plan.trades or problem.is_short_of_cash or problem.spendable < problem.cash or _lacks_a_currency(problem):
+    limited = case.purpose.buy_only or problem.spendable < problem.cash or _lacks_a_currency(problem)
+    if not plan.trades or problem.is_short_of_cash or limited:
         return ZERO
     shares, costs = shares_after(plan, problem), costs_of(plan, problem)
     lacking = ZERO
     for name in problem.names:
+        if name.use is not None:
+            continue
         wanted = (problem.ideal(name) - 2 * name.weight * costs) / name.middle - (name.held - name.whole)
         lacking += max(ZERO, wanted.to_integral_value(ROUND_FLOOR) - 1 - shares[name.con_id]) * name.bid
     return lacking
@@ -343,10 +407,12 @@ def optimum_bp(problem: Problem, *, reached_bp: float) -> float | None:
     )
     whole = np.array([name.whole for name in problem.names])
     missing = np.array([float(problem.ideal(n) - n.middle * n.held) for n in problem.names]) * scale
-    leaving = np.array([not name.weight for name in problem.names])
+    leaving = np.array([not name.weight and name.sellable for name in problem.names])
+    bought_not = np.array([not name.weight or name.use is not None for name in problem.names])
+    sold_at_most = np.array([problem.most_sold(name) for name in problem.names])
     cash, goal = (float(m) * scale for m in (problem.cash, problem.cash_goal))
-    most_bought = np.where(leaving, 0, np.maximum(0, np.ceil(missing / middle - 1e-9)))
-    most_sold = np.clip(np.floor((reached_bp - missing) / middle + 1e-9), 0, whole)
+    most_bought = np.where(bought_not, 0, np.maximum(0, np.ceil(missing / middle - 1e-9)))
+    most_sold = np.clip(np.floor((reached_bp - missing) / middle + 1e-9), 0, sold_at_most)
     # Columns: bought, sold, shortfall of each name, shortfall of cash.
     each_name = np.hstack([np.diag(middle), -np.diag(middle), np.eye(count), np.zeros((count, 1))])
     cash_row = np.concatenate([-ask, bid, np.zeros(count), [1]])
@@ -354,7 +420,7 @@ def optimum_bp(problem: Problem, *, reached_bp: float) -> float | None:
     for currency, purse in problem.purses.items():
         ours = np.array([name.currency == currency for name in problem.names])
         spendable = float(purse.spendable) * scale
-        must_stay = min(float(purse.reserve) * scale, spendable + float((bid * ours) @ whole))
+        must_stay = min(float(purse.reserve) * scale, spendable + float((bid * ours) @ sold_at_most))
         row = np.concatenate([-ask * ours, bid * ours, np.zeros(count + 1)])
         budgets.append(LinearConstraint(row, lb=must_stay - spendable - 1e-9))
     result = milp(
@@ -410,7 +476,7 @@ class Verdict:
 
 def planned(case: Case) -> Plan:
     """What the planner under judgement says."""
-    return plan_rebalance(case.allocation, snapshot=case.snapshot, policy=case.policy)
+    return plan_rebalance(case.allocation, snapshot=case.snapshot, policy=case.policy, purpose=case.purpose)
 
 
 def judged(case: Case, *, exactly: bool, planner: Callable[[Case], Plan] = planned) -> Verdict:
@@ -463,9 +529,9 @@ def p95(gaps: Sequence[float]) -> float:
     return quantiles(gaps, n=20)[-1]
 
 
-def main(count: int) -> None:
+def main(count: int, *, ruled: bool) -> None:
     """Print the table, and every account that breaks a bar."""
-    verdicts = [judged(random_account(seed), exactly=True) for seed in range(count)]
+    verdicts = [judged(random_account(seed, ruled=ruled), exactly=True) for seed in range(count)]
     for kind in KINDS:
         print(f"{kind:8s}", summary(v for v in verdicts if v.case.kind == kind))  # noqa: T201
     print(f"{'all':8s}", summary(verdicts))  # noqa: T201
@@ -475,4 +541,4 @@ def main(count: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 550)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 550, ruled="ruled" in sys.argv)

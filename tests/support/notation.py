@@ -59,7 +59,7 @@ def allocation(text: str) -> Allocation:
 
 
 def allocation_of(weights: Mapping[str, Decimal]) -> Allocation:
-    return parse_allocation(allocation_body(weights))
+    return parse_allocation(allocation_body(weights), any_sum_below=True)
 
 
 def allocation_body(weights: Mapping[str, Decimal]) -> bytes:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ibkr_rebalancer.cli.options import Accounts, Config, Json, State, Verbose, Yes
+from ibkr_rebalancer.cli.options import Accounts, BuyOnly, Config, Json, RaiseCash, State, Verbose, Yes
 from ibkr_rebalancer.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ def execute(
         bool,
         typer.Option("--adopt", help="Let real holdings that rebalancer never traded be sold, from now on."),
     ] = False,
+    buy_only: BuyOnly = False,
+    raise_cash: RaiseCash = None,
     config: Config = None,
     state: State = None,
     as_json: Json = False,
@@ -50,24 +52,28 @@ def execute(
       rebalancer execute --yes                  all enabled accounts, from cron
       rebalancer execute --dry-run --json       one JSON document, nothing sent
       rebalancer execute --plan plan.json       what `plan -o plan.json` has kept
+      rebalancer execute DU123456 --raise-cash 5000     before a withdrawal
     """
     from ibkr_rebalancer.cli.asking import is_anybody_there
     from ibkr_rebalancer.cli.kept_plans import dry_runs, kept_plans
     from ibkr_rebalancer.cli.output import show_outcomes
+    from ibkr_rebalancer.cli.purposes import purpose_of
     from ibkr_rebalancer.cli.session import in_session
     from ibkr_rebalancer.cli.tables import runs_view
     from ibkr_rebalancer.cli.trading import trade
 
     named = accounts or ()
-    plans = kept_plans(plan, beside=named) if plan else ()
+    purpose = purpose_of(buy_only=buy_only, raise_cash=raise_cash)
+    asked = ["--buy-only"] * buy_only + ["--raise-cash"] * (raise_cash is not None)
+    plans = kept_plans(plan, beside=[*named, *asked]) if plan else ()
 
     async def looked_at(session: "Rebalancer") -> "Outcomes":
-        return await dry_runs(session, plans) if plans else await session.dry_runs(*named)
+        return await dry_runs(session, plans) if plans else await session.dry_runs(*named, purpose=purpose)
 
     async def carried_out(session: "Rebalancer", confirm: "Confirm | None") -> "Outcomes":
         if plans:
             return await session.carry_out(*plans, confirm=confirm, adopt=adopt)
-        return await session.rebalance(*named, confirm=confirm, adopt=adopt)
+        return await session.rebalance(*named, confirm=confirm, adopt=adopt, purpose=purpose)
 
     if dry_run:
         outcomes = in_session(looked_at, config, state=state, verbose=verbose)

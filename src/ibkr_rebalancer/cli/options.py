@@ -38,6 +38,16 @@ Html = Annotated[
         show_default=False,
     ),
 ]
+BuyOnly = Annotated[bool, typer.Option("--buy-only", help="Invest the cash there is, and sell nothing.")]
+RaiseCash = Annotated[
+    str | None,
+    typer.Option(
+        "--raise-cash",
+        metavar="AMOUNT",
+        help="Have this much cash beyond the reserve, in the account's currency.",
+        show_default=False,
+    ),
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking, where nobody could answer.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Tell each step, and where settings come from.")]

@@ -13,14 +13,14 @@ from ibkr_rebalancer.config.sources import layout_of
 from ibkr_rebalancer.config.strict_yaml import Entries, Items, Text, Tree
 from ibkr_rebalancer.core.allocation import SYMBOL
 from ibkr_rebalancer.core.instruments import ContractQuery
-from ibkr_rebalancer.core.policy import Account, Limits, Policy
+from ibkr_rebalancer.core.policy import Account, Limits, Policy, Substitution
 
 
 def read_accounts(document: Tree | None, *, folder: Path) -> tuple[Account, ...]:
     """The accounts of a document that is a list of them, or `{defaults: {…}, accounts: […]}`.
 
-    An account's own key beats the default; of `contracts` and `limits`, entry by entry. Files of targets lie in
-    `folder`, an absolute path, or where their own paths lead from there.
+    An account's own key beats the default; of `contracts`, `limits` and `substitutions`, entry by entry. Files of
+    targets lie in `folder`, an absolute path, or where their own paths lead from there.
 
     Raises:
         Unfit: with everything that is wrong, wherever it is.
@@ -62,14 +62,30 @@ def _account(tree: Tree, defaults: Mapping[str, Any], folder: Path) -> Account:
     given = {**defaults, **{name: _laid_over(defaults.get(name), value) for name, value in own.items()}}
     contracts = {symbol: ContractQuery(symbol=symbol, **entry) for symbol, entry in given["contracts"].items()}
     limits = Limits(**given["limits"])
+    substitutions = {symbol: Substitution(**entry) for symbol, entry in given["substitutions"].items()}
+    _refuse_chains(substitutions, tree.line)
+    built = {"contracts": contracts, "limits": limits, "substitutions": substitutions}
     source = given["allocations"]
     return Account(
         channel=given["notification"]["channel"],
         allocations_url=source["url"] if "url" in source else (folder / source["file"]).as_uri(),
         layout=layout_of(source),
-        policy=Policy(**_fields_of(Policy, {**given, "contracts": contracts, "limits": limits})),
+        policy=Policy(**_fields_of(Policy, {**given, **built})),
         **_fields_of(Account, {**given, **source}),
     )
+
+
+def _refuse_chains(substitutions: Mapping[str, Substitution], line: int) -> None:
+    """A substitute that is substituted itself: nobody can say which of the two is meant."""
+    real = {symbol: each.use for symbol, each in substitutions.items() if each.use != symbol}
+    for symbol, use in real.items():
+        if use in real:
+            raise unfit(
+                line,
+                "CONFIG_CONFLICT",
+                f"substitutions has {use} bought in place of {symbol}, and {real[use]} in place of {use}.",
+                hint=f"Name under {symbol} what is really to be bought.",
+            )
 
 
 def _laid_over(default: Any, own: Any) -> Any:
@@ -129,19 +145,28 @@ def _value(key: Key, tree: Tree | None, name: str, parent_line: int) -> Any:
     match tree:
         case None:
             raise unfit(parent_line, "CONFIG_MISSING_KEY", f"{name} is missing.", hint=f"Add it: it is {key.meaning}.")
-        case Text(text, line):
-            try:
-                return key.read(text)
-            except ValueError as error:
-                hint = f"Correct it: {name} is {key.meaning}."
-                raise unfit(line, "CONFIG_INVALID_VALUE", complaint(name, key, text), hint=hint) from error
+        case Items(items) if key.is_list:
+            return frozenset(each(lambda item: _read(key, item, name), items))
+        case Text() if not key.is_list:
+            return _read(key, tree, name)
         case _:
             raise _misshapen(name, tree, key.must)
 
 
+def _read(key: Key, tree: Tree, name: str) -> Any:
+    """The value of a single text."""
+    if not isinstance(tree, Text):
+        raise _misshapen(f"An entry of {name}", tree, key.must)
+    try:
+        return key.read(tree.value)
+    except ValueError as error:
+        hint = f"Correct it: {name} is {key.meaning}."
+        raise unfit(tree.line, "CONFIG_INVALID_VALUE", complaint(name, key, tree.value), hint=hint) from error
+
+
 def _by_symbol(entry: Section, tree: Tree, path: str) -> dict[str, Any]:
     if not isinstance(tree, Entries):
-        raise _misshapen(path, tree, "a mapping of symbols to contracts")
+        raise _misshapen(path, tree, f"a mapping of symbols to {path}")
 
     def read(symbol: str) -> tuple[str, dict[str, Any]]:
         below = tree.entries[symbol]

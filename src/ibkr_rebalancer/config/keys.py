@@ -26,6 +26,8 @@ class Key:
     required: bool = False
     secret: bool = False
     """Its text is never quoted in a message."""
+    is_list: bool = False
+    """It is a list, each of whose entries is read; order makes no difference."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

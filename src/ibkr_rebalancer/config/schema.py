@@ -6,6 +6,7 @@ The defaults of an account's keys are the field defaults of `core.policy`; those
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,9 @@ from ibkr_rebalancer.config.keys import BySymbol, Key, Section, decimal, matchin
 from ibkr_rebalancer.config.sources import ALLOCATIONS, BEARER_KEY, read_url
 from ibkr_rebalancer.core.account_ids import ACCOUNT_ID
 from ibkr_rebalancer.core.addresses import is_loopback
+from ibkr_rebalancer.core.allocation import SYMBOL
 from ibkr_rebalancer.core.limits import LIMITS, Limit, Unit
-from ibkr_rebalancer.core.policy import ALLOCATIONS_API_KEY, Account, OrderType
+from ibkr_rebalancer.core.policy import ALLOCATIONS_API_KEY, Account, OrderType, Underweight, Unlisted
 from ibkr_rebalancer.core.portfolio import TradingMode
 
 GATEWAY_PORTS = {TradingMode.PAPER: 4002, TradingMode.LIVE: 4001}
@@ -104,6 +106,19 @@ def _host(text: str) -> str:
     return text
 
 
+def _scale(text: str) -> Decimal:
+    scale = Decimal(text) if re.fullmatch(r"0\.[0-9]{1,9}|1(\.0{1,9})?", text) else Decimal(0)
+    if not scale:
+        raise ValueError(text)
+    return scale
+
+
+def _symbol(text: str) -> str:
+    if not SYMBOL.fullmatch(text):
+        raise ValueError(text)
+    return text
+
+
 def _check_contract(contract: Mapping[str, Any], line: int) -> None:
     others = [name for name in CONTRACT.keys if name != "con_id"]
     if not contract:
@@ -152,6 +167,26 @@ CONTRACT = Section(
     check=_check_contract,
 )
 
+SUBSTITUTION = Section(
+    meaning="what is bought, and how much of it",
+    keys={
+        "use": Key(
+            meaning="the symbol that is bought in place of the target; the target's own takes back what a default says",
+            must="a symbol in capitals",
+            read=_symbol,
+            example="QQQM",
+            required=True,
+        ),
+        "scale": Key(
+            meaning="the part of the target's weight that is bought, where the substitute moves more than the target; "
+            "the rest stays cash",
+            must="a decimal number above 0, at most 1",
+            read=_scale,
+            example="0.5",
+        ),
+    },
+)
+
 POLICY = Section(
     meaning="how an account is rebalanced",
     keys={
@@ -195,6 +230,31 @@ POLICY = Section(
             8760,
             meaning="the hours from an event's publication to its receipt, beyond which it is told and not carried out",
             example="2",
+        ),
+        "exclude": Key(
+            meaning="the symbols that are never traded: what is held under them, of whatever kind, stays as it is and "
+            "counts as no money to invest; a target that is among them is refused",
+            must="symbols in capitals, in a list",
+            read=_symbol,
+            example="[SPY, BRK B]",
+            is_list=True,
+        ),
+        "unlisted": one_of(
+            {choice.value: choice for choice in Unlisted},
+            meaning="what becomes of a stock or fund that is held and is not in the targets; one whose target weight "
+            "is 0 is sold in any case",
+            example="keep",
+        ),
+        "underweight": one_of(
+            {choice.value: choice for choice in Underweight},
+            meaning="what becomes of targets that add up to less than 0.99: they are refused, or what is missing to 1 "
+            "stays cash",
+            example="cash",
+        ),
+        "substitutions": BySymbol(
+            meaning="what is bought in place of a target; what is held of the target counts towards it, and is sold "
+            "only beyond the target's weight",
+            entry=SUBSTITUTION,
         ),
         "contracts": BySymbol(
             meaning="which contract a symbol of the targets means, where that is not the one at SMART in USD",

@@ -45,17 +45,18 @@ class Allocation:
     as_of: str | None
 
 
-def parse_allocation(body: bytes, layout: Layout | None = None) -> Allocation:
+def parse_allocation(body: bytes, layout: Layout | None = None, *, any_sum_below: bool = False) -> Allocation:
     """Read an allocation document; what it says of itself is kept short and printable.
 
     Without a layout it is in the usual format, where a text is never a number. A sum above 1, within the tolerance, is
-    scaled to 1; a sum below is left as it is. Never scaled up.
+    scaled to 1; a sum below is left as it is. Never scaled up. With `any_sum_below` it may be below by more than the
+    tolerance: the owner wants the rest in cash.
 
     Raises:
         AllocationRejected: anything in the document is missing, misspelt, out of range or said twice.
     """
     try:
-        return _allocation(read_contents(body, layout or USUAL), layout)
+        return _allocation(read_contents(body, layout or USUAL), layout, any_sum_below=any_sum_below)
     except Odd as odd:
         doubt = "" if layout is None else ", or the keys under allocations: in accounts.yaml if they do not fit it"
         raise AllocationRejected(
@@ -65,16 +66,17 @@ def parse_allocation(body: bytes, layout: Layout | None = None) -> Allocation:
         ) from odd
 
 
-def _allocation(contents: Contents, layout: Layout | None) -> Allocation:
+def _allocation(contents: Contents, layout: Layout | None, *, any_sum_below: bool) -> Allocation:
     weights = _weights(contents, layout)
     total = sum(weights.values(), ZERO)
     if layout and layout.unit is WeightUnit.PERCENT and 0 < total * 100 <= 1 + SUM_TOLERANCE:
         stated = (total * 100).normalize()
         raise Odd(f"the weights add up to {stated:f} %: they look like fractions", code="ALLOCATION_SUM")
-    if abs(total - 1) > SUM_TOLERANCE:
+    least = ZERO if any_sum_below else 1 - SUM_TOLERANCE
+    if not least <= total <= 1 + SUM_TOLERANCE:
+        known = "; `underweight: cash` would leave the rest in cash" if total < least else ""
         raise Odd(
-            f"the weights add up to {total}, outside {1 - SUM_TOLERANCE} to {1 + SUM_TOLERANCE}",
-            code="ALLOCATION_SUM",
+            f"the weights add up to {total}, outside {least} to {1 + SUM_TOLERANCE}{known}", code="ALLOCATION_SUM"
         )
     scale = max(total, Decimal(1))
     return Allocation(

@@ -1,17 +1,28 @@
 """Which instruments a plan decides about, and which holdings stay untouched with the reason why. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, Decimal
 
-from ibkr_rebalancer.core.allocation import Allocation
 from ibkr_rebalancer.core.errors import Refused
 from ibkr_rebalancer.core.instruments import STOCK, ConId, Contract
 from ibkr_rebalancer.core.money import ZERO
 from ibkr_rebalancer.core.plan import Untouched
-from ibkr_rebalancer.core.policy import Limits, Policy
+from ibkr_rebalancer.core.policy import Limits, Policy, Unlisted
 from ibkr_rebalancer.core.portfolio import Balances, Holding, Snapshot
+from ibkr_rebalancer.core.purpose import Purpose
 from ibkr_rebalancer.core.quotes import NoQuote, Prices, converted, prices_of, unpriced
+from ibkr_rebalancer.core.targets import Replaced, Targets
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Substitute:
+    """The target that is bought in place of another."""
+
+    symbol: str
+    con_id: ConId
+    scale: Decimal
+    """So much of it, in worth, is as good as one of the other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +46,10 @@ class Managed:
     """In `currency`: what orders are sent at."""
     prices: Prices
     """The same in the account's currency: what it is sized by."""
+    may_be_sold: bool = True
+    """Not when only purchases are wanted; what has to go stays, too."""
+    stands_for: Substitute | None = None
+    """What is bought in its place: what is held of it counts towards that, up to its weight."""
 
     @property
     def whole(self) -> int:
@@ -47,6 +62,9 @@ class Managed:
         return self.held - self.whole
 
 
+EXCLUDED = "excluded in accounts.yaml"
+
+
 @dataclass(frozen=True, slots=True)
 class _NoPrices:
     """Why a contract cannot be priced."""
@@ -56,30 +74,39 @@ class _NoPrices:
 
 
 def sort_holdings(
-    allocation: Allocation, *, snapshot: Snapshot, policy: Policy
+    targets: Targets, *, snapshot: Snapshot, policy: Policy, purpose: Purpose
 ) -> tuple[tuple[Managed, ...], tuple[Untouched, ...]]:
     """Split the account into what is managed and what is not, both in order of symbol.
 
+    Of a replaced target only what is held is managed: it stands for its substitute, unless the owner excludes it.
+
     Raises:
-        Refused: a target cannot be planned: it is held short, its currency has no exchange rate, its prices are in
-            another unit than that, it has no usable price, or two symbols mean the same contract.
+        Refused: a target cannot be planned: it is excluded or held short, its currency has no exchange rate, its prices
+            are in another unit than that, it has no usable price, or two symbols mean the same contract.
     """
-    wanted = {symbol: contract for symbol, contract in snapshot.targets.items() if allocation.weights[symbol]}
-    symbols = _symbols_by_contract(wanted)
+    symbols = _symbols_by_contract({symbol: snapshot.targets[symbol] for symbol in targets.symbols})
+    replaced = {each.symbol: each for each in targets.replaced}
     holdings = {holding.position.con_id: holding for holding in snapshot.portfolio.holdings}
-    managed = [
-        _target(symbol, allocation.weights[symbol], con_id, holdings.get(con_id), snapshot, policy.limits)
-        for con_id, symbol in symbols.items()
-    ]
-    untouched = []
+    managed, untouched = [], []
+    for con_id, symbol in symbols.items():
+        holding = holdings.get(con_id)
+        if symbol not in replaced:
+            _require_included(symbol, snapshot.contracts[con_id], targets)
+            managed.append(_target(symbol, targets.weights[symbol], con_id, holding, snapshot, policy.limits))
+        elif holding is not None and not targets.excludes(symbol, snapshot.contracts[con_id]):
+            managed.append(_stand_in(replaced[symbol], con_id, holding, snapshot, policy.limits))
+    known = {line.con_id for line in managed}
     for con_id, holding in holdings.items():
-        if con_id in symbols:
+        if con_id in known:
             continue
-        line = _other(holding, allocation, snapshot, policy.limits)
+        is_own = symbols.get(con_id) in replaced
+        line = _untouched(holding, EXCLUDED) if is_own else _other(holding, targets, snapshot, policy)
         if isinstance(line, Managed):
             managed.append(line)
         else:
             untouched.append(line)
+    if purpose.buy_only:
+        managed = [replace(line, may_be_sold=False) for line in managed]
     return (
         tuple(sorted(managed, key=lambda line: (line.symbol, line.con_id))),
         tuple(sorted(untouched, key=lambda line: (line.symbol, line.con_id))),
@@ -148,6 +175,25 @@ def _target(
     )
 
 
+def _stand_in(replaced: Replaced, con_id: ConId, holding: Holding, snapshot: Snapshot, limits: Limits) -> Managed:
+    """What is held of a replaced target: as sound as a target, since it counts as one."""
+    line = _target(replaced.symbol, replaced.weight, con_id, holding, snapshot, limits)
+    use = Substitute(symbol=replaced.use, con_id=snapshot.targets[replaced.use].con_id, scale=replaced.scale)
+    return replace(line, stands_for=use)
+
+
+def _require_included(symbol: str, contract: Contract, targets: Targets) -> None:
+    if not targets.excludes(symbol, contract):
+        return
+    in_place_of = [each.symbol for each in targets.replaced if each.use == symbol]
+    instead = f" in place of {', '.join(in_place_of)}" if in_place_of else ""
+    raise Refused(
+        "TARGET_EXCLUDED",
+        f"{symbol} is a target{instead}, and excluded in accounts.yaml: it cannot be both.",
+        hint=f"Take it off `exclude`, or give {symbol} a substitute under `substitutions`.",
+    )
+
+
 def _require_currency(symbol: str, contract: Contract, balances: Balances) -> None:
     base = balances.currency
     if contract.price_magnifier != 1:
@@ -173,19 +219,24 @@ def _in_base(prices: Prices, rate: Decimal) -> Prices:
     return prices if rate == 1 else converted(prices, rate)
 
 
-def _other(holding: Holding, allocation: Allocation, snapshot: Snapshot, limits: Limits) -> Managed | Untouched:
+def _other(holding: Holding, targets: Targets, snapshot: Snapshot, policy: Policy) -> Managed | Untouched:
     """A holding without a target weight: to be sold, unless something keeps us from it."""
     position = holding.position
+    if targets.excludes_holding(holding):
+        return _untouched(holding, EXCLUDED)
     reason = obstacle(holding)
     if reason is not None:
         return _untouched(holding, reason)
     contract = snapshot.contracts.get(position.con_id)
     if contract is not None and contract.price_magnifier != 1:
         return _untouched(holding, _minor_unit(contract))
+    exit_reason = _exit_reason(holding, targets, snapshot)
+    if policy.unlisted is Unlisted.KEEP and not targets.gives_up(holding):
+        return _untouched(holding, f"{exit_reason}, and unlisted holdings are kept")
     quote = snapshot.quotes.get(position.con_id)
     if quote is not None and quote.is_halted:
         return _untouched(holding, "trading in it is halted")
-    prices = _usable_prices(position.con_id, snapshot, limits)
+    prices = _usable_prices(position.con_id, snapshot, policy.limits)
     if isinstance(prices, _NoPrices):
         return _untouched(holding, str(prices.why))
     rate = snapshot.portfolio.balances.rate(position.currency)
@@ -194,7 +245,7 @@ def _other(holding: Holding, allocation: Allocation, snapshot: Snapshot, limits:
         con_id=position.con_id,
         primary_exchange=snapshot.contracts[position.con_id].primary_exchange,
         weight=ZERO,
-        exit_reason=_exit_reason(position.symbol, allocation, snapshot),
+        exit_reason=exit_reason,
         held=position.quantity,
         currency=position.currency,
         rate=rate,
@@ -203,13 +254,13 @@ def _other(holding: Holding, allocation: Allocation, snapshot: Snapshot, limits:
     )
 
 
-def _exit_reason(symbol: str, allocation: Allocation, snapshot: Snapshot) -> str:
-    """Why a holding of this symbol goes, which is the contract of no target."""
-    weight = allocation.weights.get(symbol)
-    if weight is None:
-        return "not in the targets"
-    if not weight:
+def _exit_reason(holding: Holding, targets: Targets, snapshot: Snapshot) -> str:
+    """Why a holding goes, which is the contract of no target."""
+    symbol = holding.position.symbol
+    if targets.gives_up(holding):
         return "target weight 0"
+    if symbol not in targets.symbols:
+        return "not in the targets"
     meant = snapshot.targets[symbol]
     return (
         f"not in the targets, where {symbol} means another contract ({meant.primary_exchange}, con_id {meant.con_id})"

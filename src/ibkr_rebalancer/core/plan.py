@@ -12,6 +12,7 @@ from enum import Enum
 
 from ibkr_rebalancer.core.instruments import ConId
 from ibkr_rebalancer.core.portfolio import AccountId
+from ibkr_rebalancer.core.purpose import REBALANCE, Purpose
 
 
 class Side(Enum):
@@ -125,7 +126,7 @@ class Plan:
 
     account: AccountId
     plan_id: str
-    """Digest of the allocation, the snapshot and the policy: the same inputs give the same plan."""
+    """Digest of the allocation, the snapshot, the policy and the purpose: the same inputs give the same plan."""
     as_of: datetime
     """The gateway's time of the snapshot."""
     strategy: Strategy
@@ -140,7 +141,7 @@ class Plan:
     cash_after: Decimal
     """Cash when every trade fills at its price, commissions paid."""
     cash_reserve: Decimal
-    """What may not be spent: a part of what the account is worth when the plan's costs are paid."""
+    """What may not be spent: a part of what the account is worth when the plan's costs are paid, and cash to raise."""
     cash_by_currency: tuple[CurrencyCash, ...]
     """`currency` first, then each other one that something trades in or that has cash."""
     turnover: Decimal
@@ -156,3 +157,4 @@ class Plan:
     untouched: tuple[Untouched, ...]
     remarks: tuple[str, ...]
     """Sentences about the whole plan that its reader should know."""
+    purpose: Purpose = REBALANCE

@@ -12,37 +12,41 @@ from ibkr_rebalancer.core.commissions import commission
 from ibkr_rebalancer.core.documents import digest
 from ibkr_rebalancer.core.errors import Refused
 from ibkr_rebalancer.core.managed import Managed, sort_holdings
-from ibkr_rebalancer.core.money import ZERO, share_of, up_to_cents
+from ibkr_rebalancer.core.money import ZERO, amount_text, share_of, up_to_cents
 from ibkr_rebalancer.core.plan import CurrencyCash, Plan, Side, Skip, Strategy, Trade, order_of_sending
 from ibkr_rebalancer.core.policy import Policy
 from ibkr_rebalancer.core.portfolio import Balances, Snapshot
+from ibkr_rebalancer.core.purpose import REBALANCE, Purpose
 from ibkr_rebalancer.core.reasons import idle_reason, skip_reason, trade_reason
 from ibkr_rebalancer.core.remarks import remarks
 from ibkr_rebalancer.core.sizing import Purses, Sizing, order_price, purses_of, size_positions, trade_price
+from ibkr_rebalancer.core.targets import own_targets
 
 
-def plan_rebalance(allocation: Allocation, *, snapshot: Snapshot, policy: Policy) -> Plan:
+def plan_rebalance(allocation: Allocation, *, snapshot: Snapshot, policy: Policy, purpose: Purpose = REBALANCE) -> Plan:
     """The trades that bring the account as near to its targets as whole shares and cash allow.
 
     Sells come before buys, the largest first. No trade is made that does not pay: unless something has to go or
     the reserve has to be filled, a plan that removes less drift than `min_gain_bp` is empty.
 
     Raises:
-        Refused: the account is worth nothing, what it owes or a currency is worth is unknown, or a target cannot be
-            planned.
+        Refused: the account is worth nothing, what it owes or a currency is worth is unknown, a target cannot be
+            planned, or there is not as much cash to be had as is to be raised.
     """
     balances = snapshot.portfolio.balances
     _require_worth(balances)
-    names, untouched = sort_holdings(allocation, snapshot=snapshot, policy=policy)
-    purses = purses_of(snapshot.portfolio, names, policy)
+    targets = own_targets(allocation, policy)
+    names, untouched = sort_holdings(targets, snapshot=snapshot, policy=policy, purpose=purpose)
+    purses = purses_of(snapshot.portfolio, names, policy, purpose)
     sizing = size_positions(names, purses=purses, nearest=policy.rounds_to_nearest)
+    _require_raised(sizing, purses, balances.currency)
     idle = idle_reason(names, sizing, purses, policy)
     decided = sizing if idle is None else sizing.held(names, purses)
     moved = [name for name in names if decided.shares[name.con_id] != name.whole]
     trades = sorted((_trade(name, names, decided, purses) for name in moved), key=order_of_sending)
     return Plan(
         account=snapshot.portfolio.account,
-        plan_id=digest(allocation, snapshot, policy),
+        plan_id=digest(allocation, snapshot, policy, purpose),
         as_of=snapshot.taken_at,
         strategy=Strategy(
             name=allocation.name,
@@ -68,9 +72,18 @@ def plan_rebalance(allocation: Allocation, *, snapshot: Snapshot, policy: Policy
         untouched=untouched,
         remarks=tuple(
             remarks(
-                allocation, snapshot=snapshot, names=names, trades=trades, decided=decided, purses=purses, idle=idle
+                allocation,
+                targets=targets,
+                snapshot=snapshot,
+                names=names,
+                trades=trades,
+                decided=decided,
+                purses=purses,
+                idle=idle,
+                purpose=purpose,
             )
         ),
+        purpose=purpose,
     )
 
 
@@ -81,6 +94,20 @@ def _require_worth(balances: Balances) -> None:
             f"The account is worth {balances.net_liquidation} {balances.currency}; there is nothing to invest.",
             hint="Deposit money, or set `enabled: false` for this account.",
         )
+
+
+def _require_raised(sizing: Sizing, purses: Purses, currency: str) -> None:
+    """Check that the cash that a person asked for can be had; what brings less than that is not what they meant."""
+    raised, missing = purses.raised, sizing.reserve_after[currency] - sizing.cash_after[currency]
+    if not raised or missing <= 0:
+        return
+    raise Refused(
+        "CASH_OUT_OF_REACH",
+        f"{amount_text(raised)} {currency} cannot be raised: if all were sold that a plan may sell, "
+        f"{amount_text(max(ZERO, raised - missing))} would be there beyond the reserve.",
+        hint="Ask for less; what is excluded, kept or untouched has to be sold by hand, and money of another currency "
+        "to be converted.",
+    )
 
 
 def _cash_lines(purses: Purses, sizing: Sizing) -> Iterator[CurrencyCash]:

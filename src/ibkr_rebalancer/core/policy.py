@@ -34,6 +34,30 @@ class OrderType(Enum):
         return self.name.lower()
 
 
+class Unlisted(Enum):
+    """What becomes of a holding that is not in the targets; the values are the owner's words."""
+
+    SELL = "sell"
+    KEEP = "keep"
+
+
+class Underweight(Enum):
+    """What becomes of targets that add up to clearly less than 1; the values are the owner's words."""
+
+    REFUSE = "refuse"
+    CASH = "cash"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Substitution:
+    """What is bought in place of a target."""
+
+    use: str
+    """The symbol that is bought; the target's own: it is not replaced."""
+    scale: Decimal = Decimal(1)
+    """Above 0, at most 1: the part of the target's weight that the substitute gets; the rest stays cash."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """Bounds that a plan must keep; `core.limits` says what each one measures."""
@@ -69,6 +93,14 @@ class Policy:
     """Minutes after the open of the market at which an event that waited for it is carried out."""
     event_max_age_h: Decimal = Decimal(24)
     """Hours from an event's publication to its receipt, beyond which it is told and not carried out."""
+    exclude: frozenset[str] = frozenset()
+    """Symbols of what is held and left alone; it counts as no money to invest."""
+    unlisted: Unlisted = Unlisted.SELL
+    """Whether what is held and not in the targets is sold."""
+    substitutions: Mapping[str, Substitution] = field(default_factory=dict)
+    """By symbol of the targets: what is bought in its place. No substitute has one itself."""
+    underweight: Underweight = Underweight.REFUSE
+    """Whether weights may add up to clearly less than 1: then what is missing stays cash."""
     contracts: Mapping[str, ContractQuery] = field(default_factory=dict)
     """By symbol: which contract is meant where SMART/USD is not."""
     limits: Limits = field(default_factory=Limits)

@@ -73,9 +73,9 @@ def plan_purchases(
     `cash` is that of the ledger, by currency and in each its own: a purchase is paid in the currency that it trades in.
     `available_funds` are the account's, in its own currency, and for all purchases together. Costs are counted at the
     ask and leave half the reserve; or for limit orders at the limit, which is the worst case, and leave nothing owed.
-    They never exceed what the broker lets us spend. No purchase passes a limit on what one may cost, which had been
-    kept at the prices of the plan. Without need nothing is cut; else all in a currency are cut to one level of what
-    they should reach.
+    They never exceed what the broker lets us spend, and leave all cash that was to be raised. No purchase passes a
+    limit on what one may cost, which had been kept at the prices of the plan. Without need nothing is cut; else all in
+    a currency are cut to one level of what they should reach.
     """
     at_limits = policy.order_type is OrderType.LIMIT
     printed = [trade for trade in plan.trades if trade.side is Side.BUY]
@@ -171,7 +171,8 @@ def _budgets(
     budgets, wanted = {}, {}
     for currency in dict.fromkeys(offer.trade.currency for offer in offers):
         line = lines[currency]
-        kept = ZERO if at_limits else max(ZERO, line.cash_reserve * SLIPPAGE_OF_SALES)
+        raised = plan.purpose.raise_cash if currency == plan.currency else ZERO
+        kept = raised + (ZERO if at_limits else max(ZERO, (line.cash_reserve - raised) * SLIPPAGE_OF_SALES))
         budgets[currency] = cash.get(currency, ZERO) - kept
         cost = outlay([offer.name for offer in offers if offer.trade.currency == currency], _goals(offers, currency))
         wanted[currency] = max(ZERO, min(cost, budgets[currency])) * line.rate

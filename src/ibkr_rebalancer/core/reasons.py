@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from decimal import Decimal
 
-from ibkr_rebalancer.core.managed import Managed
+from ibkr_rebalancer.core.managed import Managed, Substitute
 from ibkr_rebalancer.core.money import BASIS_POINT, ZERO, share_of
 from ibkr_rebalancer.core.policy import Policy
 from ibkr_rebalancer.core.sizing import Funds, Purses, Sizing
@@ -14,14 +14,16 @@ HALF_A_SHARE = Decimal("0.5")
 def idle_reason(names: Sequence[Managed], sizing: Sizing, purses: Purses, policy: Policy) -> str | None:
     """Why what could be traded is not, or None.
 
-    A plan must be worth its trades, unless something has to go, or cash to be raised: a loan is never left standing.
+    A plan must be worth its trades, unless something has to go, or cash to be raised: a loan is never left standing,
+    and cash that a person asks for is raised to the cent.
     """
     trades = any(sizing.shares[name.con_id] != name.whole for name in names)
     least = policy.min_gain_bp * BASIS_POINT * purses.net_liquidation
     gain = sizing.drift_before - sizing.drift_after
-    has_to_go = any(not name.weight for name in names)
+    has_to_go = any(not name.weight and name.may_be_sold for name in names)
     lacks_cash = any(
-        funds.cash < max(ZERO, funds.reserve - least) and any(sizing.shares[name.con_id] != name.whole for name in ours)
+        funds.cash < (funds.reserve if funds.raised else max(ZERO, funds.reserve - least))
+        and any(sizing.shares[name.con_id] != name.whole for name in ours)
         for ours, funds in purses.parts(names)
     )
     if not trades or policy.rounds_to_nearest or has_to_go or lacks_cash or gain >= least:
@@ -42,6 +44,9 @@ def _why_traded(name: Managed, names: Sequence[Managed], sizing: Sizing, funds: 
     if not name.weight:
         return name.exit_reason
     shares, wanted = sizing.shares[name.con_id], sizing.ideal.shares(name)
+    if name.stands_for is not None:
+        why = "sold to raise cash" if shares < int(wanted) else "beyond the weight of its target"
+        return f"{why}; what stays {_counted(name.stands_for)}"
     off = share_of(name.held * name.prices.value - sizing.ideal.values[name.con_id], funds.net_liquidation)
     if shares < name.whole <= wanted:
         return f"sold to raise cash, though underweight by {abs(off):.2%}"
@@ -67,12 +72,18 @@ def skip_reason(name: Managed, names: Sequence[Managed], sizing: Sizing, funds: 
 
 
 def _why_not_traded(name: Managed, names: Sequence[Managed], sizing: Sizing, funds: Funds, idle: str | None) -> str:
+    if not name.weight and not name.may_be_sold:
+        return f"{name.exit_reason}, but {NOT_SOLD}"
     wanted = sizing.ideal.shares(name)
     lacking = wanted - name.whole
     if idle is not None and (sizing.shares[name.con_id] != name.whole or lacking > HALF_A_SHARE):
         return idle
+    if name.stands_for is not None:
+        return _counted(name.stands_for)
     if lacking > HALF_A_SHARE:
         return f"{_shares(lacking)} under the target, {_why_no_more(name, names, sizing, funds)}"
+    if lacking < -HALF_A_SHARE and not name.may_be_sold:
+        return f"{_shares(-lacking)} over the target, but {NOT_SOLD}"
     if lacking < -HALF_A_SHARE:
         return f"{_shares(-lacking)} over the target, {NO_NEARER}"
     if 0 < wanted < 1 and not name.whole:
@@ -83,6 +94,12 @@ def _why_not_traded(name: Managed, names: Sequence[Managed], sizing: Sizing, fun
 ELSEWHERE = "cash goes further elsewhere"
 SURPLUS = "with cash left over"
 NO_NEARER = "to sell brings the account no nearer"
+NOT_SOLD = "nothing is sold: --buy-only"
+
+
+def _counted(substitute: Substitute) -> str:
+    """What a replaced target that is held is good for."""
+    return f"counts towards {substitute.symbol}, which is bought in its place"
 
 
 def _why_no_more(name: Managed, names: Sequence[Managed], sizing: Sizing, funds: Funds) -> str:

@@ -12,7 +12,9 @@ from ibkr_rebalancer.core.managed import Managed
 from ibkr_rebalancer.core.money import CENT, ZERO, amount_text
 from ibkr_rebalancer.core.plan import Side, Trade
 from ibkr_rebalancer.core.portfolio import Portfolio, Snapshot
+from ibkr_rebalancer.core.purpose import Purpose
 from ibkr_rebalancer.core.sizing import Purses, Sizing
+from ibkr_rebalancer.core.targets import Targets
 
 VALUE_TOLERANCE = Decimal("0.005")
 """Of net liquidation: how far our valuation may be from the broker's before the plan says so."""
@@ -26,15 +28,18 @@ NO_SHARE = "it pays for no whole share that brings the account nearer"
 def remarks(
     allocation: Allocation,
     *,
+    targets: Targets,
     snapshot: Snapshot,
     names: Sequence[Managed],
     trades: Sequence[Trade],
     decided: Sizing,
     purses: Purses,
     idle: str | None,
+    purpose: Purpose,
 ) -> Iterator[str]:
-    """The remarks of a plan, those on its targets first, those on its money last."""
-    yield from _target_remarks(allocation, snapshot)
+    """The remarks of a plan: what it is for, then those on its targets, those on its money last."""
+    yield from _purpose_remarks(purpose, snapshot.portfolio)
+    yield from _target_remarks(allocation, targets, snapshot)
     yield from _price_remarks(names)
     yield from _hours_remarks(trades, snapshot)
     yield from _halt_remarks(trades, snapshot)
@@ -49,13 +54,25 @@ def remarks(
         yield f"Commissions in {', '.join(abroad)} are estimated, rather too high than too low."
 
 
-def _target_remarks(allocation: Allocation, snapshot: Snapshot) -> Iterator[str]:
+def _purpose_remarks(purpose: Purpose, portfolio: Portfolio) -> Iterator[str]:
+    if purpose.buy_only:
+        yield "Only purchases: nothing is sold (--buy-only)."
+    if purpose.raise_cash:
+        amount = f"{amount_text(purpose.raise_cash)} {portfolio.balances.currency}"
+        yield f"{amount} of the reserve is cash to be raised (--raise-cash)."
+
+
+def _target_remarks(allocation: Allocation, targets: Targets, snapshot: Snapshot) -> Iterator[str]:
     total = allocation.stated_sum
     if total != 1:
         rest = "scaled to 1" if total > 1 else f"{(1 - total):.2%} is meant to stay cash"
         yield f"The weights add up to {total}: {rest}."
-    for symbol, contract in sorted(snapshot.targets.items()):
-        if allocation.weights[symbol] and contract.symbol != symbol:
+    for each in targets.replaced:
+        scaled = f" at {each.scale} of its weight, and the rest stays cash" if each.scale < 1 else ""
+        yield f"{each.use} is bought in place of {each.symbol}{scaled}."
+    for symbol in sorted(targets.symbols):
+        contract = snapshot.targets[symbol]
+        if contract.symbol != symbol:
             yield f"{symbol} means {contract.symbol} (con_id {contract.con_id}, {contract.name})."
 
 

@@ -1,7 +1,7 @@
 """The main job: targets, snapshot, plan. `plan`, `execute` and `watch` all take this path."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ibkr_rebalancer.core.allocation import Allocation, parse_allocation
@@ -11,8 +11,10 @@ from ibkr_rebalancer.core.money import ZERO
 from ibkr_rebalancer.core.notices import Notice
 from ibkr_rebalancer.core.plan import Plan
 from ibkr_rebalancer.core.planner import plan_rebalance
-from ibkr_rebalancer.core.policy import Account
+from ibkr_rebalancer.core.policy import Account, Underweight
 from ibkr_rebalancer.core.portfolio import AccountId, Snapshot, TradingMode
+from ibkr_rebalancer.core.purpose import REBALANCE, Purpose
+from ibkr_rebalancer.core.targets import own_targets
 from ibkr_rebalancer.flows.snapshot import take_snapshots
 from ibkr_rebalancer.ports import AllocationSource, Clock, MarketView, Observer
 
@@ -49,6 +51,7 @@ async def plan_accounts(
     source: AllocationSource,
     clock: Clock,
     observer: Observer,
+    purpose_of: Callable[[AccountId], Purpose] = lambda _account: REBALANCE,
 ) -> Mapping[AccountId, Planned | RebalancerError]:
     """A plan for each account, or why it has none; one account's trouble is not another's.
 
@@ -70,7 +73,9 @@ async def plan_accounts(
     for account in accounts:
         match fetched[account.account_id]:
             case _Fetched() as targets:
-                plans[account.account_id] = _plan(account, targets, snapshots[account.account_id])
+                plans[account.account_id] = _plan(
+                    account, targets, snapshots[account.account_id], purpose_of(account.account_id)
+                )
             case error:
                 plans[account.account_id] = error
     return plans
@@ -90,21 +95,25 @@ async def _fetch_allocations(
 async def _fetch_allocation(account: Account, source: AllocationSource) -> _Fetched | RebalancerError:
     try:
         document = await source.fetch(account)
-        return _Fetched(document=document, allocation=parse_allocation(document, account.layout))
+        any_sum_below = account.policy.underweight is Underweight.CASH
+        allocation = parse_allocation(document, account.layout, any_sum_below=any_sum_below)
+        return _Fetched(document=document, allocation=allocation)
     except (AllocationUnavailable, AllocationRejected) as error:
         return error
 
 
 def _queries(account: Account, allocation: Allocation) -> Mapping[str, ContractQuery]:
-    """What to look up; a target of weight 0 is only a reason to sell what is held."""
-    return {symbol: account.policy.query(symbol) for symbol, weight in allocation.weights.items() if weight}
+    """What to look up."""
+    return {symbol: account.policy.query(symbol) for symbol in own_targets(allocation, account.policy).symbols}
 
 
-def _plan(account: Account, targets: _Fetched, snapshot: Snapshot | RebalancerError) -> Planned | RebalancerError:
+def _plan(
+    account: Account, targets: _Fetched, snapshot: Snapshot | RebalancerError, purpose: Purpose
+) -> Planned | RebalancerError:
     if isinstance(snapshot, RebalancerError):
         return snapshot
     try:
-        plan = plan_rebalance(targets.allocation, snapshot=snapshot, policy=account.policy)
+        plan = plan_rebalance(targets.allocation, snapshot=snapshot, policy=account.policy, purpose=purpose)
     except Refused as refusal:
         return refusal
     return Planned(

@@ -34,6 +34,7 @@ from ibkr_rebalancer.core.orders import order_refs, require_open
 from ibkr_rebalancer.core.plan import Plan, Side
 from ibkr_rebalancer.core.policy import Account
 from ibkr_rebalancer.core.portfolio import AccountId, TradingMode
+from ibkr_rebalancer.core.purpose import REBALANCE, Purpose
 from ibkr_rebalancer.core.report import Report, unkept, unsent_report
 from ibkr_rebalancer.core.runs import COMMAND, RunStart, run_failure, run_start
 from ibkr_rebalancer.flows.execution import Execution, interruption
@@ -101,6 +102,12 @@ class _Wish:
     printed: Mapping[AccountId, Plan]
     """Plans that are carried out as they are, or not at all."""
     adopt: bool
+    purpose: Purpose
+
+    def purpose_of(self, account: AccountId) -> Purpose:
+        """What the plan of an account is for; a printed one has its own."""
+        printed = self.printed.get(account)
+        return self.purpose if printed is None else printed.purpose
 
     @property
     def adopts(self) -> bool:
@@ -123,12 +130,14 @@ class TradingRun:
         confirm: Confirm | None = None,
         printed: Sequence[Plan] = (),
         adopt: bool = False,
+        purpose: Purpose = REBALANCE,
     ) -> Mapping[AccountId, Report | RebalancerError]:
         """Rebalance each account: what came of it, or why nothing was sent.
 
         `confirm` is asked before anything is sent, and again when the plans are others by then. Of the accounts of
-        `printed`, these very plans are carried out, or refused if they are out of date or have been used. With
-        `adopt`, or when somebody confirms, real holdings that we never traded may be sold too, from then on.
+        `printed`, these very plans are carried out, or refused if they are out of date or have been used; each has a
+        purpose of its own. With `adopt`, or when somebody confirms, real holdings that we never traded may be sold too,
+        from then on.
 
         Once the plans are carried out, a cancellation is met by every account for itself: what it has sent is brought
         to a known end, and nothing more is sent.
@@ -141,7 +150,12 @@ class TradingRun:
         """
         await self._ports.gateway.session(within_s=0)
         with ExitStack() as held:
-            wish = _Wish(confirm=confirm, printed={plan.account: plan for plan in printed}, adopt=adopt)
+            wish = _Wish(
+                confirm=confirm,
+                printed={plan.account: plan for plan in printed},
+                adopt=adopt,
+                purpose=purpose,
+            )
             return await self._rebalance(accounts, held, wish)
 
     async def _rebalance(
@@ -264,6 +278,7 @@ class TradingRun:
             source=self._ports.source,
             clock=self._ports.clock,
             observer=self._ports.observer,
+            purpose_of=wish.purpose_of,
         )
         meant = {account: self._as_wished(account, fresh, wish) for account, fresh in planned.items()}
         return {account: self._checked(runs[account], outcome, wish) for account, outcome in meant.items()}

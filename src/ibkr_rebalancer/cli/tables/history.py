@@ -137,7 +137,7 @@ def targets_text(record: RunRecord) -> str:
     if record.document is None:
         return "none kept; the run ended before it had a plan"
     try:
-        weights = parse_allocation(record.document, record.start.layout).weights
+        weights = parse_allocation(record.document, record.start.layout, any_sum_below=True).weights
     except AllocationRejected as rejection:
         return f"not readable any more: {rejection.message}"
     return ", ".join(f"{symbol} {weight:.1%}" for symbol, weight in weights.items())

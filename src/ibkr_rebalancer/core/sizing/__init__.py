@@ -82,9 +82,10 @@ class Sizing:
 def size_positions(names: Sequence[Managed], *, purses: Purses, nearest: bool) -> Sizing:
     """Decide how many whole shares of each instrument to end with.
 
-    What is to be bought is not sold, unless cash is below the reserve and has to be raised; no sale goes beyond the
-    whole shares held; no purchase leaves cash in its currency, costs paid, below the reserve for purchases. With
-    `nearest`, a share is bought where more than half of it is wanted, and costs do not lower the ideals.
+    What is to be bought is not sold, unless cash is below the reserve and has to be raised, and what stands for another
+    is not bought; no sale goes beyond the whole shares held, nor touches what may not be sold; no purchase leaves cash
+    in its currency, costs paid, below the reserve for purchases. With `nearest`, a share is bought where more than half
+    of it is wanted, and costs do not lower the ideals.
 
     A name ends more than a share under its ideal only to make room for dear shares of others, where that brings the
     whole nearer; all that is given up so is worth no more than a share of each of the `DEAREST`.
@@ -176,20 +177,35 @@ def _ideal(names: Sequence[Managed], purses: Purses, costs: Decimal) -> Ideal:
     """Split what can be invested by the weights, whatever currency it is in.
 
     A fraction worth more than its own ideal is stuck: the gateway sells whole shares only, so its worth is no money
-    to invest, and the others share what is left.
+    to invest, and the others share what is left. What is held of a replaced target counts as its substitute.
     """
     reserve = max(ZERO, purses.reserve - purses.reserve_rate * costs)
     worth = purses.cash + sum((name.held * name.prices.value for name in names), ZERO) - reserve - costs
+    bought = [name for name in names if name.stands_for is None]
+    replaced = [name for name in names if name.stands_for is not None]
     stuck: dict[ConId, Decimal] = {}
     while True:
-        weight = 1 - sum((name.weight for name in names if name.con_id in stuck), ZERO)
+        weight = 1 - sum((name.weight for name in bought if name.con_id in stuck), ZERO)
         invested = max(ZERO, (worth - sum(stuck.values(), ZERO)) / weight) if weight > 0 else ZERO
-        free = [name for name in names if name.con_id not in stuck]
-        crumbs = {name.con_id: name.fraction * name.prices.value for name in free}
+        kept = {name.con_id: _kept(name, invested) for name in replaced}
+        free = [name for name in bought if name.con_id not in stuck]
+        crumbs = {n.con_id: n.fraction * n.prices.value + _stood_for(n, replaced, kept) for n in free}
         more = {name.con_id: crumbs[name.con_id] for name in free if crumbs[name.con_id] > name.weight * invested}
         if not more:
             break
         stuck |= more
-    values = {name.con_id: stuck.get(name.con_id, name.weight * invested) for name in names}
-    uninvested = (1 - sum((name.weight for name in names), ZERO)) * invested
-    return Ideal(values=values, cash=reserve + uninvested)
+    values = {n.con_id: stuck.get(n.con_id, n.weight * invested) - _stood_for(n, replaced, kept) for n in bought}
+    uninvested = (1 - sum((name.weight for name in bought), ZERO)) * invested
+    scaled_off = sum(((1 - use.scale) * kept[name.con_id] for name in replaced if (use := name.stands_for)), ZERO)
+    return Ideal(values=values | kept, cash=reserve + max(ZERO, uninvested - scaled_off))
+
+
+def _kept(name: Managed, invested: Decimal) -> Decimal:
+    """What stays of a replaced target, in worth: what is held, up to its weight."""
+    return max(name.fraction * name.prices.value, min(name.held * name.prices.value, name.weight * invested))
+
+
+def _stood_for(name: Managed, replaced: Sequence[Managed], kept: Mapping[ConId, Decimal]) -> Decimal:
+    """How much of this name, in worth, need not be bought for what stays of targets that it replaces."""
+    uses = [(kept[other.con_id], other.stands_for) for other in replaced]
+    return sum((use.scale * worth for worth, use in uses if use and use.con_id == name.con_id), ZERO)

@@ -36,6 +36,8 @@ class Funds:
     """Part of net liquidation."""
     purchase_reserve_rate: Decimal
     """The same for a plan with purchases; at least as much."""
+    raised: Decimal = ZERO
+    """Cash that is to be there beyond the reserve, and is counted as part of it."""
 
     def told(self, amount: Decimal) -> str:
         """An amount in a sentence: in `currency`, which is named where it is not the account's."""
@@ -44,7 +46,7 @@ class Funds:
     @property
     def reserve(self) -> Decimal:
         """Cash that no purchase may touch."""
-        return self.reserve_rate * self.net_liquidation
+        return self.reserve_rate * self.net_liquidation + self.raised
 
     @property
     def withheld(self) -> Decimal:
@@ -103,7 +105,7 @@ def shortfall(names: Sequence[Managed], shares: Quantities, funds: Funds) -> Dec
     """What lacks to the reserve. Only purchases need the broker's leave to spend, and have to leave more."""
     if not any(shares[name.con_id] > name.whole for name in names):
         return reserve_left(names, shares, funds) - cash_left(names, shares, funds.cash)
-    reserve = funds.purchase_reserve_rate * (funds.net_liquidation - costs_of(names, shares))
+    reserve = funds.purchase_reserve_rate * (funds.net_liquidation - costs_of(names, shares)) + funds.raised
     return reserve - cash_left(names, shares, funds.spendable)
 
 

@@ -39,7 +39,7 @@ def choose_shares(names: Sequence[Managed], ideal: Ideal, funds: Funds, *, neare
     cash = funds.cash if level is None else funds.for_purchases
     floors = {name.con_id: _floor(name, ideal, level or ZERO) for name in names}
     budget = cash_left(names, floors, cash) - funds.reserve
-    growing = [name for name in names if level is not None or ideal.shares(name) <= name.whole]
+    growing = [name for name in names if _may_grow(name, ideal, level)]
     above = [bundle for name in growing for bundle in _above(name, floors[name.con_id], ideal, budget, nearest=nearest)]
     lacking = max(0.0, sum(nlargest(DEAREST, (bundle.cost for bundle in above))) - float(budget))
     wanted_cash = ZERO if nearest else max(ZERO, ideal.cash - funds.reserve - (funds.cash - cash))
@@ -125,9 +125,20 @@ def _affordable_level(names: Sequence[Managed], ideal: Ideal, funds: Funds) -> D
     return low
 
 
+def _may_grow(name: Managed, ideal: Ideal, level: Decimal | None) -> bool:
+    """Whether it may end with more than its floor: as a purchase, or as a sale that is less."""
+    if name.stands_for is not None:
+        return False
+    if ideal.shares(name) <= name.whole:
+        return name.may_be_sold
+    return level is not None
+
+
 def _floor(name: Managed, ideal: Ideal, level: Decimal) -> int:
     """The whole shares that are in any case meant to be held; a purchase reaches up to `level` of its ideal."""
     wanted = ideal.shares(name)
+    if name.stands_for is not None or (wanted <= name.whole and not name.may_be_sold):
+        return fewest_of(name, ideal, raising=False)
     return _down(wanted) if wanted <= name.whole else max(name.whole, _down(wanted * level))
 
 
@@ -160,11 +171,16 @@ def fewest_of(name: Managed, ideal: Ideal, *, raising: bool) -> int:
     """The least that a holding may come down to.
 
     What is to be bought is not sold unless cash must be raised, and what is sold by just a share is not sold by more:
-    so the choices from where a plan leads are those it had, or fewer.
+    so the choices from where a plan leads are those it had, or fewer. Of what stands for its substitute no share goes
+    that is wanted even in part: the next plan would buy the substitute for it.
     """
     wanted = ideal.shares(name)
+    if not name.may_be_sold:
+        return name.whole
     if raising or not name.weight:
         return 0
+    if name.stands_for is not None:
+        return min(name.whole, ceil(wanted))
     if wanted >= name.whole:
         return name.whole
     return 0 if _down(wanted) <= name.whole - 2 else _down(wanted)

@@ -13,6 +13,7 @@ from ibkr_rebalancer.core.managed import Managed
 from ibkr_rebalancer.core.money import ZERO
 from ibkr_rebalancer.core.policy import Policy
 from ibkr_rebalancer.core.portfolio import Portfolio
+from ibkr_rebalancer.core.purpose import Purpose
 from ibkr_rebalancer.core.sizing.accounting import Funds, Ideal, Quantities, cash_left
 
 ONE = Decimal(1)
@@ -25,6 +26,8 @@ class Purses:
     net_liquidation: Decimal
     reserve_rate: Decimal
     """Part of net liquidation, of all currencies together."""
+    raised: Decimal
+    """Cash of the account's own currency that is to be there beyond that."""
     funds: Mapping[str, Funds]
     """By currency: the account's own first, then each in which a name trades, then those that only have cash: that is
     worth something, and nothing can be bought with it."""
@@ -36,7 +39,7 @@ class Purses:
 
     @property
     def reserve(self) -> Decimal:
-        return self.reserve_rate * self.net_liquidation
+        return self.reserve_rate * self.net_liquidation + self.raised
 
     def parts(self, names: Sequence[Managed]) -> Iterator[tuple[Sequence[Managed], Funds]]:
         """The names of each currency, with its money."""
@@ -77,7 +80,7 @@ class Purses:
         }
 
 
-def purses_of(portfolio: Portfolio, names: Sequence[Managed], policy: Policy) -> Purses:
+def purses_of(portfolio: Portfolio, names: Sequence[Managed], policy: Policy, purpose: Purpose) -> Purses:
     """The money of the account for these names. What is owed, also on short positions, is no money to invest.
 
     Raises:
@@ -94,6 +97,7 @@ def purses_of(portfolio: Portfolio, names: Sequence[Managed], policy: Policy) ->
     return Purses(
         net_liquidation=balances.net_liquidation,
         reserve_rate=policy.reserve,
+        raised=purpose.raise_cash,
         funds={
             currency: Funds(
                 net_liquidation=balances.net_liquidation,
@@ -104,6 +108,7 @@ def purses_of(portfolio: Portfolio, names: Sequence[Managed], policy: Policy) ->
                 spendable=spendable[currency],
                 reserve_rate=policy.reserve * parts.get(currency, ZERO),
                 purchase_reserve_rate=policy.purchase_reserve * parts.get(currency, ZERO),
+                raised=purpose.raise_cash if currency == balances.currency else ZERO,
             )
             for currency, amount in cash.items()
         },
@@ -111,9 +116,14 @@ def purses_of(portfolio: Portfolio, names: Sequence[Managed], policy: Policy) ->
 
 
 def _parts_wanted(names: Sequence[Managed], base: str) -> Mapping[str, Decimal]:
-    """By currency, which part the targets in it are of all of them; all is the base currency's where there are none."""
+    """By currency, which part the targets in it are of all of them; all is the base currency's where there are none.
+
+    A replaced target counts as its substitute, whose weight has its own in it.
+    """
     wanted: dict[str, Decimal] = {}
     for name in names:
+        if name.stands_for is not None:
+            continue
         wanted[name.currency] = wanted.get(name.currency, ZERO) + name.weight
     total = sum(wanted.values(), ZERO)
     if not total:
