@@ -29,7 +29,19 @@ from ibkr_rebalancer.core.report import RunMode
 
 __all__ = ["here"]
 
-HEAVY = {"aiohttp", "ib_async", "numpy", "pandas", "requests", "rich", "sqlalchemy", "typer", "yaml", "dotenv"}
+HEAVY = {
+    "apprise",
+    "aiohttp",
+    "ib_async",
+    "numpy",
+    "pandas",
+    "requests",
+    "rich",
+    "sqlalchemy",
+    "typer",
+    "yaml",
+    "dotenv",
+}
 
 TRADING_WORDS = ("place", "cancel", "order", "submit", "trade", "buy", "sell", "exercise")
 
@@ -274,13 +286,14 @@ def test_other_names_are_not() -> None:
         ("from ibkr_rebalancer.cli import run; run(['plan', '--help'])", {"rich", "typer"}),
         (
             "from ibkr_rebalancer.cli import run; run(['accounts'])",
-            HEAVY - {"aiohttp", "ib_async", "numpy", "pandas", "sqlalchemy"},
+            HEAVY - {"aiohttp", "apprise", "ib_async", "numpy", "pandas", "sqlalchemy"},
         ),
         (
             "from ibkr_rebalancer.cli import run; run(['halt'])",
-            HEAVY - {"aiohttp", "ib_async", "numpy", "pandas"},
+            HEAVY - {"aiohttp", "apprise", "ib_async", "numpy", "pandas"},
         ),
-        ("from ibkr_rebalancer.cli import run; run(['plan'])", HEAVY - {"aiohttp", "pandas"}),
+        ("from ibkr_rebalancer.cli import run; run(['plan'])", HEAVY - {"aiohttp", "apprise", "pandas"}),
+        ("from ibkr_rebalancer.cli import run; run(['execute', '--yes'])", HEAVY - {"aiohttp", "apprise", "pandas"}),
     ],
 )
 def test_nothing_heavy_is_imported_before_it_is_needed(here: Here, code: str, allowed: set[str]) -> None:

@@ -6,6 +6,7 @@ import pytest
 from ibkr_rebalancer.config.environment import DotEnv, Given, merged, read_dotenv, read_variables
 from ibkr_rebalancer.config.schema import ENVIRONMENT
 from ibkr_rebalancer.core.errors import ConfigError
+from ibkr_rebalancer.core.notifications import Level
 from ibkr_rebalancer.core.portfolio import TradingMode
 
 HERE = Path("/nowhere")
@@ -37,6 +38,10 @@ def test_nothing_set_gives_the_defaults() -> None:
         "REALTIME_API_KEY": None,
         "REALTIME_ENDPOINT": None,
         "ALLOCATIONS_API_KEY": None,
+        "NOTIFICATION_URLS": None,
+        "NOTIFICATION_LEVEL": Level.ALL,
+        "NOTIFICATION_DETAILS": False,
+        "HEARTBEAT_URL": None,
         "LOG_LEVEL": "INFO",
         "REBALANCER_CONFIG": None,
         "REBALANCER_STATE": None,
@@ -52,6 +57,10 @@ def test_everything_set() -> None:
         REALTIME_API_KEY="app.key:secret",
         REALTIME_ENDPOINT="http://127.0.0.1:8080/",
         ALLOCATIONS_API_KEY="k",
+        NOTIFICATION_URLS="json://127.0.0.1/a json://127.0.0.1/b",
+        NOTIFICATION_LEVEL="problems",
+        NOTIFICATION_DETAILS="balances",
+        HEARTBEAT_URL="https://example.com/ping",
         LOG_LEVEL="debug",
         REBALANCER_CONFIG="a.yaml",
         REBALANCER_STATE="state",
@@ -63,6 +72,10 @@ def test_everything_set() -> None:
         "REALTIME_API_KEY": "app.key:secret",
         "REALTIME_ENDPOINT": "http://127.0.0.1:8080",
         "ALLOCATIONS_API_KEY": "k",
+        "NOTIFICATION_URLS": ("json://127.0.0.1/a", "json://127.0.0.1/b"),
+        "NOTIFICATION_LEVEL": Level.PROBLEMS,
+        "NOTIFICATION_DETAILS": True,
+        "HEARTBEAT_URL": "https://example.com/ping",
         "LOG_LEVEL": "DEBUG",
         "REBALANCER_CONFIG": Path("a.yaml"),
         "REBALANCER_STATE": Path("state"),

@@ -25,6 +25,7 @@ from ibkr_rebalancer.cli.sandbox import sandbox
 from ibkr_rebalancer.cli.signals import Signalled, ignore_signals
 from ibkr_rebalancer.cli.status import status
 from ibkr_rebalancer.cli.streams import READER_GONE, OutputFailed, let_go, prepare_streams
+from ibkr_rebalancer.cli.trial import test_notification
 from ibkr_rebalancer.cli.watch import watch
 from ibkr_rebalancer.core.errors import EXIT_BUG, EXIT_DONE, RebalancerError, UsageError
 from ibkr_rebalancer.version import __version__
@@ -44,7 +45,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (plan, execute, watch, positions, accounts, status, runs, halt, resume, resolve, sandbox, demo):
+for command in (
+    *(plan, execute, watch, positions, accounts, status, runs, halt, resume, resolve, test_notification),
+    *(sandbox, demo),
+):
     app.command(no_args_is_help=False)(command)
 
 
@@ -117,7 +121,9 @@ def _told(error: RebalancerError, arguments: Sequence[str]) -> int:
 
 def _usage_error(misuse: TyperException, arguments: Sequence[str]) -> UsageError:
     command = next((word for word in arguments if not word.startswith("-")), None)
-    known = {registered.callback.__name__ for registered in app.registered_commands if registered.callback}
+    known = {
+        registered.callback.__name__.replace("_", "-") for registered in app.registered_commands if registered.callback
+    }
     asked = f"rebalancer {command} --help" if command in known else "rebalancer --help"
     return UsageError("USAGE", misuse.format_message(), hint=f"See {asked}.")
 

@@ -18,7 +18,7 @@ def positions(
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> int:
-    """Show positions, cash and weights, at the broker's marks.
+    """Show positions, cash and weights, at broker's marks.
 
     Without ACCOUNT, of every enabled account in accounts.yaml; on a terminal it asks which one of several is meant.
 

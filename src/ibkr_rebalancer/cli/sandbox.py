@@ -39,10 +39,11 @@ def sandbox(
         ),
     ] = None,
 ) -> int:
-    """Run a simulated gateway, with targets and events, until Ctrl-C.
+    """Run a simulated gateway, with targets and events.
 
-    It speaks the real TWS socket protocol on loopback, so any TWS API program can connect, and Ably's protocol, so any
-    Ably client can. The first line on standard output is a JSON document with the ports and the environment to export.
+    Until Ctrl-C it speaks the real TWS socket protocol on loopback, so any TWS API program can connect, and Ably's
+    protocol, so any Ably client can. The first line on standard output is a JSON document with the ports and the
+    environment to export.
 
     Targets named NAME are at http://127.0.0.1:<allocations_port>/allocations/NAME; without --scenario there are primary
     and secondary, for the accounts DU123456 and DU789012. How to write scenarios, provoke faults and change all of it

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from ibkr_rebalancer.cli.session import read_settings, tell_settings
 from ibkr_rebalancer.cli.stopping import AtStake, stoppable
 from ibkr_rebalancer.cli.streams import READER_GONE, OutputFailed
 from ibkr_rebalancer.cli.tables import plans_view, runs_view
+from ibkr_rebalancer.cli.telling import failure_told, tell_outcomes
 from ibkr_rebalancer.config.schema import Settings
 from ibkr_rebalancer.core.errors import Deferred, RebalancerError, gravest
 from ibkr_rebalancer.core.money import ZERO
@@ -36,7 +37,8 @@ def trade(
     as_json: bool,
     verbose: bool,
 ) -> int:
-    """Do work that trades, and show what came of it; it is given somebody to ask, or nobody.
+    """Do work that trades, and show what came of it; it is given somebody to ask, or nobody, and then notifications
+    tell it too, after all else.
 
     The exit code tells what became of the orders, whether or not the rest could be shown to anybody.
 
@@ -47,11 +49,13 @@ def trade(
     settings = read_settings(config, state=state, verbose=verbose)
     progress = Progress(as_log=verbose)
     confirm = _asking(progress, settings.mode) if asks else None
-    with AtStake(progress) as observer:
+    with nullcontext() if asks else failure_told(settings, progress), AtStake(progress) as observer:
         with progress:
             tell_settings(settings, progress)
             outcomes = _outcomes(work, settings, observer, confirm=confirm)
         _show(outcomes, as_json=as_json)
+    if not asks:
+        tell_outcomes(outcomes, settings, progress)
     return gravest(outcome.exit_code for outcome in outcomes.values())
 
 

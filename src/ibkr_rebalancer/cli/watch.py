@@ -21,7 +21,7 @@ def watch(
     ] = False,
     verbose: Verbose = False,
 ) -> int:
-    """Wait for events, and rebalance the accounts they are for.
+    """Wait for events, and rebalance their accounts.
 
     It listens to the channels of all enabled accounts in accounts.yaml, for ever. An event whose `execution` is exactly
     "rebalance" trades; any other one is a dry run. While the market is closed it waits for the open. What was published

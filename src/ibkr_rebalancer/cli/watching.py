@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from ibkr_rebalancer.cli.session import read_settings, tell_settings
 from ibkr_rebalancer.cli.stopping import AtStake, stoppable
 from ibkr_rebalancer.cli.streams import READER_GONE, OutputFailed
 from ibkr_rebalancer.cli.tables import runs_view
+from ibkr_rebalancer.cli.telling import life_told, telling
 from ibkr_rebalancer.config.schema import Settings
 from ibkr_rebalancer.core.errors import RebalancerError, gravest
 from ibkr_rebalancer.core.notices import Notice, Severity
@@ -37,15 +38,21 @@ def watch_until_told(*, dry_run: bool, config: Path | None, state: Path | None, 
     """
     let_nobody_wait(_tell_left_out)
     settings = read_settings(config, state=state, verbose=verbose, log_as_json=not sys.stderr.isatty())
-    with AtStake(LogObserver()) as observer:
-        return asyncio.run(_watch(settings, observer, dry_run=dry_run, as_json=as_json))
+    with (
+        telling(settings, LogObserver()) as teller,
+        life_told(teller, settings, dry_run=dry_run) as pulse,
+        AtStake(teller) as observer,
+    ):
+        return asyncio.run(_watch(settings, observer, pulse, dry_run=dry_run, as_json=as_json))
 
 
 def _tell_left_out(text: str) -> None:
     LogObserver().notify(Notice(event="output.missing", text=text, severity=Severity.WARNING))
 
 
-async def _watch(settings: Settings, at_stake: AtStake, *, dry_run: bool, as_json: bool) -> int:
+async def _watch(
+    settings: Settings, at_stake: AtStake, pulse: Callable[[], None], *, dry_run: bool, as_json: bool
+) -> int:
     results = _Results(as_json=as_json)
     signs = _signs_of_life(settings, at_stake, dry_run=dry_run)
 
@@ -56,7 +63,12 @@ async def _watch(settings: Settings, at_stake: AtStake, *, dry_run: bool, as_jso
 
     tell_settings(settings, signs)
     async with Rebalancer.open(settings, observer=signs) as session:
-        work = session.watch(dry_run=dry_run, tell=results.show, beat=signs.beat)
+
+        def beat() -> None:
+            signs.beat()
+            pulse()
+
+        work = session.watch(dry_run=dry_run, tell=results.show, beat=beat)
         with suppress(asyncio.CancelledError):
             await stoppable(work, on_stop=stop)
     return gravest(results.cut_short)

@@ -21,10 +21,12 @@ from ibkr_rebalancer.config.environment import (
     unreadable,
 )
 from ibkr_rebalancer.config.findings import Unfit, as_error
-from ibkr_rebalancer.config.schema import ENVIRONMENT, GATEWAY_PORTS, Gateway, Realtime, Settings
+from ibkr_rebalancer.config.outbound import secrets_of
+from ibkr_rebalancer.config.schema import ENVIRONMENT, GATEWAY_PORTS, Gateway, Outbound, Realtime, Settings
 from ibkr_rebalancer.config.strict_yaml import parse
 from ibkr_rebalancer.core.addresses import is_file
 from ibkr_rebalancer.core.errors import ConfigError
+from ibkr_rebalancer.core.notifications import Wishes
 from ibkr_rebalancer.core.policy import ALLOCATIONS_API_KEY, Account
 from ibkr_rebalancer.core.portfolio import TradingMode
 
@@ -38,6 +40,9 @@ USER_FOLDER = "ibkr-rebalancer"
 SYSTEM_FOLDER = Path("/etc/ibkr-rebalancer")
 SYSTEM_STATE = Path("/var/lib/ibkr-rebalancer")
 """For a user without a home, such as a service's."""
+
+ADDRESSES = frozenset({"NOTIFICATION_URLS", "HEARTBEAT_URL"})
+"""Secret variables that are addresses, and have secrets in them."""
 
 TOKEN = re.compile(r"(?=.*[0-9]).{12,}")
 """What in a URL's path may be a secret: too long and too odd to be a word that logs need."""
@@ -70,6 +75,11 @@ def load_settings(path: Path | None, *, environ: Mapping[str, str], cwd: Path, s
         ),
         allocations_api_keys={name: variables[name] for name in key_names if variables[name]},
         realtime=Realtime(api_key=variables["REALTIME_API_KEY"], endpoint=variables["REALTIME_ENDPOINT"]),
+        outbound=Outbound(
+            addresses=variables["NOTIFICATION_URLS"] or (),
+            wishes=Wishes(level=variables["NOTIFICATION_LEVEL"], with_amounts=variables["NOTIFICATION_DETAILS"]),
+            heartbeat_url=variables["HEARTBEAT_URL"],
+        ),
         log_level=variables["LOG_LEVEL"],
         config_path=config_path,
         state_path=_state_path(state, given, cwd),
@@ -193,12 +203,14 @@ def _require_keys(accounts: Sequence[Account], variables: Mapping[str, Any], pat
 def _secrets(variables: Mapping[str, Any], accounts: Sequence[Account]) -> tuple[str, ...]:
     """The secret values, what follows a colon in them (an Ably key is `name:secret`), and those in URLs."""
     own = [name for name in variables if name not in ENVIRONMENT]
-    secret = [name for name, key in ENVIRONMENT.items() if key.secret]
+    secret = [name for name, key in ENVIRONMENT.items() if key.secret and name not in ADDRESSES]
     keys = [variables[name] for name in (*secret, *own) if variables[name]]
     halves = [key.partition(":")[2] for key in keys]
     urls = [account.allocations_url for account in accounts if not is_file(account.allocations_url)]
     in_urls = [secret for url in urls for secret in _secrets_in(url)]
-    return tuple(dict.fromkeys(text for text in (*keys, *halves, *in_urls) if text))
+    addresses = [*(variables["NOTIFICATION_URLS"] or ()), *filter(None, [variables["HEARTBEAT_URL"]])]
+    in_addresses = [secret for address in addresses for secret in secrets_of(address)]
+    return tuple(dict.fromkeys(text for text in (*keys, *halves, *in_urls, *in_addresses) if text))
 
 
 def _secrets_in(url: str) -> Iterator[str]:

@@ -14,11 +14,13 @@ from urllib.parse import urlsplit
 
 from ibkr_rebalancer.config.findings import unfit
 from ibkr_rebalancer.config.keys import BySymbol, Key, Section, decimal, matching, one_of, whole
+from ibkr_rebalancer.config.outbound import read_addresses, read_heartbeat
 from ibkr_rebalancer.config.sources import ALLOCATIONS, BEARER_KEY, read_url
 from ibkr_rebalancer.core.account_ids import ACCOUNT_ID
 from ibkr_rebalancer.core.addresses import is_loopback
 from ibkr_rebalancer.core.allocation import SYMBOL
 from ibkr_rebalancer.core.limits import LIMITS, Limit, Unit
+from ibkr_rebalancer.core.notifications import Level, Wishes
 from ibkr_rebalancer.core.policy import ALLOCATIONS_API_KEY, Account, OrderType, Underweight, Unlisted
 from ibkr_rebalancer.core.portfolio import TradingMode
 
@@ -55,6 +57,17 @@ class Realtime:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Outbound:
+    """Where word of what happens is sent, and what of it."""
+
+    addresses: tuple[str, ...] = field(repr=False)
+    """Of notifications, as apprise writes them; empty if nobody is told."""
+    wishes: Wishes
+    heartbeat_url: str | None = field(repr=False)
+    """Asked every minute while a watch works; None if nobody minds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """All that the owner decided, checked."""
 
@@ -65,6 +78,7 @@ class Settings:
     allocations_api_keys: Mapping[str, str] = field(repr=False)
     """By the variables that hold them; one that is not set is not in it."""
     realtime: Realtime
+    outbound: Outbound
     log_level: str
     """One of `LOG_LEVELS`."""
     config_path: Path
@@ -337,6 +351,32 @@ ENVIRONMENT: Mapping[str, Key] = {
         example="http://127.0.0.1:8443",
     ),
     ALLOCATIONS_API_KEY: BEARER_KEY,
+    "NOTIFICATION_URLS": Key(
+        meaning="where notifications are sent, as addresses of apprise with spaces or line breaks between them",
+        must="one or more addresses such as tgram://TOKEN/CHAT or mailto://USER:PASSWORD@HOST",
+        read=read_addresses,
+        example="json://127.0.0.1:8080/told",
+        secret=True,
+    ),
+    "NOTIFICATION_LEVEL": one_of(
+        {level.value: level for level in Level},
+        meaning="which notifications are sent: all of them, or only problems and what ends them",
+        example="problems",
+        default=Level.ALL,
+    ),
+    "NOTIFICATION_DETAILS": one_of(
+        {"none": False, "balances": True},
+        meaning="whether notifications name balances and other amounts of money",
+        example="balances",
+        default=False,
+    ),
+    "HEARTBEAT_URL": Key(
+        meaning="what a working watch asks for every minute, so that a monitor elsewhere notices when it does not",
+        must="an https:// address, or http:// on this machine",
+        read=read_heartbeat,
+        example="http://127.0.0.1:8081/beat",
+        secret=True,
+    ),
     "LOG_LEVEL": Key(
         meaning="how much is logged",
         must=" or ".join(LOG_LEVELS),

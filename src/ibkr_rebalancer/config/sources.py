@@ -40,7 +40,9 @@ def _path(text: str) -> str:
 
 def _variable(text: str) -> str:
     """The name of a variable of the owner's own; one that has a meaning here, or for the gateway, is sent to nobody."""
-    if not re.fullmatch(r"(?!(IBKR|REALTIME|REBALANCER|TRADING|LOG)_)[A-Z_][A-Z0-9_]*(?<!_FILE)", text):
+    if not re.fullmatch(
+        r"(?!(IBKR|REALTIME|REBALANCER|TRADING|LOG|NOTIFICATION|HEARTBEAT)_)[A-Z_][A-Z0-9_]*(?<!_FILE)", text
+    ):
         raise ValueError(text)
     return text
 

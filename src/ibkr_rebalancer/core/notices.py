@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from ibkr_rebalancer.core.portfolio import AccountId
+from ibkr_rebalancer.core.report import Report
 
 
 class Severity(Enum):
@@ -16,6 +17,21 @@ class Severity(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunNews:
+    """What came of a run, or of an event before it came to one: what a notice about it knows besides its sentence."""
+
+    trigger: str
+    """What asked for it: `command`, or the id of an event."""
+    exit_code: int
+    code: str
+    """The reason code; empty if all went well."""
+    hint: str
+    """What to do about it; empty if nobody has said."""
+    report: Report | None
+    """None when no run began, or its report is not at hand."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
     """One thing that happened; `event` is a stable `noun.verb`, `text` a sentence without a secret in it."""
 
@@ -23,6 +39,7 @@ class Notice:
     text: str
     account: AccountId | None = None
     severity: Severity = Severity.STEP
+    news: RunNews | None = None
 
     @property
     def line(self) -> str:

@@ -21,7 +21,8 @@ from ibkr_rebalancer.core.errors import (
 )
 from ibkr_rebalancer.core.events import Delivery, Gap, event_of
 from ibkr_rebalancer.core.inbox import Ended, Entry, Step, agenda, step_after, told
-from ibkr_rebalancer.core.notices import Notice, Severity
+from ibkr_rebalancer.core.notices import Notice, RunNews, Severity
+from ibkr_rebalancer.core.notifications import event_news
 from ibkr_rebalancer.core.policy import Account
 from ibkr_rebalancer.core.portfolio import AccountId
 from ibkr_rebalancer.core.report import Report, RunMode, dry_run_report
@@ -186,7 +187,7 @@ class Watch:
         record = self._inbox.newest_run(entry)
         if record is None or record.report is None or record.start.run_id in {step.run_id for step in entry.steps}:
             return False
-        self._take_steps({entry: self._step_after(entry, record.report)})
+        self._take_steps({entry: self._step_after(entry, record.report)}, {entry.account: record.report})
         self._news.set()
         return True
 
@@ -210,7 +211,8 @@ class Watch:
         except Exception as bug:  # noqa: BLE001 (a bug in the work for one account must not end it for the others)
             self._end_in_a_bug(duty, bug)
             return
-        self._take_steps({entry: self._step_after(entry, outcomes[name]) for name, entry in duty.entries.items()})
+        steps = {entry: self._step_after(entry, outcomes[name]) for name, entry in duty.entries.items()}
+        self._take_steps(steps, outcomes)
         if any(isinstance(outcome, GatewayUnavailable | Busy) for outcome in outcomes.values()):
             self._gateway.doubt()
         for name, outcome in outcomes.items():
@@ -261,10 +263,12 @@ class Watch:
         end = Ended(at=self._ports.clock.now(), code="BUG", text=text, exit_code=EXIT_BUG, run_id="")
         self._take_steps(dict.fromkeys(duty.entries.values(), end))
 
-    def _take_steps(self, steps: Mapping[Entry, Step]) -> None:
+    def _take_steps(self, steps: Mapping[Entry, Step], outcomes: Outcomes | None = None) -> None:
+        """Keep the steps and tell of them, with what the accounts came to if that is why they are taken."""
         self._inbox.take_steps(steps)
         for entry, step in steps.items():
-            self._say("event.step", told(entry, step), account=entry.account, severity=_severity(step))
+            news = event_news(entry.event.event_id, step, (outcomes or {}).get(entry.account))
+            self._say("event.step", told(entry, step), account=entry.account, severity=_severity(step), news=news)
 
     def _raise_failures(self) -> None:
         """End what has ended; a journal that failed ends everything."""
@@ -289,9 +293,15 @@ class Watch:
         return min(max(until_due, 0.0), LOOK_S)
 
     def _say(
-        self, event: str, text: str, *, account: AccountId | None = None, severity: Severity = Severity.STEP
+        self,
+        event: str,
+        text: str,
+        *,
+        account: AccountId | None = None,
+        severity: Severity = Severity.STEP,
+        news: RunNews | None = None,
     ) -> None:
-        self._ports.observer.notify(Notice(event=event, text=text, account=account, severity=severity))
+        self._ports.observer.notify(Notice(event=event, text=text, account=account, severity=severity, news=news))
 
 
 def _severity(step: Step) -> Severity:
