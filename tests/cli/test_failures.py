@@ -324,10 +324,11 @@ FAILURES = (
         policy={"contracts": {"TLT": {"con_id": QQQ_ID}}},
     ),
     refusal(
-        "other currency",
-        "CURRENCY_MISMATCH",
-        "EUX trades in EUR, the account DU789012 is kept in USD.",
-        "Name a listing in USD under `contracts:` in accounts.yaml, or remove the symbol from the targets.",
+        "currency without a rate",
+        "EXCHANGE_RATE_MISSING",
+        "EUX trades in EUR, and the gateway gives no exchange rate from that to USD.",
+        "It gives rates of currencies that the account has, or had, money in: convert some USD to EUR in TWS, or name "
+        "a listing in USD under `contracts:` in accounts.yaml.",
         change={
             "market": {"EUX": {"currency": "EUR", "bid": "1", "ask": "1.01"}},
             "rates": {"EURUSD": "1.1"},

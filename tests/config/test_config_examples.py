@@ -43,7 +43,7 @@ def test_the_policy_keys_are_shown_with_their_defaults() -> None:
 def test_the_contracts_shown_are_contracts() -> None:
     _, account = read_accounts(parse(uncommented("contracts")), folder=ROOT)
 
-    assert [*account.policy.contracts] == ["QQQ", "VOD"]
+    assert [*account.policy.contracts] == ["QQQ", "VWCE"]
 
 
 def test_every_variable_is_shown_and_with_its_default() -> None:

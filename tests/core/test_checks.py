@@ -360,7 +360,7 @@ def test_cash_that_is_gone_is_a_change() -> None:
     read, plan = account("DU1")
     balances = replace(read.portfolio.balances, cash={"USD": Decimal(0), "EUR": Decimal(1_000)})
     assert stale(plan, replace(read, portfolio=replace(read.portfolio, balances=balances))) == (
-        "cash was 1,000.00, is now 0.00"
+        "cash was 1,000.00, is now 0.00; EUR cash was 0.00, is now 1,000.00"
     )
 
 

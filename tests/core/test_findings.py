@@ -62,6 +62,7 @@ def contract(symbol: str, con_id: int) -> Contract:
         primary_exchange="ARCA",
         name=symbol,
         tick_size=Decimal("0.01"),
+        price_magnifier=1,
         sessions=None,
     )
 

@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from tests.core.test_plan_properties import drawn_accounts
 from tests.support.accounts import KINDS, Case, random_account
-from tests.support.judge import planned, problem_of, shares_after
+from tests.support.judge import Name, planned, problem_of, shares_after
 from tests.support.notation import allocation, snapshot
 
 from ibkr_rebalancer.core.instruments import ConId
@@ -41,11 +41,17 @@ def nearest(case: Case) -> dict[ConId, int]:
     return held
 
 
+def most_charged(name: Name, shares: int) -> Decimal:
+    """A bound on a commission: half a cent a share in dollars, half a percent elsewhere, and every minimum."""
+    return max(shares * HALF / 100, Decimal(1)) if name.currency == "USD" else max(shares * name.ask / 200, Decimal(6))
+
+
 @given(plain_accounts)
 def test_shares_are_the_nearest_ones_where_cash_reaches(case: Case) -> None:
     problem, expected, plan = problem_of(case), nearest(case), planned(case)
-    fees = sum(max(Decimal(1), abs(expected[n.con_id] - n.whole) * HALF / 100) for n in problem.names)
-    assume(problem.spendable + problem.traded(expected) - fees >= 0)
+    for currency, purse in problem.purses.items():
+        fees = sum(most_charged(n, abs(expected[n.con_id] - n.whole)) for n in problem.names if n.currency == currency)
+        assume(purse.spendable + problem.traded(expected, currency) - fees >= 0)
     assert shares_after(plan, problem) == expected
 
 
@@ -55,8 +61,10 @@ def test_shares_are_cut_only_where_cash_does_not_reach(case: Case) -> None:
     shares = shares_after(plan, problem)
     assert all(shares[con_id] <= expected[con_id] for con_id in shares)
     cut = [name for name in problem.names if shares[name.con_id] < expected[name.con_id]]
-    left = problem.spendable + problem.traded(shares) - plan.commission
-    assert all(left < name.ask + 2 for name in cut)
+    for name in cut:
+        charged = sum((t.commission * t.rate for t in plan.trades if t.currency == name.currency), Decimal(0))
+        left = problem.purses[name.currency].spendable + problem.traded(shares, name.currency) - charged
+        assert left < name.ask + 2 * most_charged(name, 1)
 
 
 @pytest.mark.parametrize(

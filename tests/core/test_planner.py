@@ -266,7 +266,6 @@ def test_a_target_with_weight_zero_goes_like_one_that_is_not_listed() -> None:
     [
         ("5 XYZ OPT @3", "OPT positions are never traded"),
         ("-0.1 XYZ @3", "short positions are never traded"),
-        ("5 XYZ EUR @3", "held in EUR, not in the account's currency"),
         ("0.4 XYZ @3", "less than one share, which the gateway does not sell"),
         ("5 XYZ @-", f"the gateway gave no bid and ask, no last price and no previous close. {CHECK_FEED}"),
         (
@@ -319,7 +318,6 @@ def test_why_there_is_no_price_is_told_with_its_remedy() -> None:
             "TARGET_HELD_SHORT",
             "AAA is a target, but DU1 is 2 shares short of it.",
         ),
-        ("DU1 cash 1_000; AAA EUR @10", "AAA 100", "CURRENCY_MISMATCH", "AAA trades in EUR"),
         ("DU1 cash 1_000; AAA @-", "AAA 100", "PRICE_MISSING", "AAA is a target without a usable price"),
     ],
 )
@@ -350,7 +348,12 @@ def test_two_targets_that_mean_the_same_contract_refuse() -> None:
 def test_cash_in_another_currency_is_not_invested() -> None:
     plan = planned("DU1 cash 1_000 EUR 250; AAA @10", "AAA 100")
     assert orders(plan) == ["BUY 99 AAA"]
-    assert "250.00 EUR in cash is not invested: only USD is." in plan.remarks
+    idle, conversion = plan.remarks
+    assert idle == "250.00 EUR in cash buys nothing: no target or holding is in EUR."
+    assert conversion == (
+        "USD lacks cash for its targets, and no currency is converted here: convert about 249.09 EUR to USD, "
+        "which gives about 274.00 USD."
+    )
 
 
 def test_what_is_owed_in_another_currency_is_not_invested() -> None:
@@ -478,7 +481,7 @@ def test_another_contract_of_a_targets_symbol_goes_and_says_which_one_is_meant()
 
 @pytest.mark.parametrize(
     ("currency", "remark"),
-    [("USD", ()), ("EUR", ("Commissions are estimated by the schedule for USD, as if it were in EUR.",))],
+    [("USD", ()), ("EUR", ("Commissions in EUR are estimated, rather too high than too low.",))],
 )
 def test_commissions_of_another_schedule_are_told(currency: str, remark: tuple[str, ...]) -> None:
     account = snapshot(f"DU1 cash 1_000; AAA {currency} @10", targets="AAA 100")

@@ -1,5 +1,6 @@
 """What is bought after the sales: the printed purchases, or less where cash or prices make it less."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -44,7 +45,7 @@ def purchases(
     account, plan = planned(DEPLOY, TARGETS)
     return plan_purchases(
         plan,
-        cash=Decimal(cash),
+        cash={"USD": Decimal(cash)},
         available_funds=Decimal(available or cash),
         snapshot=fresh or account,
         policy=policy,
@@ -91,12 +92,12 @@ def test_cash_that_is_to_be_raised_is_left_whole_whatever_is_left_of_the_reserve
     raising = replace(
         plan,
         trades=(replace(trade, quantity=9),),
-        cash_reserve=Decimal(1_025),
+        cash_by_currency=(replace(plan.cash_by_currency[0], cash_reserve=Decimal(1_025)),),
         purpose=Purpose(raise_cash=Decimal(1_000)),
     )
     for lack, count in ((Decimal(0), 9), (Decimal("0.01"), 8)):
         cash = Decimal(kept) + 901 - lack
-        found = plan_purchases(raising, cash=cash, available_funds=cash, snapshot=account, policy=policy)
+        found = plan_purchases(raising, cash={"USD": cash}, available_funds=cash, snapshot=account, policy=policy)
         assert bought(found) == {"AAA": count}
 
 
@@ -136,10 +137,10 @@ def test_with_nothing_to_spend_nothing_is_bought(cash: str) -> None:
 def test_to_the_last_cent_everything_is_bought_and_with_nothing_nothing_is_wanted() -> None:
     """One share of a dollar costs it and a cent of commission."""
     account, plan = planned("DU1 cash 100; AAA @1", "AAA 100", Policy(cash_reserve_pct=Decimal(0)))
-    one = replace(plan, trades=(replace(plan.trades[0], quantity=1),), cash_reserve=Decimal(0))
+    one = replace(plan, trades=(replace(plan.trades[0], quantity=1),))
     for cash, count in (("1.01", 1), ("1.00", 0), ("0.5", 0)):
         found = plan_purchases(
-            one, cash=Decimal(cash), available_funds=Decimal(cash), snapshot=account, policy=Policy()
+            one, cash={"USD": Decimal(cash)}, available_funds=Decimal(cash), snapshot=account, policy=Policy()
         )
         assert sum(trade.quantity for trade in found.trades) == count
 
@@ -147,7 +148,7 @@ def test_to_the_last_cent_everything_is_bought_and_with_nothing_nothing_is_wante
 def test_less_than_a_dollar_buys_what_costs_less() -> None:
     account, plan = planned("DU1 cash 100; AAA @0.51", "AAA 100", Policy(cash_reserve_pct=Decimal(0)))
     found = plan_purchases(
-        plan, cash=Decimal("0.60"), available_funds=Decimal("0.60"), snapshot=account, policy=Policy()
+        plan, cash={"USD": Decimal("0.60")}, available_funds=Decimal("0.60"), snapshot=account, policy=Policy()
     )
     assert bought(found) == {"AAA": 1}
 
@@ -156,9 +157,11 @@ def test_limit_orders_tell_the_commission_at_the_ask() -> None:
     """At 0.99 a share is worth 1 %: 0.0099, up to the cent; at the limit it would be 0.0100."""
     account, plan = planned("DU1 cash 1_000; AAA @0.50/0.51", "AAA 100")
     limit = Policy(order_type=OrderType.LIMIT, limit_offset_bp=Decimal(1_000))
-    found = plan_purchases(plan, cash=Decimal(100), available_funds=Decimal(100), snapshot=account, policy=limit)
+    found = plan_purchases(
+        plan, cash={"USD": Decimal(100)}, available_funds=Decimal(100), snapshot=account, policy=limit
+    )
     (trade,) = found.trades
-    assert trade.commission == commission(trade.quantity, Decimal("0.51"))
+    assert trade.commission == commission(trade.quantity, Decimal("0.51"), "USD")
 
 
 def test_what_is_held_counts_towards_the_common_level() -> None:
@@ -167,7 +170,9 @@ def test_what_is_held_counts_towards_the_common_level() -> None:
         "DU1 cash 5_000; 300 AAA @10; BBB @10", "AAA 50; BBB 50", Policy(cash_reserve_pct=Decimal(0))
     )
     assert {t.symbol: t.quantity for t in plan.trades} == {"AAA": 100, "BBB": 399}
-    found = plan_purchases(plan, cash=Decimal(2_001), available_funds=Decimal(9_999), snapshot=account, policy=Policy())
+    found = plan_purchases(
+        plan, cash={"USD": Decimal(2_001)}, available_funds=Decimal(9_999), snapshot=account, policy=Policy()
+    )
     assert bought(found) == {"BBB": 200}
 
 
@@ -241,7 +246,7 @@ def test_real_money_buys_nothing_on_delayed_quotes() -> None:
     delayed = {key: replace(q, data=DataKind.DELAYED, close=q.bid) for key, q in account.quotes.items()}
     found = plan_purchases(
         plan,
-        cash=Decimal(10_000),
+        cash={"USD": Decimal(10_000)},
         available_funds=Decimal(10_000),
         snapshot=replace(account, quotes=delayed),
         policy=Policy(),
@@ -328,7 +333,7 @@ def cost(found: Purchases, policy: Policy, plan: Plan, fresh: Snapshot) -> Decim
     sent = order_intents(found.trades, plan=plan, snapshot=fresh, policy=policy, run_id="r", client_id=52)
     asks = {trade.con_id: trade.price for trade in found.trades}
     prices = [(i.quantity, i.limit_price or asks[i.con_id]) for i in sent]
-    return sum((count * price + commission(count, price) for count, price in prices), Decimal(0))
+    return sum((count * price + commission(count, price, "USD") for count, price in prices), Decimal(0))
 
 
 @settings(max_examples=60)
@@ -361,7 +366,7 @@ def test_whatever_became_of_cash_and_prices_nothing_is_overspent(
     cash = floor + planned_costs * spent / 10_000
     loose = replace(policy, limits=replace(policy.limits, max_spread_pct=Decimal(10_000)))
 
-    found = plan_purchases(plan, cash=cash, available_funds=cash, snapshot=fresh, policy=loose)
+    found = plan_purchases(plan, cash={"USD": cash}, available_funds=cash, snapshot=fresh, policy=loose)
 
     sent = {trade.con_id: trade.quantity for trade in found.trades}
     adjusted = {a.con_id: (a.planned, a.sent) for a in found.adjustments}
@@ -398,7 +403,7 @@ def test_with_all_sales_filled_at_their_bid_the_printed_purchases_are_sent_to_th
     sold = fill(replace(plan, trades=sales), case.snapshot)
     found = plan_purchases(
         plan,
-        cash=sold.portfolio.cash_to_invest,
+        cash=sold.portfolio.cash_to_invest(["USD"]),
         available_funds=sold.portfolio.balances.available_funds,
         snapshot=sold,
         policy=policy,
@@ -410,41 +415,47 @@ def known(order: TrackedOrder) -> tuple[TrackedOrder, OrderState]:
     return order, order_state(order)
 
 
+def ledger(cash: Decimal, orders: Sequence[tuple[TrackedOrder, OrderState]]) -> Decimal | None:
+    """The dollars of an account that has nothing else."""
+    counted = cash_after_fills({"USD": cash}, orders)
+    return None if counted is None else counted["USD"]
+
+
 def test_the_ledger_is_cash_and_proven_fills_less_commissions() -> None:
     sale = tracked("SELL 100 OLD", executed(1, "a.01", 60, "50"), executed(2, "b.01", 40, "49.50"))
     charges = charged("a.01", "0.60"), charged("b.01", "0.40")
     purchase = tracked("BUY 10 AAA", executed(3, "c.01", 10, "20"), charged("c.01", "0.35"))
     nothing = tracked("BUY 5 BBB", told(1, "Cancelled", filled=0))
     told_all = replace(sale, evidence=(*sale.evidence, *charges))
-    assert cash_after_fills(Decimal(1_000), []) == 1_000
-    assert cash_after_fills(Decimal(1_000), [known(nothing)]) == 1_000
-    assert cash_after_fills(Decimal(1_000), [known(told_all), known(purchase), known(nothing)]) == Decimal("5778.65")
+    assert ledger(Decimal(1_000), []) == 1_000
+    assert ledger(Decimal(1_000), [known(nothing)]) == 1_000
+    assert ledger(Decimal(1_000), [known(told_all), known(purchase), known(nothing)]) == Decimal("5778.65")
 
 
 def test_a_commission_that_has_not_been_told_is_estimated_never_lower_than_what_has() -> None:
     sale = tracked("SELL 1000 OLD", executed(1, "a.01", 600, "50"), executed(2, "b.01", 400, "50"))
-    assert cash_after_fills(Decimal(0), [known(sale)]) == 49_995
+    assert ledger(Decimal(0), [known(sale)]) == 49_995
     one_told = replace(sale, evidence=(*sale.evidence, charged("a.01", "3.00")))
-    assert cash_after_fills(Decimal(0), [known(one_told)]) == 49_995
+    assert ledger(Decimal(0), [known(one_told)]) == 49_995
     dear = replace(sale, evidence=(*sale.evidence, charged("a.01", "9.00")))
-    assert cash_after_fills(Decimal(0), [known(dear)]) == 49_991
+    assert ledger(Decimal(0), [known(dear)]) == 49_991
 
 
 def test_the_estimate_is_made_at_the_average_price() -> None:
     """Ten shares at 1: not 1.00, but 1 % of 10."""
     cheap = tracked("BUY 10 AAA", executed(1, "a.01", 4, "1.5"), executed(2, "b.01", 6, "0.6667"))
-    assert cash_after_fills(Decimal(100), [known(cheap)]) == Decimal("89.8898")
+    assert ledger(Decimal(100), [known(cheap)]) == Decimal("89.8898")
 
 
 def test_a_fill_without_a_price_leaves_no_ledger() -> None:
     filled = tracked("SELL 100 OLD", told(1, "Filled", filled=100))
-    assert cash_after_fills(Decimal(0), [known(filled)]) is None
+    assert ledger(Decimal(0), [known(filled)]) is None
     half = replace(filled, evidence=(*filled.evidence, executed(1, "a.01", 50)))
-    assert cash_after_fills(Decimal(0), [known(half)]) is None
+    assert ledger(Decimal(0), [known(half)]) is None
     by_hand = replace(filled, evidence=(resolved(9, 100),))
-    assert cash_after_fills(Decimal(0), [known(by_hand)]) is None
+    assert ledger(Decimal(0), [known(by_hand)]) is None
     taken_back = tracked("SELL 100 OLD", executed(1, "a.01", 100), executed(2, "a.02", 0))
-    assert cash_after_fills(Decimal(7), [known(taken_back)]) == 7
+    assert ledger(Decimal(7), [known(taken_back)]) == 7
 
 
 def rejected(reason: str, status: OrderStatus = OrderStatus.REJECTED) -> OrderState:

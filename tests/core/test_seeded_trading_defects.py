@@ -135,7 +135,7 @@ Buy = Callable[[Plan, Decimal, Decimal, Snapshot], Purchases]
 
 
 def buy(plan: Plan, cash: Decimal, available: Decimal, snapshot: Snapshot) -> Purchases:
-    return plan_purchases(plan, cash=cash, available_funds=available, snapshot=snapshot, policy=Policy())
+    return plan_purchases(plan, cash={"USD": cash}, available_funds=available, snapshot=snapshot, policy=Policy())
 
 
 def sends_what_was_printed(plan: Plan, cash: Decimal, available: Decimal, snapshot: Snapshot) -> Purchases:
@@ -144,7 +144,8 @@ def sends_what_was_printed(plan: Plan, cash: Decimal, available: Decimal, snapsh
 
 
 def spends_the_reserve(plan: Plan, cash: Decimal, available: Decimal, snapshot: Snapshot) -> Purchases:
-    return buy(replace(plan, cash_reserve=Decimal(0)), cash, available, snapshot)
+    lines = tuple(replace(line, cash_reserve=Decimal(0)) for line in plan.cash_by_currency)
+    return buy(replace(plan, cash_by_currency=lines), cash, available, snapshot)
 
 
 def ignores_the_broker(plan: Plan, cash: Decimal, available: Decimal, snapshot: Snapshot) -> Purchases:  # noqa: ARG001

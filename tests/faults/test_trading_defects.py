@@ -180,8 +180,8 @@ def calls_it_done(*arguments: Any, **named: Any) -> Report:
     return replace(execution_report(*arguments, **named), outcome="done", exit_code=0)
 
 
-def is_rich(*_: object) -> Decimal:
-    return Decimal(1_000_000)
+def is_rich(*_: object) -> Mapping[str, Decimal]:
+    return {"USD": Decimal(1_000_000)}
 
 
 def forgets_what_has_filled(intent: OrderIntent, **_: object) -> OrderIntent | None:
@@ -235,7 +235,7 @@ DEFECTS = {
     "spends what it has not": Defect(
         breach="I8 ",
         story=meets_a_stuck_order,
-        functions={f"{EXECUTION}.cash_after_fills": is_rich, f"{EXECUTION}.agrees": lambda *_: True},
+        functions={f"{EXECUTION}.cash_after_fills": is_rich, f"{EXECUTION}.disagreeing": lambda *_: []},
     ),
     "buys at the prices of the plan": Defect(
         breach="I8 ", story=deploys_while_prices_rise, ports=wrong.remembers_prices()

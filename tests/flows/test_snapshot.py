@@ -105,8 +105,8 @@ async def test_holdings_are_looked_up_by_number_and_only_if_they_could_be_sold()
     scene = Scene(market=market, rates={"EURUSD": "1.25"}, accounts={"DU1": {"positions": held}})
     (outcome,) = (await scene.snapshots({"DU1": (AAA,)})).values()
     _, others = scene.asked_for("contracts")
-    assert [(query.symbol, query.con_id) for query in others] == [("BBB", 102), ("TWO", 204)]
-    assert set(whole(outcome).quotes) == {101, 102, 204}
+    assert [(query.symbol, query.con_id) for query in others] == [("BBB", 102), ("EEE", 202), ("TWO", 204)]
+    assert set(whole(outcome).quotes) == {101, 102, 202, 204}
     assert len(whole(outcome).portfolio.holdings) == len(held)
 
 

@@ -11,7 +11,7 @@ from math import exp, log
 from random import Random
 
 from hypothesis.vendor.pretty import RepresentationPrinter
-from tests.support.notation import RATES, Line, allocation, allocation_of, snapshot, snapshot_of, written
+from tests.support.notation import RATES, Line, allocation, allocation_of, rate_of, snapshot, snapshot_of, written
 from tests.support.rules import Ruled, with_rules
 
 from ibkr_rebalancer.core.allocation import Allocation
@@ -21,7 +21,7 @@ from ibkr_rebalancer.core.purpose import REBALANCE, Purpose
 
 KINDS = (
     "deploy", "drift", "switch", "deposit", "raise", "tiny", "pinned", "messy", "accrual", "large", "levered",
-    "owing",
+    "owing", "abroad",
 )  # fmt: skip
 RESERVES_PCT = ("0", "0.25", "0.25", "0.25", "1", "2", "5")
 LEAST_PER_NAME = 500
@@ -79,7 +79,7 @@ class _Draft:
         ]
 
     def bought(self, line: Line, part: float) -> Line:
-        return _with_quantity(line, int(self.worth * part / float(line.mark)))
+        return _with_quantity(line, int(self.worth * part / float(line.mark * rate_of(line.currency))))
 
 
 def case_of(text: str, *, targets: str, policy: Policy | None = None, purpose: Purpose = REBALANCE) -> Case:
@@ -222,6 +222,26 @@ def _owing(draft: _Draft) -> _Drawn:
     )
 
 
+def _abroad(draft: _Draft) -> _Drawn:
+    """Names in up to three currencies, each with cash of its own: enough, too little, none, or owed."""
+    currencies = draft.random.choice((("USD", "EUR"), ("EUR",), ("USD", "EUR", "CAD")))
+    lines = {s: replace(line, currency=draft.random.choice(currencies)) for s, line in draft.lines.items()}
+    drawn = draft.random.choice((_drift, _deploy, _deposit, _switch))(replace(draft, lines=lines))
+    needs = dict.fromkeys((*currencies, "CAD"), 0.0)
+    for symbol, line in lines.items():
+        needs[line.currency] += float(draft.weights[symbol]) * drawn.cash
+    cash = {c: need * draft.random.choice((1, 1, 1.02, 0.7, 0, 3)) for c, need in needs.items()}
+    held = sum(float(line.quantity * line.mark * rate_of(line.currency)) for line in drawn.lines)
+    owed = draft.random.choice((0, 0, 0, held * 0.01))
+    dollars = cash.pop("USD", draft.worth * draft.random.choice((0, 0.2)))
+    return replace(
+        drawn,
+        cash=dollars if held + sum(cash.values()) > draft.worth / 2 else max(dollars, draft.worth / 2),
+        foreign={c: (amount - owed) / float(RATES[c]) for c, amount in cash.items()},
+        spendable_part=None,
+    )
+
+
 def _tiny(draft: _Draft) -> _Drawn:
     return draft.random.choice((_deploy, _drift, _deposit, _switch))(draft)
 
@@ -229,6 +249,7 @@ def _tiny(draft: _Draft) -> _Drawn:
 _KIND = {
     "deploy": _deploy, "drift": _drift, "switch": _switch, "deposit": _deposit, "raise": _raise, "tiny": _tiny,
     "pinned": _pinned, "messy": _messy, "accrual": _accrual, "large": _drift, "levered": _levered, "owing": _owing,
+    "abroad": _abroad,
 }  # fmt: skip
 
 

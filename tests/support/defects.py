@@ -9,6 +9,7 @@ from tests.support.judge import planned
 
 from ibkr_rebalancer.core.plan import Plan, Side, Trade
 from ibkr_rebalancer.core.policy import Unlisted
+from ibkr_rebalancer.core.portfolio import Balances
 from ibkr_rebalancer.core.purpose import REBALANCE
 
 ZERO = Decimal(0)
@@ -119,3 +120,22 @@ def _rounded_up(trade: Trade) -> int:
     if trade.side is Side.BUY or trade.target_quantity >= 1:
         return trade.quantity
     return int(trade.held.to_integral_value(ROUND_CEILING))
+
+
+def pays_euros_with_dollars(case: Case) -> Plan:
+    """Takes all money for money of every currency."""
+    balances = case.snapshot.portfolio.balances
+    everywhere = {c: balances.total_cash / balances.exchange_rates.get(c, Decimal(1)) for c in balances.cash}
+    return planned(_with_balances(case, replace(balances, cash=everywhere)))
+
+
+def forgets_the_rates(case: Case) -> Plan:
+    """Takes every price for one in the account's currency."""
+    balances = case.snapshot.portfolio.balances
+    plan = planned(_with_balances(case, replace(balances, exchange_rates=dict.fromkeys(balances.cash, Decimal(1)))))
+    return replace(plan, commission=Decimal(0))
+
+
+def _with_balances(case: Case, balances: Balances) -> Case:
+    portfolio = replace(case.snapshot.portfolio, balances=balances)
+    return replace(case, snapshot=replace(case.snapshot, portfolio=portfolio))

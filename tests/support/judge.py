@@ -33,7 +33,7 @@ DEFAULT_GATE_BP = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Name:
-    """One instrument that may be traded."""
+    """One instrument that may be traded; its prices are in the account's currency, whatever its own is."""
 
     con_id: ConId
     weight: Decimal
@@ -44,6 +44,8 @@ class Name:
     """What is bought in its place: it is never bought itself, and of its weight only what is held stays."""
     scale: Decimal = Decimal(1)
     sellable: bool = True
+    currency: str = "USD"
+    rate: Decimal = Decimal(1)
 
     @property
     def whole(self) -> int:
@@ -54,16 +56,43 @@ class Name:
         return (self.bid + self.ask) / 2
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Purse:
+    """The money of one currency, in the account's; no other money buys what trades in it."""
+
+    cash: Decimal
+    spendable: Decimal
+    """By purchases, down to the reserve."""
+    reserve: Decimal
+
+
 @dataclass(frozen=True, kw_only=True)
 class Problem:
     """An account as the mission states the task: what may be traded, what should be held, what must stay."""
 
     names: Sequence[Name]
     net_liquidation: Decimal
-    cash: Decimal
-    spendable: Decimal
-    """By purchases, down to the reserve."""
-    reserve: Decimal
+    available: Decimal
+    """What the broker lets be spent, in all."""
+    purses: Mapping[str, Purse]
+    """By currency."""
+
+    @cached_property
+    def cash(self) -> Decimal:
+        return sum((purse.cash for purse in self.purses.values()), ZERO)
+
+    @cached_property
+    def reserve(self) -> Decimal:
+        return sum((purse.reserve for purse in self.purses.values()), ZERO)
+
+    @cached_property
+    def spendable(self) -> Decimal:
+        return sum((purse.spendable for purse in self.purses.values()), ZERO)
+
+    @cached_property
+    def is_short_of_cash(self) -> bool:
+        """Whether a currency has less than has to stay: then sales raise it."""
+        return any(purse.cash < purse.reserve for purse in self.purses.values())
 
     @cached_property
     def ideals(self) -> Mapping[ConId, Decimal]:
@@ -97,7 +126,8 @@ class Problem:
         """By the owner's rules. Below the reserve everything may have to go."""
         if not name.sellable:
             return 0
-        if name.use is None or self.cash < self.reserve:
+        purse = self.purses[name.currency]
+        if name.use is None or purse.cash < purse.reserve:
             return name.whole
         return max(0, int(name.held - self.ideals[name.con_id] / name.middle))
 
@@ -116,10 +146,11 @@ class Problem:
         )
         return float((short + max(ZERO, self.cash_goal - cash)) / self.net_liquidation * 10_000)
 
-    def traded(self, shares: Mapping[ConId, int]) -> Decimal:
-        """By how much cash changes on the way to these shares, commissions aside."""
+    def traded(self, shares: Mapping[ConId, int], currency: str | None = None) -> Decimal:
+        """By how much cash, of one currency or of all, changes on the way to these shares, commissions aside."""
+        ours = [name for name in self.names if currency in {None, name.currency}]
         return -sum(
-            ((shares[n.con_id] - n.whole) * (n.ask if shares[n.con_id] > n.whole else n.bid) for n in self.names), ZERO
+            ((shares[n.con_id] - n.whole) * (n.ask if shares[n.con_id] > n.whole else n.bid) for n in ours), ZERO
         )
 
 
@@ -127,6 +158,8 @@ def problem_of(case: Case) -> Problem:
     portfolio, quotes, policy = case.snapshot.portfolio, case.snapshot.quotes, case.policy
     con_ids = {symbol: contract.con_id for symbol, contract in case.snapshot.targets.items()}
     held = {h.position.con_id: h.position.quantity for h in portfolio.holdings}
+    rates = {**portfolio.balances.exchange_rates, portfolio.balances.currency: Decimal(1)}
+    currencies = {con_id: contract.currency for con_id, contract in case.snapshot.contracts.items()}
     weights = {con_ids[symbol]: ZERO for symbol in con_ids}
     replaced = {}
     for symbol, weight in case.allocation.weights.items():
@@ -139,7 +172,7 @@ def problem_of(case: Case) -> Problem:
     unlisted = {
         h.position.con_id
         for h in portfolio.holdings
-        if (h.position.security_type, h.position.currency) == (STOCK, portfolio.balances.currency)
+        if h.position.security_type == STOCK
         and h.position.quantity >= 1
         and h.position.con_id in quotes
         and h.market_value is not None
@@ -151,27 +184,57 @@ def problem_of(case: Case) -> Problem:
         use, scale, weight = replaced.get(con_id, (None, Decimal(1), weights.get(con_id, ZERO)))
         if use is not None and not held.get(con_id):
             continue
+        rate = rates[currencies[con_id]]
         names.append(
             Name(
                 con_id=con_id,
                 weight=weight,
                 held=held.get(con_id, ZERO),
-                bid=quotes[con_id].bid or ZERO,
-                ask=quotes[con_id].ask or ZERO,
+                bid=(quotes[con_id].bid or ZERO) * rate,
+                ask=(quotes[con_id].ask or ZERO) * rate,
                 use=use,
                 scale=scale,
                 sellable=not case.purpose.buy_only,
+                currency=currencies[con_id],
+                rate=rate,
             )
         )
-    balances = portfolio.balances
-    own = min(balances.cash[balances.currency], balances.total_cash) - _sold_short(portfolio)
     return Problem(
         names=names,
-        net_liquidation=balances.net_liquidation,
-        cash=own,
-        spendable=min(own, balances.available_funds) - balances.net_liquidation * _for_limits(case.policy),
-        reserve=balances.net_liquidation * case.policy.cash_reserve_pct / 100 + case.purpose.raise_cash,
+        net_liquidation=portfolio.balances.net_liquidation,
+        available=portfolio.balances.available_funds,
+        purses=_purses(names, portfolio, case),
     )
+
+
+def _purses(names: Sequence[Name], portfolio: Portfolio, case: Case) -> Mapping[str, Purse]:
+    """Each currency's own cash. What is owed where nothing trades comes off the account's currency; the reserve, and
+    what limit orders need beside it, is asked of each as it is wanted in the targets."""
+    balances, policy = portfolio.balances, case.policy
+    rates = {**balances.exchange_rates, balances.currency: Decimal(1)}
+    own = {currency: amount * rates[currency] for currency, amount in balances.cash.items()}
+    for currency, owed in _sold_short(portfolio).items():
+        own[currency] = own.get(currency, ZERO) - owed
+    traded = {balances.currency, *(name.currency for name in names)}
+    others = {currency: amount for currency, amount in own.items() if currency not in traded}
+    kept = {currency: own.get(currency, ZERO) for currency in traded}
+    if sum(others.values(), ZERO) < 0:
+        kept[balances.currency] += sum(others.values(), ZERO)
+    else:
+        kept |= others
+    bought = [name for name in names if name.use is None]
+    whole = sum((name.weight for name in bought), ZERO)
+    parts = {currency: sum((n.weight for n in bought if n.currency == currency), ZERO) / whole for currency in kept}
+    alone = balances.available_funds if len(kept) == 1 else sum(map(abs, kept.values()), ZERO)
+    return {
+        currency: Purse(
+            cash=amount,
+            spendable=min(amount, alone) - balances.net_liquidation * _for_limits(policy) * parts[currency],
+            reserve=balances.net_liquidation * policy.cash_reserve_pct / 100 * parts[currency]
+            + (case.purpose.raise_cash if currency == balances.currency else ZERO),
+        )
+        for currency, amount in kept.items()
+    }
 
 
 def _for_limits(policy: Policy) -> Decimal:
@@ -182,11 +245,15 @@ def _for_limits(policy: Policy) -> Decimal:
     return max(ZERO, policy.limit_offset_bp / 10_000 - policy.cash_reserve_pct / 200)
 
 
-def _sold_short(portfolio: Portfolio) -> Decimal:
-    """What it would cost to buy back what was sold, in the base currency."""
+def _sold_short(portfolio: Portfolio) -> Mapping[str, Decimal]:
+    """What it would cost to buy back what was sold, by currency, in the base currency."""
     rates = {**portfolio.balances.exchange_rates, portfolio.balances.currency: Decimal(1)}
-    values = [rates[h.position.currency] * (h.market_value or ZERO) for h in portfolio.holdings]
-    return sum((-value for value in values if value < 0), ZERO)
+    owed: dict[str, Decimal] = {}
+    for holding in portfolio.holdings:
+        currency, value = holding.position.currency, holding.market_value or ZERO
+        if value < 0:
+            owed[currency] = owed.get(currency, ZERO) - value * rates[currency]
+    return owed
 
 
 def shares_after(plan: Plan, problem: Problem) -> dict[ConId, int]:
@@ -223,7 +290,7 @@ def _wrongs(trade: Trade, name: Name | None, problem: Problem, plan: Plan) -> It
     if name is None:
         yield f"{trade.symbol} is not ours to trade"
         return
-    if trade.price != (name.ask if trade.side is Side.BUY else name.bid):
+    if trade.price * name.rate != (name.ask if trade.side is Side.BUY else name.bid):
         yield f"prices {trade.symbol} at {trade.price}"
     if trade.side is Side.BUY:
         if not name.weight:
@@ -242,21 +309,25 @@ def _wrongs(trade: Trade, name: Name | None, problem: Problem, plan: Plan) -> It
 def _most_sold(name: Name, problem: Problem, plan: Plan) -> int:
     """Shares of a replaced target that its weight does not cover, once the costs of the plan are off the ideals."""
     least = (problem.ideal(name) - 2 * name.weight * costs_of(plan, problem)) / name.middle
-    return name.whole if problem.cash < problem.reserve else max(problem.most_sold(name), int(name.held - least))
+    purse = problem.purses[name.currency]
+    return name.whole if purse.cash < purse.reserve else max(problem.most_sold(name), int(name.held - least))
 
 
 _NOBODY = Name(con_id=ConId(0), weight=ZERO, held=ZERO, bid=ZERO, ask=ZERO)
 
 
 def overspent(plan: Plan, case: Case) -> Decimal:
-    """By how much the purchases of a plan reach into the reserve or beyond what may be spent; 0 is right.
+    """By how much the purchases of a plan reach into a currency's reserve or beyond what may be spent; 0 is right.
 
     The reserve is a part of what the account is worth when all is paid.
     """
-    if not any(trade.side is Side.BUY for trade in plan.trades):
-        return ZERO
-    after = problem_of(replace(case, snapshot=fill(plan, case.snapshot)))
-    return max(ZERO, after.reserve - after.spendable)
+    before, after = problem_of(case), problem_of(replace(case, snapshot=fill(plan, case.snapshot)))
+    bought = {trade.currency for trade in plan.trades if trade.side is Side.BUY}
+    missing = [after.purses[currency].reserve - after.purses[currency].spendable for currency in bought]
+    if len(before.purses) > 1 and bought:
+        spent = sum((before.purses[c].cash - after.purses[c].cash + after.purses[c].reserve for c in bought), ZERO)
+        missing.append(spent - before.available)
+    return max([ZERO, *missing])
 
 
 def left_owing(plan: Plan, case: Case) -> Decimal:
@@ -268,8 +339,13 @@ def left_owing(plan: Plan, case: Case) -> Decimal:
         return ZERO
     before = problem_of(case)
     after = problem_of(replace(case, snapshot=fill(plan, case.snapshot)))
-    reachable = before.cash + sum((n.whole * n.bid - _fee(n.whole, n.bid) for n in before.names), ZERO)
-    return max(ZERO, min(after.reserve, reachable) - after.cash)
+    lacking = [ZERO]
+    for currency, purse in after.purses.items():
+        ours = [name for name in before.names if name.currency == currency]
+        brought = sum((n.whole * n.bid - _fee(n) for n in ours), ZERO)
+        was = before.purses[currency].cash if currency in before.purses else ZERO
+        lacking.append(min(purse.reserve, was + brought) - purse.cash)
+    return max(lacking)
 
 
 def given_up(plan: Plan, case: Case) -> Decimal:
@@ -278,8 +354,8 @@ def given_up(plan: Plan, case: Case) -> Decimal:
     The ideal is here lower by twice the costs of the plan, which come off what is invested.
     """
     problem = problem_of(case)
-    limited = case.purpose.buy_only or problem.spendable < problem.cash
-    if not plan.trades or problem.cash < problem.reserve or limited:
+    limited = case.purpose.buy_only or problem.spendable < problem.cash or _lacks_a_currency(problem)
+    if not plan.trades or problem.is_short_of_cash or limited:
         return ZERO
     shares, costs = shares_after(plan, problem), costs_of(plan, problem)
     lacking = ZERO
@@ -302,9 +378,20 @@ def three_dear_shares(case: Case) -> Decimal:
     return sum(nlargest(3, (name.ask for name in problem_of(case).names if name.weight)), ZERO)
 
 
-def _fee(shares: int, price: Decimal) -> Decimal:
-    """What selling them costs at most: half a cent a share, at least a dollar, at most 1 %, to the cent."""
-    return min(max(Decimal("0.005") * shares, Decimal(1)), Decimal("0.01") * shares * price) + Decimal("0.01")
+def _lacks_a_currency(problem: Problem) -> bool:
+    """Whether the names of some currency want more than there is in it."""
+    wanted = {c: sum((problem.ideal(n) - n.middle * n.held for n in problem.names if n.currency == c), ZERO)
+              for c in problem.purses}  # fmt: skip
+    return len(wanted) > 1 and any(wanted[c] > purse.cash - purse.reserve for c, purse in problem.purses.items())
+
+
+def _fee(name: Name) -> Decimal:
+    """What selling all of it costs at most: in dollars half a cent a share, at least one and at most 1 %, to the cent;
+    elsewhere half a percent, or what no minimum there passes."""
+    shares, price = name.whole, name.bid
+    if name.currency == "USD":
+        return min(max(Decimal("0.005") * shares, Decimal(1)), Decimal("0.01") * shares * price) + Decimal("0.01")
+    return max(Decimal("0.005") * shares * price, 6 * name.rate) + Decimal("0.01") if shares else ZERO
 
 
 def optimum_bp(problem: Problem, *, reached_bp: float) -> float | None:
@@ -323,19 +410,25 @@ def optimum_bp(problem: Problem, *, reached_bp: float) -> float | None:
     leaving = np.array([not name.weight and name.sellable for name in problem.names])
     bought_not = np.array([not name.weight or name.use is not None for name in problem.names])
     sold_at_most = np.array([problem.most_sold(name) for name in problem.names])
-    cash, spendable, goal = (float(m) * scale for m in (problem.cash, problem.spendable, problem.cash_goal))
-    must_stay = min(float(problem.reserve) * scale, spendable + float(bid @ sold_at_most))
+    cash, goal = (float(m) * scale for m in (problem.cash, problem.cash_goal))
     most_bought = np.where(bought_not, 0, np.maximum(0, np.ceil(missing / middle - 1e-9)))
     most_sold = np.clip(np.floor((reached_bp - missing) / middle + 1e-9), 0, sold_at_most)
     # Columns: bought, sold, shortfall of each name, shortfall of cash.
     each_name = np.hstack([np.diag(middle), -np.diag(middle), np.eye(count), np.zeros((count, 1))])
     cash_row = np.concatenate([-ask, bid, np.zeros(count), [1]])
+    budgets = []
+    for currency, purse in problem.purses.items():
+        ours = np.array([name.currency == currency for name in problem.names])
+        spendable = float(purse.spendable) * scale
+        must_stay = min(float(purse.reserve) * scale, spendable + float((bid * ours) @ sold_at_most))
+        row = np.concatenate([-ask * ours, bid * ours, np.zeros(count + 1)])
+        budgets.append(LinearConstraint(row, lb=must_stay - spendable - 1e-9))
     result = milp(
         c=np.concatenate([np.zeros(2 * count), np.ones(count + 1)]),
         constraints=[
             LinearConstraint(each_name, lb=missing),
             LinearConstraint(cash_row, lb=goal - cash),
-            LinearConstraint(np.concatenate([cash_row[:-1], [0]]), lb=must_stay - spendable - 1e-9),
+            *budgets,
         ],
         integrality=np.concatenate([np.ones(2 * count), np.zeros(count + 1)]),
         bounds=Bounds(
@@ -357,7 +450,7 @@ def brute_force_bp(problem: Problem) -> float:
     for combination in product(*reach):
         shares = dict(zip(ids, combination, strict=True))
         change = problem.traded(shares)
-        if problem.spendable + change >= problem.reserve:
+        if all(purse.spendable + problem.traded(shares, c) >= purse.reserve for c, purse in problem.purses.items()):
             best = min(best, problem.drift_bp(shares, problem.cash + change))
     return best
 

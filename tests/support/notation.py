@@ -96,6 +96,7 @@ def snapshot_of(
     """An account of these lines; without `available` all its cash, and no loan, is free to spend."""
     by_symbol = {line.symbol: line for line in lines}
     abroad = foreign or {}
+    abroad_worth = sum((max(ZERO, amount) * RATES[currency] for currency, amount in abroad.items()), ZERO)
     total_cash = sum((amount * RATES[currency] for currency, amount in abroad.items()), cash)
     paid_for = [line for line in lines if line.security_type not in {"FUT", "CASH"}]
     net_liquidation = sum((_worth(line) for line in paid_for), total_cash)
@@ -108,7 +109,7 @@ def snapshot_of(
                 net_liquidation=net_liquidation,
                 total_cash=total_cash,
                 settled_cash=None,
-                available_funds=max(cash, ZERO) if available is None else available,
+                available_funds=max(cash, ZERO) + abroad_worth if available is None else available,
                 cash={"USD": cash, **abroad},
                 exchange_rates=RATES,
                 stock_market_value=sum((_worth(line) for line in lines if line.security_type == STOCK), ZERO),
@@ -171,6 +172,7 @@ def contract(line: Line) -> Contract:
         primary_exchange="ARCA",
         name=f"{line.symbol} TRUST",
         tick_size=Decimal("0.01"),
+        price_magnifier=1,
         sessions=(SESSION,),
     )
 
@@ -206,19 +208,21 @@ def _holding(line: Line, account: str) -> Holding:
 def fill(plan: Plan, before: Snapshot) -> Snapshot:
     """The account once every trade of the plan has filled at its price and its commission is paid."""
     holdings = {holding.position.con_id: holding for holding in before.portfolio.holdings}
-    cash_change = value_change = ZERO
+    old = before.portfolio.balances
+    cash, cash_change, value_change = dict(old.cash), ZERO, ZERO
     for trade in plan.trades:
         signed = trade.quantity if trade.side is Side.BUY else -trade.quantity
-        cash_change -= signed * trade.price + trade.commission
-        value_change += signed * _middle(before.quotes[trade.con_id])
+        paid = signed * trade.price + trade.commission
+        cash[trade.currency] = cash.get(trade.currency, ZERO) - paid
+        cash_change -= paid * old.rate(trade.currency)
+        value_change += signed * _middle(before.quotes[trade.con_id]) * old.rate(trade.currency)
         holdings[trade.con_id] = _after(holdings.get(trade.con_id), signed, before, trade.con_id)
-    old = before.portfolio.balances
     balances = replace(
         old,
         net_liquidation=old.net_liquidation + cash_change + value_change,
         total_cash=old.total_cash + cash_change,
         available_funds=old.available_funds + cash_change,
-        cash={**old.cash, old.currency: old.cash[old.currency] + cash_change},
+        cash=cash,
         stock_market_value=(old.stock_market_value or ZERO) + value_change,
     )
     kept = tuple(holding for holding in holdings.values() if holding.position.quantity)
@@ -229,7 +233,9 @@ def _after(holding: Holding | None, signed: int, before: Snapshot, bought: ConId
     held = holding.position.quantity if holding else ZERO
     described = before.contracts[bought]
     quoted = before.quotes[bought]
-    line = Line(symbol=described.symbol, quantity=held + signed, bid=quoted.bid, ask=quoted.ask)
+    line = Line(
+        symbol=described.symbol, quantity=held + signed, bid=quoted.bid, ask=quoted.ask, currency=described.currency
+    )
     filled = _holding(line, before.portfolio.account)
     return replace(filled, position=replace(filled.position, con_id=bought))
 

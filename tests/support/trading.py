@@ -9,7 +9,7 @@ Times are seconds since `NOW`; the session ends at `CLOSE`.
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from tests.support.notation import NOW, SESSION, allocation, con_id, snapshot
+from tests.support.notation import NOW, SESSION, allocation, con_id, rate_of, snapshot
 
 from ibkr_rebalancer.core.evidence import (
     CancelAsked,
@@ -46,7 +46,9 @@ def at(seconds: float) -> datetime:
     return NOW + timedelta(seconds=seconds)
 
 
-def intent(order: str, *, before: int = 0, plan_id: str = "plan", limit: str | None = None) -> OrderIntent:
+def intent(
+    order: str, *, before: int = 0, plan_id: str = "plan", limit: str | None = None, currency: str = "USD"
+) -> OrderIntent:
     """`BUY 100 AAA`, decided in the session of `NOW`."""
     side, quantity, symbol = order.split()
     return OrderIntent(
@@ -56,6 +58,8 @@ def intent(order: str, *, before: int = 0, plan_id: str = "plan", limit: str | N
         account=AccountId("DU1"),
         con_id=con_id(symbol),
         symbol=symbol,
+        currency=currency,
+        rate=rate_of(currency),
         side=Side(side),
         quantity=int(quantity),
         order_type=OrderType.LIMIT if limit else OrderType.MARKET,

@@ -135,7 +135,7 @@ def broken_purchase_rules(found: Purchases, *, plan: Plan, cash: Decimal, availa
     broken = []
     printed = {trade.con_id: trade.quantity for trade in plan.trades if trade.side is Side.BUY}
     sent_ = {trade.con_id: trade.quantity for trade in found.trades}
-    paid = sum((t.quantity * t.price + commission(t.quantity, t.price) for t in found.trades), Decimal(0))
+    paid = sum((t.quantity * t.price + commission(t.quantity, t.price, t.currency) for t in found.trades), Decimal(0))
     if any(count > printed.get(key, 0) for key, count in sent_.items()):
         broken.append("more is bought than was printed")
     if found.trades and cash - paid < max(Decimal(0), plan.cash_reserve / 2):

@@ -160,6 +160,7 @@ def _contract(listing: Listing, now: datetime) -> Contract:
         primary_exchange=described.primary_exchange,
         name=described.name,
         tick_size=described.min_tick,
+        price_magnifier=1,
         sessions=parse_liquid_hours(liquid_hours(listing.hours, now), time_zone=listing.hours.zone),
     )
 

@@ -18,7 +18,7 @@ from ibkr_rebalancer.core.quotes import DataKind, Prices, Quote, prices_of
 CASH_TOLERANCE = Decimal("0.001")
 """Of net liquidation: how far cash may move between a plan and its confirmation."""
 PRICE_TOLERANCE = Decimal("0.005")
-"""Of the planned price: how far a bid or ask may move until then."""
+"""Of the planned price: how far a bid or ask may move until then, and the rate of a currency."""
 
 
 def require_tradable_prices(trades: Sequence[Trade], *, snapshot: Snapshot, policy: Policy) -> None:
@@ -127,6 +127,7 @@ def require_same(plan: Plan, fresh: Snapshot, *, anew: Plan) -> None:
         *_changed_positions(plan, fresh),
         *_changed_cash(plan, fresh),
         *_changed_prices(plan, fresh, anew),
+        *_changed_rates(plan, fresh),
     ]
     if changes:
         raise Refused(
@@ -214,9 +215,24 @@ def _changed_positions(plan: Plan, fresh: Snapshot) -> Iterator[str]:
 
 
 def _changed_cash(plan: Plan, fresh: Snapshot) -> Iterator[str]:
-    now = fresh.portfolio.cash_to_invest
-    if abs(now - plan.cash) > CASH_TOLERANCE * plan.net_liquidation:
-        yield f"cash was {amount_text(plan.cash)}, is now {amount_text(now)}"
+    planned = {line.currency: line for line in plan.cash_by_currency}
+    found = fresh.portfolio.cash_to_invest(planned.keys() | {line.currency for line in _managed(plan)})
+    for currency in sorted(planned.keys() | found.keys(), key=lambda currency: (currency != plan.currency, currency)):
+        was, now = planned[currency].cash if currency in planned else ZERO, found.get(currency, ZERO)
+        if abs(fresh.portfolio.balances.in_base(now - was, currency)) > CASH_TOLERANCE * plan.net_liquidation:
+            unit = "" if currency == plan.currency else f"{currency} "
+            yield f"{unit}cash was {amount_text(was)}, is now {amount_text(now)}"
+
+
+def _changed_rates(plan: Plan, fresh: Snapshot) -> Iterator[str]:
+    """A rate is a price: how much of the account each currency should be goes by it."""
+    rates, traded = fresh.portfolio.balances.exchange_rates, {line.currency for line in _managed(plan)}
+    for line in plan.cash_by_currency:
+        now = rates.get(line.currency)
+        if line.currency == plan.currency or line.currency not in traded:
+            continue
+        if now is None or abs(now - line.rate) > PRICE_TOLERANCE * line.rate:
+            yield f"{line.currency} rate was {plain(line.rate)}, is now {'missing' if now is None else plain(now)}"
 
 
 def _changed_prices(plan: Plan, fresh: Snapshot, anew: Plan) -> Iterator[str]:

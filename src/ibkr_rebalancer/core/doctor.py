@@ -7,6 +7,7 @@ one and what the other for paper is not always so for real money.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from enum import Enum
 from functools import partial
 from ipaddress import ip_address
@@ -287,6 +288,8 @@ def preview_of(account: AccountId, contract: Contract, *, client_id: int, at: da
         account=account,
         con_id=contract.con_id,
         symbol=contract.symbol,
+        currency=contract.currency,
+        rate=Decimal(1),  # nobody counts what it would cost
         side=Side.BUY,
         quantity=1,
         order_type=OrderType.MARKET,

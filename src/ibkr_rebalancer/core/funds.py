@@ -4,25 +4,33 @@ The broker's figure lags behind its executions, so our count is what purchases a
 lasts means that somebody else is trading, or that an execution has not reached us.
 """
 
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from ibkr_rebalancer.core.errors import Refused
-from ibkr_rebalancer.core.money import amount_text
+from ibkr_rebalancer.core.money import ZERO, amount_text
 from ibkr_rebalancer.core.portfolio import Balances
 
 TOLERANCE = Decimal("0.0005")
 """Of net liquidation: commissions are estimates until they are told, and fees on sales always are."""
 
 
-def agrees(counted: Decimal, balances: Balances) -> bool:
-    """Whether the broker's cash in the base currency is ours, as nearly as can be."""
-    return abs(balances.cash[balances.currency] - counted) <= TOLERANCE * balances.net_liquidation
+def disagreeing(counted: Mapping[str, Decimal], balances: Balances) -> Sequence[str]:
+    """The currencies of `counted` in which the broker's cash is not ours, as nearly as can be."""
+    near = TOLERANCE * balances.net_liquidation
+    return [
+        currency
+        for currency, amount in counted.items()
+        if abs(balances.in_base(balances.cash.get(currency, ZERO) - amount, currency)) > near
+    ]
 
 
-def cash_disagrees(counted: Decimal | None, balances: Balances) -> Refused:
+def cash_disagrees(counted: Mapping[str, Decimal] | None, balances: Balances) -> Refused:
     """What it is called when they do not come to agree; `counted` is None while a price has not been told."""
-    ours = "nobody has told all prices" if counted is None else f"there should be {amount_text(counted)}"
-    told = f"{amount_text(balances.cash[balances.currency])} {balances.currency}"
+    differing = [balances.currency] if counted is None else disagreeing(counted, balances)
+    there = [f"{amount_text(amount)} {c}" for c, amount in (counted or {}).items() if c in differing]
+    ours = "nobody has told all prices" if counted is None else f"there should be {' and '.join(there)}"
+    told = " and ".join(f"{amount_text(balances.cash.get(currency, ZERO))} {currency}" for currency in differing)
     return Refused(
         "CASH_DISAGREES",
         f"By all that has been filled {ours}; the broker says {told} in cash. Nothing more was bought.",

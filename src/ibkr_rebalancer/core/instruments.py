@@ -38,6 +38,8 @@ class Contract:
     name: str
     tick_size: Decimal
     """Smallest price step, in `currency`."""
+    price_magnifier: int
+    """How many of the units that its prices are in make one of `currency`: 100 where shares are quoted in pence."""
     sessions: tuple[Session, ...] | None
     """Regular trading sessions the gateway announced; None when it gave none that can be read."""
 

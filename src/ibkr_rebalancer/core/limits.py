@@ -100,7 +100,7 @@ class Activity:
     orders: int
     """Legs of plans: a second, smaller attempt at an order, made once the first is proven dead, is none of its own."""
     notional: Decimal
-    """Of all executions, both sides."""
+    """Of all executions, both sides, in the account's currency at the rate of each order's plan."""
     legs: Mapping[tuple[ConId, Side], int]
     """How many plans have traded this contract to this side."""
 
@@ -272,7 +272,9 @@ def activity_of(orders: Iterable[TrackedOrder], *, day: date) -> Activity:
     legs = {(order.intent.plan_id, order.intent.con_id, order.intent.side) for order in todays}
     return Activity(
         orders=len(legs),
-        notional=sum((each.shares * each.price for order in todays for each in prints(order.evidence)), ZERO),
+        notional=sum(
+            (each.shares * each.price * order.intent.rate for order in todays for each in prints(order.evidence)), ZERO
+        ),
         legs=Counter((con_id, side) for _, con_id, side in legs),
     )
 
@@ -305,7 +307,7 @@ def most_shares(purchase: Trade, *, plan: Plan, policy: Policy) -> tuple[int, Br
     limit that all of them would pass, if one is."""
 
     def breach(shares: int) -> Breach | None:
-        part = replace(purchase, quantity=shares, notional=shares * purchase.price)
+        part = replace(purchase, quantity=shares, notional=shares * purchase.price * purchase.rate)
         leg = _Leg(trade=part, today=_Today(plan=plan, activity=IDLE))
         found = (_breach(limit, leg, policy, part) for limit in ORDER_LIMITS if limit.applies_to is Scope.BUY)
         return next(filter(None, found), None)

@@ -9,9 +9,9 @@ from ibkr_rebalancer.core.instruments import STOCK, ConId, Contract
 from ibkr_rebalancer.core.money import ZERO
 from ibkr_rebalancer.core.plan import Untouched
 from ibkr_rebalancer.core.policy import Limits, Policy, Unlisted
-from ibkr_rebalancer.core.portfolio import Holding, Snapshot
+from ibkr_rebalancer.core.portfolio import Balances, Holding, Snapshot
 from ibkr_rebalancer.core.purpose import Purpose
-from ibkr_rebalancer.core.quotes import NoQuote, Prices, prices_of, unpriced
+from ibkr_rebalancer.core.quotes import NoQuote, Prices, converted, prices_of, unpriced
 from ibkr_rebalancer.core.targets import Replaced, Targets
 
 
@@ -38,7 +38,14 @@ class Managed:
     exit_reason: str
     """Why it has to go; empty if it has not."""
     held: Decimal
+    currency: str
+    """That it trades in, is quoted in and is paid with."""
+    rate: Decimal
+    """What a unit of `currency` is worth in the account's; 1 if that is the same."""
+    quoted: Prices
+    """In `currency`: what orders are sent at."""
     prices: Prices
+    """The same in the account's currency: what it is sized by."""
     may_be_sold: bool = True
     """Not when only purchases are wanted; what has to go stays, too."""
     stands_for: Substitute | None = None
@@ -74,8 +81,8 @@ def sort_holdings(
     Of a replaced target only what is held is managed: it stands for its substitute, unless the owner excludes it.
 
     Raises:
-        Refused: a target cannot be planned: it is excluded or held short, its currency is not the account's, it has
-            no usable price, or two symbols mean the same contract.
+        Refused: a target cannot be planned: it is excluded or held short, its currency has no exchange rate, its prices
+            are in another unit than that, it has no usable price, or two symbols mean the same contract.
     """
     symbols = _symbols_by_contract({symbol: snapshot.targets[symbol] for symbol in targets.symbols})
     replaced = {each.symbol: each for each in targets.replaced}
@@ -106,15 +113,13 @@ def sort_holdings(
     )
 
 
-def obstacle(holding: Holding, *, base_currency: str) -> str | None:
+def obstacle(holding: Holding) -> str | None:
     """Why a holding outside the targets is never traded, whatever its price; None if it may be."""
     position = holding.position
     if position.security_type != STOCK:
         return f"{position.security_type} positions are never traded"
     if position.quantity < 0:
         return "short positions are never traded"
-    if position.currency != base_currency:
-        return f"held in {position.currency}, not in the account's currency"
     if position.quantity < 1:
         return "less than one share, which the gateway does not sell"
     if holding.market_value is None:
@@ -146,7 +151,8 @@ def _target(
             f"{symbol} is a target, but {snapshot.portfolio.account} is {-held} shares short of it.",
             hint="Close the short position by hand, or remove the symbol from the targets.",
         )
-    _require_base_currency(symbol, snapshot.contracts[con_id], snapshot)
+    contract = snapshot.contracts[con_id]
+    _require_currency(symbol, contract, snapshot.portfolio.balances)
     prices = _usable_prices(con_id, snapshot, limits)
     if isinstance(prices, _NoPrices):
         raise Refused(
@@ -154,14 +160,18 @@ def _target(
             f"{symbol} is a target without a usable price: {prices.why.reason}.",
             hint=prices.why.remedy,
         )
+    rate = snapshot.portfolio.balances.rate(contract.currency)
     return Managed(
         symbol=symbol,
         con_id=con_id,
-        primary_exchange=snapshot.contracts[con_id].primary_exchange,
+        primary_exchange=contract.primary_exchange,
         weight=weight,
         exit_reason="",
         held=held,
-        prices=prices,
+        currency=contract.currency,
+        rate=rate,
+        quoted=prices,
+        prices=_in_base(prices, rate),
     )
 
 
@@ -184,15 +194,29 @@ def _require_included(symbol: str, contract: Contract, targets: Targets) -> None
     )
 
 
-def _require_base_currency(symbol: str, contract: Contract, snapshot: Snapshot) -> None:
-    base = snapshot.portfolio.balances.currency
-    if contract.currency != base:
+def _require_currency(symbol: str, contract: Contract, balances: Balances) -> None:
+    base = balances.currency
+    if contract.price_magnifier != 1:
         raise Refused(
-            "CURRENCY_MISMATCH",
-            f"{symbol} trades in {contract.currency}, the account {snapshot.portfolio.account} is kept in {base}.",
-            hint=f"Name a listing in {base} under `contracts:` in accounts.yaml, "
-            "or remove the symbol from the targets.",
+            "PRICE_UNIT",
+            f"{symbol} cannot be planned: {_minor_unit(contract)}.",
+            hint="Name another listing of it under `contracts:` in accounts.yaml, or remove it from the targets.",
         )
+    if contract.currency != base and contract.currency not in balances.exchange_rates:
+        raise Refused(
+            "EXCHANGE_RATE_MISSING",
+            f"{symbol} trades in {contract.currency}, and the gateway gives no exchange rate from that to {base}.",
+            hint=f"It gives rates of currencies that the account has, or had, money in: convert some {base} to "
+            f"{contract.currency} in TWS, or name a listing in {base} under `contracts:` in accounts.yaml.",
+        )
+
+
+def _minor_unit(contract: Contract) -> str:
+    return f"its prices are told in 1/{contract.price_magnifier} {contract.currency}, which nothing here trades in"
+
+
+def _in_base(prices: Prices, rate: Decimal) -> Prices:
+    return prices if rate == 1 else converted(prices, rate)
 
 
 def _other(holding: Holding, targets: Targets, snapshot: Snapshot, policy: Policy) -> Managed | Untouched:
@@ -200,9 +224,12 @@ def _other(holding: Holding, targets: Targets, snapshot: Snapshot, policy: Polic
     position = holding.position
     if targets.excludes_holding(holding):
         return _untouched(holding, EXCLUDED)
-    reason = obstacle(holding, base_currency=snapshot.portfolio.balances.currency)
+    reason = obstacle(holding)
     if reason is not None:
         return _untouched(holding, reason)
+    contract = snapshot.contracts.get(position.con_id)
+    if contract is not None and contract.price_magnifier != 1:
+        return _untouched(holding, _minor_unit(contract))
     exit_reason = _exit_reason(holding, targets, snapshot)
     if policy.unlisted is Unlisted.KEEP and not targets.gives_up(holding):
         return _untouched(holding, f"{exit_reason}, and unlisted holdings are kept")
@@ -212,6 +239,7 @@ def _other(holding: Holding, targets: Targets, snapshot: Snapshot, policy: Polic
     prices = _usable_prices(position.con_id, snapshot, policy.limits)
     if isinstance(prices, _NoPrices):
         return _untouched(holding, str(prices.why))
+    rate = snapshot.portfolio.balances.rate(position.currency)
     return Managed(
         symbol=position.symbol,
         con_id=position.con_id,
@@ -219,7 +247,10 @@ def _other(holding: Holding, targets: Targets, snapshot: Snapshot, policy: Polic
         weight=ZERO,
         exit_reason=exit_reason,
         held=position.quantity,
-        prices=prices,
+        currency=position.currency,
+        rate=rate,
+        quoted=prices,
+        prices=_in_base(prices, rate),
     )
 
 

@@ -47,6 +47,10 @@ class OrderIntent:
     account: AccountId
     con_id: ConId
     symbol: str
+    currency: str
+    """That it trades in: prices, and what it moves and costs, are in that."""
+    rate: Decimal
+    """What a unit of `currency` was worth in the account's when it was planned."""
     side: Side
     quantity: int
     order_type: OrderType
@@ -120,6 +124,8 @@ def order_intents(
             account=plan.account,
             con_id=trade.con_id,
             symbol=trade.symbol,
+            currency=trade.currency,
+            rate=trade.rate,
             side=trade.side,
             quantity=trade.quantity,
             order_type=policy.order_type,

@@ -1,7 +1,7 @@
 """The plan: what would be traded, what would not, and why, as one frozen value. Pure.
 
-A plan is printed, hashed, checked and executed as it is. Money is in the account's base currency; weights are
-fractions of net liquidation; every line carries its reason.
+A plan is printed, hashed, checked and executed as it is. Money is in the account's base currency, unless it is said to
+be in another; weights are fractions of net liquidation; every line carries its reason.
 """
 
 from collections.abc import Mapping
@@ -31,14 +31,19 @@ class Trade:
     primary_exchange: str
     side: Side
     quantity: int
+    currency: str
+    """That it trades in."""
+    rate: Decimal
+    """What a unit of `currency` is worth in the plan's; 1 if that is the same."""
     price: Decimal
-    """The bid for a sale, the ask for a purchase."""
+    """In `currency`: the bid for a sale, the ask for a purchase."""
     notional: Decimal
-    """`quantity × price`."""
+    """`quantity × price × rate`: in the plan's currency."""
     commission: Decimal
-    """Estimated."""
+    """Estimated; in `currency`."""
     spread_cost: Decimal
-    """`quantity` times half the spread: what it costs to trade at the bid or ask instead of the middle between them."""
+    """`quantity` times half the spread, in `currency`: what it costs to trade at the bid or ask instead of the middle
+    between them."""
     held: Decimal
     target_quantity: Decimal
     """Shares held once the trade is filled, a fraction included."""
@@ -66,8 +71,10 @@ class Skip:
     con_id: ConId
     primary_exchange: str
     held: Decimal
+    currency: str
+    """That it trades in."""
     price: Decimal
-    """The middle of bid and ask."""
+    """In `currency`: the middle of bid and ask."""
     weight_before: Decimal
     weight_target: Decimal
     reason: str
@@ -99,6 +106,21 @@ class Strategy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CurrencyCash:
+    """The cash of one currency, in that. Nothing is bought with the cash of another, and none becomes a loan."""
+
+    currency: str
+    rate: Decimal
+    """What a unit is worth in the plan's currency."""
+    cash: Decimal
+    """Before the plan, less what is owed on short positions, and by currencies that have no line of their own."""
+    cash_after: Decimal
+    """When every trade fills at its price, commissions paid."""
+    cash_reserve: Decimal
+    """What of it may not be spent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """All decisions for one account at one moment. Sells stand before buys, each side largest first."""
 
@@ -115,11 +137,13 @@ class Plan:
     currency: str
     net_liquidation: Decimal
     cash: Decimal
-    """Cash in `currency` before the plan, less what is owed in other currencies and on short positions."""
+    """Cash of all currencies before the plan, less what is owed on short positions; in `currency`."""
     cash_after: Decimal
     """Cash when every trade fills at its price, commissions paid."""
     cash_reserve: Decimal
     """What may not be spent: a part of what the account is worth when the plan's costs are paid, and cash to raise."""
+    cash_by_currency: tuple[CurrencyCash, ...]
+    """`currency` first, then each other one that something trades in or that has cash."""
     turnover: Decimal
     """Sum of all notionals as a fraction of net liquidation."""
     commission: Decimal

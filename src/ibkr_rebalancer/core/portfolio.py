@@ -1,6 +1,6 @@
 """What an account holds, as the gateway told it, and whether the telling is whole. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -23,6 +23,7 @@ NOT_PAID_FOR = ("FUT", "CFD", "CASH")
 currency is cash already."""
 MARGINED = ("FUT", "FOP", "CFD")
 """Security types whose gains may be part of net liquidation without being told as anybody's market value."""
+ONE = Decimal(1)
 WORTH_TOLERANCE = Decimal("0.05")
 """Of net liquidation: how far cash and holdings at the broker's own marks may be from the broker's sum of them.
 Accruals and marks that move while they are told are far less, a list that came empty is far more."""
@@ -135,6 +136,14 @@ class Balances:
             )
         return amount * self.exchange_rates[currency]
 
+    def rate(self, currency: str) -> Decimal:
+        """What a unit of `currency` is worth in the account's own, whatever the gateway calls that one's rate.
+
+        Raises:
+            Refused: the account has no rate for it (`EXCHANGE_RATE_MISSING`).
+        """
+        return self.in_base(ONE, currency)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Portfolio:
@@ -166,12 +175,11 @@ class Portfolio:
         """
         return sum((self.value_in_base(holding) for holding in self.holdings if holding.is_stock), ZERO)
 
-    @property
-    def owed_on_shorts(self) -> Decimal:
-        """What it would take, by the broker's marks, to buy back what was sold short, in the base currency.
+    def owed_on_shorts(self) -> Mapping[str, Decimal]:
+        """What it would take, by the broker's marks, to buy back what was sold short, by currency and in each its own.
 
         Raises:
-            Refused: a short position has no mark (`SHORT_WITHOUT_VALUE`), or a currency no rate.
+            Refused: a short position has no mark (`SHORT_WITHOUT_VALUE`).
         """
         shorts = [holding for holding in self.holdings if holding.position.quantity < 0 and holding.is_paid_for]
         unknown = [holding.position.symbol for holding in shorts if holding.market_value is None]
@@ -182,17 +190,30 @@ class Portfolio:
                 "nobody can say how much of the cash is owed.",
                 hint="Run the command again; if it lasts, close the position by hand.",
             )
-        return -sum((self.value_in_base(holding) for holding in shorts), ZERO)
+        owed: dict[str, Decimal] = {}
+        for holding in shorts:
+            currency = holding.position.currency
+            owed[currency] = owed.get(currency, ZERO) - holding.equity
+        return owed
 
-    @property
-    def cash_to_invest(self) -> Decimal:
-        """Cash in the base currency, less what is owed: in other currencies, or on short positions. Negative is a debt.
+    def cash_to_invest(self, currencies: Collection[str]) -> Mapping[str, Decimal]:
+        """Cash by currency, each in its own, less what is owed on short positions. Negative is a debt.
+
+        Of these and the base currency each is told for itself. What the others owe, all of them together, is taken off
+        the base currency; where they owe nothing, each of them is told as well.
 
         Raises:
-            Refused: what is owed is not known, as `owed_on_shorts` says.
+            Refused: what is owed is not known, as `owed_on_shorts` says, or a currency has no rate.
         """
-        balances = self.balances
-        return min(balances.cash[balances.currency], balances.total_cash) - self.owed_on_shorts
+        balances, owed = self.balances, self.owed_on_shorts()
+        base = balances.currency
+        own = {c: balances.cash.get(c, ZERO) - owed.get(c, ZERO) for c in (base, *balances.cash, *owed, *currencies)}
+        others = {currency: amount for currency, amount in own.items() if currency not in {base, *currencies}}
+        net = sum((balances.in_base(amount, currency) for currency, amount in others.items()), ZERO)
+        if net >= 0:
+            return own
+        kept = {currency: amount for currency, amount in own.items() if currency not in others}
+        return {**kept, base: own[base] + net}
 
     def value_in_base(self, holding: Holding) -> Decimal:
         """What a holding adds to net liquidation, in the base currency."""

@@ -6,7 +6,7 @@ asks that rise until they are met, the other for purchases that fill above their
 first half has been used up. Limit orders fill no higher than their limit: counted at that, they may spend all there is.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -58,6 +58,7 @@ class _Offer:
     name: Managed
     """Its ask is the most that a share may cost."""
     prices: Prices
+    """In the currency of the trade, like all that is counted here."""
     most: int
     """Shares, by the limits on what one purchase may cost."""
     cut: str
@@ -65,56 +66,77 @@ class _Offer:
 
 
 def plan_purchases(
-    plan: Plan, *, cash: Decimal, available_funds: Decimal, snapshot: Snapshot, policy: Policy
+    plan: Plan, *, cash: Mapping[str, Decimal], available_funds: Decimal, snapshot: Snapshot, policy: Policy
 ) -> Purchases:
     """The purchases of the plan at the fresh quotes of `snapshot`, none larger than printed.
 
-    `cash` is that of the ledger, in the account's currency. Costs are counted at the ask and leave half the reserve; or
-    for limit orders at the limit, which is the worst case, and leave nothing owed. They never exceed what the broker
-    lets us spend, and leave all cash that was to be raised. No purchase passes a limit on what one may cost, which had
-    been kept at the prices of the plan. Without need nothing is cut; else all are cut to one level of what they should
-    reach.
+    `cash` is that of the ledger, by currency and in each its own: a purchase is paid in the currency that it trades in.
+    `available_funds` are the account's, in its own currency, and for all purchases together. Costs are counted at the
+    ask and leave half the reserve; or for limit orders at the limit, which is the worst case, and leave nothing owed.
+    They never exceed what the broker lets us spend, and leave all cash that was to be raised. No purchase passes a
+    limit on what one may cost, which had been kept at the prices of the plan. Without need nothing is cut; else all in
+    a currency are cut to one level of what they should reach.
     """
     at_limits = policy.order_type is OrderType.LIMIT
     printed = [trade for trade in plan.trades if trade.side is Side.BUY]
     outcomes = [(trade, tradable_prices(trade, snapshot=snapshot, policy=policy)) for trade in printed]
     dropped = [_adjustment(trade, 0, why.message) for trade, why in outcomes if isinstance(why, Refused)]
     offers = [_offer(t, prices, snapshot, plan, policy) for t, prices in outcomes if not isinstance(prices, Refused)]
-    raised = plan.purpose.raise_cash
-    kept = raised + (ZERO if at_limits else max(ZERO, (plan.cash_reserve - raised) * SLIPPAGE_OF_SALES))
-    budget = min(cash - kept, available_funds)
-    names = [offer.name for offer in offers]
-    goals = {offer.name.con_id: offer.name.whole + offer.most for offer in offers}
-    shares = _affordable(names, goals, budget, plan)
+    budgets = _budgets(offers, plan, cash, available_funds, at_limits=at_limits)
     worst = " at their limits" if at_limits else ""
-    lack = (
-        f"{amount_text(budget)} can be spent, and all purchases would cost {amount_text(outlay(names, goals))}{worst}"
-    )
+    shares: dict[ConId, int] = {}
+    lacks: dict[str, str] = {}
+    for currency, budget in budgets.items():
+        names = [offer.name for offer in offers if offer.trade.currency == currency]
+        goals = _goals(offers, currency)
+        shares |= _affordable(names, goals, budget, plan.net_liquidation)
+        unit = "" if currency == plan.currency else f" {currency}"
+        lacks[currency] = (
+            f"{amount_text(budget)}{unit} can be spent, and all purchases{unit and f' in{unit}'} would cost "
+            f"{amount_text(outlay(names, goals))}{worst}"
+        )
     bought = [(offer, shares[offer.name.con_id] - offer.name.whole) for offer in offers]
-    reasons = [(o, count, " ".join(filter(None, [o.cut, lack if count < o.most else ""]))) for o, count in bought]
+    reasons = [
+        (o, count, " ".join(filter(None, [o.cut, lacks[o.trade.currency] if count < o.most else ""])))
+        for o, count in bought
+    ]
     cut = [_adjustment(offer.trade, count, reason) for offer, count, reason in reasons if reason]
     trades = [_bought(offer, count, plan) for offer, count in bought if count]
     return Purchases(trades=tuple(sorted(trades, key=order_of_sending)), adjustments=(*dropped, *cut))
 
 
-def cash_after_fills(cash: Decimal, orders: Iterable[tuple[TrackedOrder, OrderState]]) -> Decimal | None:
-    """The ledger: the snapshot's cash and what these orders have provably moved since, commissions paid.
+def cash_after_fills(
+    cash: Mapping[str, Decimal], orders: Iterable[tuple[TrackedOrder, OrderState]]
+) -> Mapping[str, Decimal] | None:
+    """The ledger: the snapshot's cash by currency and what these orders have provably moved since, commissions paid.
 
     A commission that has not been told is estimated. None when an order has filled shares whose price nobody has told
     yet: then there is no saying how much cash there is.
     """
+    ledger = dict(cash)
     for tracked, state in orders:
-        counted = prints(tracked.evidence)
-        shares = sum((each.shares for each in counted), ZERO)
-        if shares != state.filled:
+        currency = tracked.intent.currency
+        moved = _moved(tracked, state)
+        if moved is None:
             return None
-        worth = sum((each.shares * each.price for each in counted), ZERO)
-        charges = [each.commission for each in counted if each.commission is not None]
-        paid = sum(charges, ZERO)
-        if len(charges) < len(counted):
-            paid = max(paid, commission(state.filled, worth / shares if shares else ZERO))
-        cash += (worth if tracked.intent.side is Side.SELL else -worth) - paid
-    return cash
+        if moved:
+            ledger[currency] = ledger.get(currency, ZERO) + moved
+    return ledger
+
+
+def _moved(tracked: TrackedOrder, state: OrderState) -> Decimal | None:
+    """What an order has added to the cash of its currency; None when nobody has told all prices."""
+    counted = prints(tracked.evidence)
+    shares = sum((each.shares for each in counted), ZERO)
+    if shares != state.filled:
+        return None
+    worth = sum((each.shares * each.price for each in counted), ZERO)
+    charges = [each.commission for each in counted if each.commission is not None]
+    paid = sum(charges, ZERO)
+    if len(charges) < len(counted):
+        price = worth / shares if shares else ZERO
+        paid = max(paid, commission(state.filled, price, tracked.intent.currency))
+    return (worth if tracked.intent.side is Side.SELL else -worth) - paid
 
 
 def lacked_funds(state: OrderState) -> bool:
@@ -140,12 +162,37 @@ def shrunk(intent: OrderIntent, *, filled: int) -> OrderIntent | None:
     return replace(intent, order_ref=second, quantity=quantity) if intent.order_ref == first and quantity else None
 
 
-def _affordable(names: Sequence[Managed], goals: Quantities, budget: Decimal, plan: Plan) -> Quantities:
+def _budgets(
+    offers: Sequence[_Offer], plan: Plan, cash: Mapping[str, Decimal], available_funds: Decimal, *, at_limits: bool
+) -> Mapping[str, Decimal]:
+    """What may be spent in each currency, in that: its own cash but for what is kept, and of what the broker lets be
+    spent in all as large a part as the purchases in it would take."""
+    lines = {line.currency: line for line in plan.cash_by_currency}
+    budgets, wanted = {}, {}
+    for currency in dict.fromkeys(offer.trade.currency for offer in offers):
+        line = lines[currency]
+        raised = plan.purpose.raise_cash if currency == plan.currency else ZERO
+        kept = raised + (ZERO if at_limits else max(ZERO, (line.cash_reserve - raised) * SLIPPAGE_OF_SALES))
+        budgets[currency] = cash.get(currency, ZERO) - kept
+        cost = outlay([offer.name for offer in offers if offer.trade.currency == currency], _goals(offers, currency))
+        wanted[currency] = max(ZERO, min(cost, budgets[currency])) * line.rate
+    total = sum(wanted.values(), ZERO)
+    if not total or total <= available_funds:
+        return budgets
+    allowed = {currency: available_funds * (worth / total) for currency, worth in wanted.items()}
+    return {currency: min(budget, allowed[currency] / lines[currency].rate) for currency, budget in budgets.items()}
+
+
+def _goals(offers: Sequence[_Offer], currency: str) -> Quantities:
+    return {o.name.con_id: o.name.whole + o.most for o in offers if o.trade.currency == currency}
+
+
+def _affordable(names: Sequence[Managed], goals: Quantities, budget: Decimal, net_liquidation: Decimal) -> Quantities:
     if outlay(names, goals) <= budget:
         return goals
     if budget <= 0:
         return {name.con_id: name.whole for name in names}
-    return size_purchases(names, goals=goals, budget=budget, net_liquidation=plan.net_liquidation)
+    return size_purchases(names, goals=goals, budget=budget, net_liquidation=net_liquidation)
 
 
 def _offer(trade: Trade, prices: Prices, snapshot: Snapshot, plan: Plan, policy: Policy) -> _Offer:
@@ -160,6 +207,9 @@ def _offer(trade: Trade, prices: Prices, snapshot: Snapshot, plan: Plan, policy:
         weight=Decimal(1),
         exit_reason="",
         held=trade.held,
+        currency=trade.currency,
+        rate=Decimal(1),
+        quoted=replace(prices, ask=dearest),
         prices=replace(prices, ask=dearest),
     )
     most, breach = most_shares(replace(trade, price=dearest), plan=plan, policy=policy)
@@ -174,11 +224,11 @@ def _bought(offer: _Offer, count: int, plan: Plan) -> Trade:
         offer.trade,
         quantity=count,
         price=offer.prices.ask,
-        notional=count * offer.prices.ask,
-        commission=commission(count, offer.prices.ask),
+        notional=count * offer.prices.ask * offer.trade.rate,
+        commission=commission(count, offer.prices.ask, offer.trade.currency),
         spread_cost=count * (offer.prices.ask - offer.prices.value),
         target_quantity=after,
-        weight_after=share_of(after * offer.prices.value, plan.net_liquidation),
+        weight_after=share_of(after * offer.prices.value * offer.trade.rate, plan.net_liquidation),
     )
 
 

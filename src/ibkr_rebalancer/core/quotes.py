@@ -1,6 +1,6 @@
 """What a quote is worth to a plan: the prices to sell at, buy at and value at, or why there are none. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
@@ -68,6 +68,11 @@ class NoQuote:
 
     def __str__(self) -> str:
         return f"{self.reason}. {self.remedy}"
+
+
+def converted(prices: Prices, rate: Decimal) -> Prices:
+    """The same prices in another currency, of which a unit of theirs is worth `rate`."""
+    return replace(prices, bid=prices.bid * rate, ask=prices.ask * rate, value=prices.value * rate)
 
 
 def prices_of(quote: Quote | None) -> Prices | None:

@@ -4,32 +4,39 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from ibkr_rebalancer.core.managed import Managed, Substitute
-from ibkr_rebalancer.core.money import BASIS_POINT, ZERO, amount_text, share_of
+from ibkr_rebalancer.core.money import BASIS_POINT, ZERO, share_of
 from ibkr_rebalancer.core.policy import Policy
-from ibkr_rebalancer.core.sizing import Funds, Sizing
+from ibkr_rebalancer.core.sizing import Funds, Purses, Sizing
 
 HALF_A_SHARE = Decimal("0.5")
 
 
-def idle_reason(names: Sequence[Managed], sizing: Sizing, funds: Funds, policy: Policy) -> str | None:
+def idle_reason(names: Sequence[Managed], sizing: Sizing, purses: Purses, policy: Policy) -> str | None:
     """Why what could be traded is not, or None.
 
     A plan must be worth its trades, unless something has to go, or cash to be raised: a loan is never left standing,
     and cash that a person asks for is raised to the cent.
     """
     trades = any(sizing.shares[name.con_id] != name.whole for name in names)
-    least = policy.min_gain_bp * BASIS_POINT * funds.net_liquidation
+    least = policy.min_gain_bp * BASIS_POINT * purses.net_liquidation
     gain = sizing.drift_before - sizing.drift_after
     has_to_go = any(not name.weight and name.may_be_sold for name in names)
-    lacks_cash = funds.cash < (funds.reserve if funds.raised else max(ZERO, funds.reserve - least))
+    lacks_cash = any(
+        funds.cash < (funds.reserve if funds.raised else max(ZERO, funds.reserve - least))
+        and any(sizing.shares[name.con_id] != name.whole for name in ours)
+        for ours, funds in purses.parts(names)
+    )
     if not trades or policy.rounds_to_nearest or has_to_go or lacks_cash or gain >= least:
         return None
-    gain_bp = max(ZERO, gain / funds.net_liquidation / BASIS_POINT)
+    gain_bp = max(ZERO, gain / purses.net_liquidation / BASIS_POINT)
     return f"the whole plan would remove {gain_bp:.1f} bp of drift, less than min_gain_bp {policy.min_gain_bp}"
 
 
 def trade_reason(name: Managed, names: Sequence[Managed], sizing: Sizing, funds: Funds) -> str:
-    """Why it is bought or sold, and why by no more, or by more; and what cannot be traded of it."""
+    """Why it is bought or sold, and why by no more, or by more; and what cannot be traded of it.
+
+    `names` and `funds` are those of its currency.
+    """
     return _why_traded(name, names, sizing, funds) + _remainder(name, sizing)
 
 
@@ -57,7 +64,10 @@ def _why_traded(name: Managed, names: Sequence[Managed], sizing: Sizing, funds: 
 
 
 def skip_reason(name: Managed, names: Sequence[Managed], sizing: Sizing, funds: Funds, idle: str | None) -> str:
-    """Why it stays as it is, and what could not be traded of it anyway."""
+    """Why it stays as it is, and what could not be traded of it anyway.
+
+    `names` and `funds` are those of its currency.
+    """
     return _why_not_traded(name, names, sizing, funds, idle) + _remainder(name, sizing)
 
 
@@ -77,7 +87,7 @@ def _why_not_traded(name: Managed, names: Sequence[Managed], sizing: Sizing, fun
     if lacking < -HALF_A_SHARE:
         return f"{_shares(-lacking)} over the target, {NO_NEARER}"
     if 0 < wanted < 1 and not name.whole:
-        return f"the target is {wanted:.2f} of a share at {amount_text(name.prices.value)}, nearer to none than to one"
+        return f"the target is {wanted:.2f} of a share at {funds.told(name.prices.value)}, nearer to none than to one"
     return "on target to the nearest share"
 
 
@@ -96,15 +106,16 @@ def _why_no_more(name: Managed, names: Sequence[Managed], sizing: Sizing, funds:
     """Why not a share more of it is bought, which is wanted."""
     added = {other.con_id: max(0, sizing.shares[other.con_id] - other.whole) for other in names}
     elsewhere = sum((added[o.con_id] * o.prices.ask for o in names if o.con_id != name.con_id), ZERO)
-    left, kept_back = sizing.cash_after - sizing.reserve_after - funds.withheld, funds.cash - funds.spendable
+    kept_back = funds.cash - funds.spendable
+    left = sizing.cash_after[name.currency] - sizing.reserve_after[name.currency] - funds.withheld
     price = name.prices.ask
     if price > left + elsewhere:
-        return f"not enough cash for one: a share costs {amount_text(price)}, {amount_text(max(ZERO, left))} is left"
+        return f"not enough cash for one: a share costs {funds.told(price)}, {funds.told(max(ZERO, left))} is left"
     if (price <= left and kept_back) or price > left + elsewhere - kept_back:
         before = " before the sales" if any(sizing.shares[other.con_id] < other.whole for other in names) else ""
         if funds.spendable < 0:
-            return f"available funds are {amount_text(funds.spendable)}{before}"
-        return f"the broker lets only {amount_text(funds.spendable)} be spent{before}"
+            return f"available funds are {funds.told(funds.spendable)}{before}"
+        return f"the broker lets only {funds.told(funds.spendable)} be spent{before}"
     return ELSEWHERE
 
 

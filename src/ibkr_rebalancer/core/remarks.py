@@ -6,19 +6,22 @@ from itertools import groupby
 
 from ibkr_rebalancer.core.allocation import Allocation
 from ibkr_rebalancer.core.commissions import SCHEDULE_CURRENCY
+from ibkr_rebalancer.core.conversions import Conversion, conversions
 from ibkr_rebalancer.core.hours import is_open, next_open_of_all
 from ibkr_rebalancer.core.managed import Managed
 from ibkr_rebalancer.core.money import CENT, ZERO, amount_text
 from ibkr_rebalancer.core.plan import Side, Trade
 from ibkr_rebalancer.core.portfolio import Portfolio, Snapshot
 from ibkr_rebalancer.core.purpose import Purpose
-from ibkr_rebalancer.core.sizing import Funds, Sizing
+from ibkr_rebalancer.core.sizing import Purses, Sizing
 from ibkr_rebalancer.core.targets import Targets
 
 VALUE_TOLERANCE = Decimal("0.005")
 """Of net liquidation: how far our valuation may be from the broker's before the plan says so."""
 IDLE_CASH = Decimal("0.01")
 """Of net liquidation: more than this in cash beyond what is meant to be there is worth telling."""
+WORTH_CONVERTING = Decimal("0.001")
+"""Of net liquidation: what has to be converted to be told."""
 NO_SHARE = "it pays for no whole share that brings the account nearer"
 
 
@@ -30,7 +33,7 @@ def remarks(
     names: Sequence[Managed],
     trades: Sequence[Trade],
     decided: Sizing,
-    funds: Funds,
+    purses: Purses,
     idle: str | None,
     purpose: Purpose,
 ) -> Iterator[str]:
@@ -40,13 +43,15 @@ def remarks(
     yield from _price_remarks(names)
     yield from _hours_remarks(trades, snapshot)
     yield from _halt_remarks(trades, snapshot)
-    yield from _cash_remarks(snapshot.portfolio, trades, funds)
-    yield from _limit_remarks(decided, funds)
-    yield from _idle_cash_remarks(decided, funds, idle)
+    yield from _cash_remarks(snapshot.portfolio, names, trades, purses)
+    yield from _limit_remarks(decided, purses)
+    lacking = list(conversions(names, decided, purses))
+    yield from _idle_cash_remarks(lacking, decided, purses, idle)
+    yield from _conversion_remarks(lacking, trades, purses)
     yield from _value_remarks(names, snapshot.portfolio)
-    currency = snapshot.portfolio.balances.currency
-    if trades and currency != SCHEDULE_CURRENCY:
-        yield f"Commissions are estimated by the schedule for {SCHEDULE_CURRENCY}, as if it were in {currency}."
+    abroad = sorted({trade.currency for trade in trades} - {SCHEDULE_CURRENCY})
+    if abroad:
+        yield f"Commissions in {', '.join(abroad)} are estimated, rather too high than too low."
 
 
 def _purpose_remarks(purpose: Purpose, portfolio: Portfolio) -> Iterator[str]:
@@ -101,37 +106,65 @@ def _halt_remarks(trades: Sequence[Trade], snapshot: Snapshot) -> Iterator[str]:
         yield f"Trading is halted in {', '.join(halted)}: as long as it is, none of these orders can be sent."
 
 
-def _cash_remarks(portfolio: Portfolio, trades: Sequence[Trade], funds: Funds) -> Iterator[str]:
+def _cash_remarks(
+    portfolio: Portfolio, names: Sequence[Managed], trades: Sequence[Trade], purses: Purses
+) -> Iterator[str]:
     """What of the cash is not ours to spend, and why."""
-    balances = portfolio.balances
-    currency, cash = balances.currency, balances.cash[balances.currency]
-    others = {other: amount for other, amount in sorted(balances.cash.items()) if other != currency}
-    loans = cash - balances.total_cash if any(amount < 0 for amount in others.values()) else ZERO
-    owed = {"in other currencies": loans, "on short positions": portfolio.owed_on_shorts}
-    debts = [f"{amount_text(amount)} is owed {where}" for where, amount in owed.items() if amount > 0]
-    if debts:
-        yield f"Of {amount_text(cash)} {currency} in cash {amount_text(funds.cash)} counts: {' and '.join(debts)}."
-    before = " before the sales" if any(trade.side is Side.SELL for trade in trades) else ""
-    if funds.spendable < min(ZERO, funds.cash):
-        yield f"The broker lets nothing be spent{before}: available funds are {amount_text(funds.spendable)}."
-    elif funds.spendable < funds.cash:
-        yield f"Of {amount_text(funds.cash)} cash the broker lets {amount_text(funds.spendable)} be spent{before}."
-    for other, amount in others.items():
-        if amount > 0:
-            yield f"{amount_text(amount)} {other} in cash is not invested: only {currency} is."
+    balances, shorts = portfolio.balances, portfolio.owed_on_shorts()
+    for ours, funds in purses.parts(names):
+        currency = funds.currency
+        cash, counted = balances.cash.get(currency, ZERO), funds.cash / funds.rate
+        short = shorts.get(currency, ZERO)
+        owed = {"in other currencies": cash - short - counted, "on short positions": short}
+        debts = [f"{amount_text(amount)} is owed {where}" for where, amount in owed.items() if amount >= CENT]
+        if debts:
+            yield f"Of {amount_text(cash)} {currency} in cash {amount_text(counted)} counts: {' and '.join(debts)}."
+        if not ours:
+            if funds.cash > 0:
+                yield f"{amount_text(counted)} {currency} in cash buys nothing: no target or holding is in {currency}."
+            continue
+        sells = any(trade.side is Side.SELL and trade.currency == currency for trade in trades)
+        before = " before the sales" if sells else ""
+        if funds.spendable < min(ZERO, funds.cash):
+            yield f"The broker lets nothing be spent{before}: available funds are {funds.told(funds.spendable)}."
+        elif funds.cash - funds.spendable >= CENT:
+            allowed = funds.told(funds.spendable)
+            yield f"Of {funds.told(funds.cash)} cash the broker lets {allowed} be spent{before}."
 
 
-def _limit_remarks(decided: Sizing, funds: Funds) -> Iterator[str]:
-    kept = min(funds.withheld, decided.cash_after - decided.ideal.cash)
-    if kept >= CENT:
-        yield f"{amount_text(kept)} is kept beyond the reserve: at their limits purchases may cost more than their ask."
+def _limit_remarks(decided: Sizing, purses: Purses) -> Iterator[str]:
+    for currency, funds in purses.funds.items():
+        kept = min(funds.withheld, decided.cash_after[currency] - decided.cash_goals[currency])
+        if kept >= CENT:
+            why = "at their limits purchases may cost more than their ask"
+            yield f"{funds.told(kept)} is kept beyond the reserve: {why}."
 
 
-def _idle_cash_remarks(decided: Sizing, funds: Funds, idle: str | None) -> Iterator[str]:
-    """Cash that should be invested and stays; what is kept back for a reason has its own remark."""
-    left = decided.cash_after - decided.ideal.cash - (funds.cash - funds.for_purchases)
-    if left > IDLE_CASH * funds.net_liquidation:
-        yield f"{amount_text(left)} stays uninvested: {idle or NO_SHARE}."
+def _idle_cash_remarks(
+    lacking: Sequence[Conversion], decided: Sizing, purses: Purses, idle: str | None
+) -> Iterator[str]:
+    """Cash that should be invested and stays; what is kept back for a reason, or lacks elsewhere, is told by others."""
+    wanted_elsewhere: dict[str, Decimal] = {}
+    for each in lacking:
+        wanted_elsewhere[each.source] = wanted_elsewhere.get(each.source, ZERO) + each.worth
+    for currency, funds in purses.funds.items():
+        left = decided.cash_after[currency] - decided.cash_goals[currency] - (funds.cash - funds.for_purchases)
+        left -= wanted_elsewhere.get(currency, ZERO)
+        if left > IDLE_CASH * purses.net_liquidation:
+            yield f"{funds.told(left)} stays uninvested: {idle or NO_SHARE}."
+
+
+def _conversion_remarks(lacking: Sequence[Conversion], trades: Sequence[Trade], purses: Purses) -> Iterator[str]:
+    """What a person could convert, as nothing here does."""
+    for each in lacking:
+        if each.worth <= WORTH_CONVERTING * purses.net_liquidation:
+            continue
+        sells = any(trade.side is Side.SELL and trade.currency == each.source for trade in trades)
+        yield (
+            f"{each.target} lacks cash for its targets, and no currency is converted here: "
+            f"convert about {amount_text(each.pays)} {each.source} to {each.target}, which gives about "
+            f"{amount_text(each.brings)} {each.target}{', once its sales are done' if sells else ''}."
+        )
 
 
 def _value_remarks(names: Sequence[Managed], portfolio: Portfolio) -> Iterator[str]:

@@ -44,10 +44,14 @@ class OrderReport:
     side: Side
     quantity: int
     filled: int
+    currency: str
+    """That it trades in."""
+    rate: Decimal
+    """What a unit of `currency` was worth in the account's when it was planned."""
     average_price: Decimal | None
-    """Of what was filled; None when nothing was, or when nobody has told what some of it was filled at."""
+    """Of what was filled, in `currency`; None when nothing was, or when nobody has told what some was filled at."""
     commission: Decimal | None
-    """None when not all of it has been told."""
+    """In `currency`; None when not all of it has been told."""
     status: str
     reason: str
     remedy: str = ""
@@ -102,6 +106,8 @@ def dry_run_report(plan: Plan, *, trigger: str, started: datetime, ended: dateti
                 side=trade.side,
                 quantity=trade.quantity,
                 filled=0,
+                currency=trade.currency,
+                rate=trade.rate,
                 average_price=None,
                 commission=ZERO,
                 status="not-sent",
@@ -204,6 +210,8 @@ def order_report(order: TrackedOrder, state: OrderState) -> OrderReport:
         side=order.intent.side,
         quantity=order.intent.quantity,
         filled=state.filled,
+        currency=order.intent.currency,
+        rate=order.intent.rate,
         average_price=state.average_price,
         commission=state.commission,
         status=state.status.value,

@@ -6,13 +6,14 @@ been sent there is a report, however the run ends.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
 from ibkr_rebalancer.core.errors import Busy, Deferred, GatewayUnavailable, RebalancerError, Refused, UnknownOutcome
-from ibkr_rebalancer.core.funds import agrees, cash_disagrees
+from ibkr_rebalancer.core.funds import cash_disagrees, disagreeing
 from ibkr_rebalancer.core.limits import require_few_rejects
+from ibkr_rebalancer.core.money import ZERO
 from ibkr_rebalancer.core.notices import Notice, Severity
 from ibkr_rebalancer.core.order_state import order_state
 from ibkr_rebalancer.core.orders import OrderIntent, order_intents
@@ -190,7 +191,7 @@ class Execution:
             attempt=attempt,
         )
 
-    async def _seen_before_buying(self, purchases: Sequence[Trade]) -> tuple[Snapshot, Decimal]:
+    async def _seen_before_buying(self, purchases: Sequence[Trade]) -> tuple[Snapshot, Mapping[str, Decimal]]:
         """As `_money_and_prices`; a connection that broke meanwhile is found again, once, and all orders looked at."""
         try:
             await self._gate.listen(self._docket, within_s=0)
@@ -202,8 +203,8 @@ class Execution:
         self._require_clear_sight()
         return await self._money_and_prices(purchases)
 
-    async def _money_and_prices(self, purchases: Sequence[Trade]) -> tuple[Snapshot, Decimal]:
-        """Holdings, money and then prices for the purchases, all fresh, and the cash to invest by the ledger.
+    async def _money_and_prices(self, purchases: Sequence[Trade]) -> tuple[Snapshot, Mapping[str, Decimal]]:
+        """Holdings, money and then prices for the purchases, all fresh, and the cash of each currency by the ledger.
 
         The broker's cash is compared with the ledger of all of it; what was owed before anything was sent is taken off.
 
@@ -212,6 +213,7 @@ class Execution:
         """
         snapshot, market = self._planned.snapshot, self._gate.session.market
         portfolio, moved = await self._portfolio_as_counted()
+        own = snapshot.portfolio.cash_to_invest([line.currency for line in self._planned.plan.cash_by_currency])
         contracts = [snapshot.contracts[trade.con_id] for trade in purchases]
         self._step("quotes.request", f"Asking for {len(contracts)} fresh quotes")
         taken_at, answers = await asyncio.gather(market.server_time(), market.quotes(contracts))
@@ -223,10 +225,10 @@ class Execution:
             taken_at=taken_at,
             assembled_at=self._clock.now(),
         )
-        return fresh, snapshot.portfolio.cash_to_invest + moved
+        return fresh, {currency: amount + moved.get(currency, ZERO) for currency, amount in own.items()}
 
-    async def _portfolio_as_counted(self) -> tuple[Portfolio, Decimal]:
-        """The portfolio, once its cash shows what has been filled, and by how much that has moved the cash."""
+    async def _portfolio_as_counted(self) -> tuple[Portfolio, Mapping[str, Decimal]]:
+        """The portfolio, once its cash shows what has been filled, and by how much that has moved each currency's."""
         now = asyncio.get_running_loop().time
         until = now() + self._patience.funds_s
         account, before = self._planned.account.account_id, self._planned.snapshot.portfolio.balances
@@ -234,8 +236,8 @@ class Execution:
         while True:
             portfolio = await self._gate.session.market.portfolio(account)
             counted = self._counted()
-            if counted is not None and agrees(counted, portfolio.balances):
-                return portfolio, counted - before.cash[before.currency]
+            if counted is not None and not disagreeing(counted, portfolio.balances):
+                return portfolio, {c: amount - before.cash.get(c, ZERO) for c, amount in counted.items()}
             if now() >= until:
                 raise cash_disagrees(counted, portfolio.balances)
             await self._gate.listen(self._docket, within_s=POLL_S)
@@ -244,11 +246,12 @@ class Execution:
                 await self._gate.look(self._docket)
                 self._require_clear_sight()
 
-    def _counted(self) -> Decimal | None:
-        """The cash by our own count; None while a price has not been told."""
-        before = self._planned.snapshot.portfolio.balances
+    def _counted(self) -> Mapping[str, Decimal] | None:
+        """The cash by our own count, of the currencies traded in and the account's; None while a price is not told."""
+        before, trades = self._planned.snapshot.portfolio.balances, self._planned.plan.trades
         states = [(order, order_state(order)) for order in self._docket.orders]
-        return cash_after_fills(before.cash[before.currency], states)
+        traded = dict.fromkeys((before.currency, *(trade.currency for trade in trades)))
+        return cash_after_fills({currency: before.cash.get(currency, ZERO) for currency in traded}, states)
 
     def _require_clear_sight(self) -> None:
         """Check that nothing is in doubt before more is sent.

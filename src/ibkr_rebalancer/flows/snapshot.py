@@ -234,8 +234,7 @@ async def _tradable_contracts(
         )
         for reading in readings
         for holding in reading.portfolio.holdings
-        if holding.position.con_id not in known
-        and obstacle(holding, base_currency=reading.portfolio.balances.currency) is None
+        if holding.position.con_id not in known and obstacle(holding) is None
     }
     found = await market.contracts(sorted(queries.values(), key=lambda query: query.symbol))
     held = {con_id: _held_contract(con_id, found[query]) for con_id, query in queries.items()}

@@ -67,6 +67,7 @@ def instrument(con_id: int, symbol: str) -> Contract:
         primary_exchange="ARCA",
         name=symbol,
         tick_size=Decimal("0.01"),
+        price_magnifier=1,
         sessions=None,
     )
 

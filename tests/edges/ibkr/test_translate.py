@@ -140,6 +140,12 @@ def test_a_contract_without_identity_or_step_is_refused(details: ib_async.Contra
         contract_of(details)
 
 
+@pytest.mark.parametrize(("told", "meant"), [(0, 1), (1, 1), (100, 100)])
+def test_prices_in_pence_are_marked(told: int, meant: int) -> None:
+    details = ib_async.ContractDetails(contract=AAA, minTick=0.01, priceMagnifier=told)
+    assert contract_of(details).price_magnifier == meant
+
+
 def test_hours_that_cannot_be_read_are_none() -> None:
     details = ib_async.ContractDetails(contract=AAA, minTick=0.01, liquidHours="soon", timeZoneId="US/Eastern")
     assert contract_of(details).sessions is None

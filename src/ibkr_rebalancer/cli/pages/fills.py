@@ -12,8 +12,17 @@ from ibkr_rebalancer.cli.pages.bars import legend, share_bar
 from ibkr_rebalancer.cli.pages.frame import Column, bullets, figures, side_text, table
 from ibkr_rebalancer.cli.pages.markup import NO_BREAK, Content, Markup, element, joined
 from ibkr_rebalancer.cli.tables.labels import labels_of, planned_instrument
-from ibkr_rebalancer.cli.tables.layout import UNKNOWN, shown_price, shown_told
-from ibkr_rebalancer.cli.tables.runs import NOT_SENT, Line, filled_price, lines_of, money_of, remedies_of, sum_told
+from ibkr_rebalancer.cli.tables.layout import UNKNOWN, shown_in, shown_price, shown_told
+from ibkr_rebalancer.cli.tables.runs import (
+    NOT_SENT,
+    Line,
+    charges_of,
+    filled_price,
+    lines_of,
+    money_of,
+    remedies_of,
+    sum_told,
+)
 from ibkr_rebalancer.core.instruments import ConId
 from ibkr_rebalancer.core.money import BASIS_POINT, ZERO
 from ibkr_rebalancer.core.plan import Plan, Side, Skip, Trade, Untouched
@@ -66,7 +75,7 @@ def slippage(trade: Trade, order: OrderReport) -> Decimal | None:
 def fills_table(fills: Fills) -> Markup:
     """Order by order what was filled, and what can be done about those that the broker did not want."""
     labels = _labels(fills.plan)
-    rows = [[labels[line.trade.con_id], *_cells(line)] for line in fills.lines]
+    rows = [[labels[line.trade.con_id], *_cells(line, fills.plan.currency)] for line in fills.lines]
     caption = "Slippage is measured from the plan's price: the bid for a sale, the ask for a purchase"
     remedies = remedies_of(fills.orders, labels).items()
     helps = [joined([element("b", f"For {', '.join(symbols)}: "), remedy]) for remedy, symbols in remedies]
@@ -77,10 +86,12 @@ def fills_table(fills: Fills) -> Markup:
 def fills_figures(fills: Fills) -> Markup:
     """What all fills come to."""
     sold, bought = (money_of(fills.orders, side) for side in (Side.SELL, Side.BUY))
-    commission = sum_told(order.commission for order in fills.orders)
+    commission = charges_of(fills.orders)
     net = None if sold is None or bought is None or commission is None else sold - bought - commission
-    lost = sum_told(slippage(line.trade, line.order) for line in fills.lines if line.order)
-    traded = sum((line.order.filled * line.trade.price for line in fills.lines if line.order), ZERO)
+    made = [(line.trade, line.order) for line in fills.lines if line.order]
+    costs = [(slippage(trade, order), trade.rate) for trade, order in made]
+    lost = sum_told(None if cost is None else cost * rate for cost, rate in costs)
+    traded = sum((order.filled * trade.price * trade.rate for trade, order in made), ZERO)
     return figures(
         [
             ("Sold", shown_told(sold)),
@@ -111,7 +122,7 @@ def _labels(plan: Plan) -> Mapping[ConId, str]:
     return labels_of(map(planned_instrument, lines))
 
 
-def _cells(line: Line) -> Sequence[Content]:
+def _cells(line: Line, account_currency: str) -> Sequence[Content]:
     trade, order, sent = line.trade, line.order, line.sent
     has_filled = order is not None and order.filled > 0
     status = sent.status if sent else NOT_SENT
@@ -122,12 +133,18 @@ def _cells(line: Line) -> Sequence[Content]:
         "" if line.planned is None else f"{line.planned:,}",
         f"{sent.quantity:,}" if sent else "–",
         f"{sent.filled:,}" if sent else "–",
-        shown_price(trade.price),
-        filled_price(order) if order and has_filled else "",
-        _slippage_text(slippage(trade, order), order.filled * trade.price) if order and has_filled else "",
-        shown_told(order.commission) if order and has_filled else "",
+        shown_in(trade.currency, shown_price(trade.price), account_currency),
+        shown_in(trade.currency, filled_price(order), account_currency) if order and has_filled else "",
+        _line_slippage(trade, order) if order and has_filled else "",
+        shown_in(trade.currency, shown_told(order.commission), account_currency) if order and has_filled else "",
         joined([told, element("small", f" {line.reason}")]) if line.reason else told,
     ]
+
+
+def _line_slippage(trade: Trade, order: OrderReport) -> str:
+    """In the account's currency, whatever the trade's is."""
+    lost = slippage(trade, order)
+    return _slippage_text(None if lost is None else lost * trade.rate, order.filled * trade.price * trade.rate)
 
 
 def _slippage_text(lost: Decimal | None, traded: Decimal) -> str:

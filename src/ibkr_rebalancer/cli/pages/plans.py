@@ -18,7 +18,7 @@ from ibkr_rebalancer.cli.pages.frame import (
 )
 from ibkr_rebalancer.cli.pages.markup import NO_BREAK, Content, Markup, element, joined
 from ibkr_rebalancer.cli.tables.labels import labels_of, planned_instrument
-from ibkr_rebalancer.cli.tables.layout import shown_account, shown_count, shown_price, shown_weight
+from ibkr_rebalancer.cli.tables.layout import shown_account, shown_count, shown_in, shown_price, shown_weight
 from ibkr_rebalancer.core.errors import RebalancerError
 from ibkr_rebalancer.core.instruments import ConId
 from ibkr_rebalancer.core.money import BASIS_POINT
@@ -44,6 +44,8 @@ def plan_parts(plan: Plan, *, level: int) -> Sequence[Content]:
     parts += [heading(level, "Orders"), _orders(plan, labels) if plan.trades else element("p", "Nothing to do.")]
     if plan.skips:
         parts += [heading(level, "Not traded"), _skips(plan, labels)]
+    if len(plan.cash_by_currency) > 1:
+        parts += [heading(level, "Cash by currency"), _cash(plan)]
     if plan.untouched:
         parts += [heading(level, "Untouched"), _untouched(plan, labels)]
     if plan.remarks:
@@ -180,10 +182,10 @@ def _orders(plan: Plan, labels: Labels) -> Markup:
             labels[trade.con_id],
             side_text(trade.side),
             f"{trade.quantity:,}",
-            shown_price(trade.price),
+            shown_in(trade.currency, shown_price(trade.price), plan.currency),
             f"{trade.notional:,.2f}",
-            f"{trade.commission:,.2f}",
-            f"{trade.spread_cost:,.2f}",
+            shown_in(trade.currency, f"{trade.commission:,.2f}", plan.currency),
+            shown_in(trade.currency, f"{trade.spread_cost:,.2f}", plan.currency),
             f"{shown_count(trade.held)} → {shown_count(trade.target_quantity)}",
             trade.reason,
         ]
@@ -194,8 +196,29 @@ def _orders(plan: Plan, labels: Labels) -> Markup:
 
 def _skips(plan: Plan, labels: Labels) -> Markup:
     columns = [Column("Symbol"), Column("Held", "number"), Column("Price", "number"), Column("Why", "why")]
-    rows = [[labels[each.con_id], shown_count(each.held), shown_price(each.price), each.reason] for each in plan.skips]
+    rows = [
+        [
+            labels[each.con_id],
+            shown_count(each.held),
+            shown_in(each.currency, shown_price(each.price), plan.currency),
+            each.reason,
+        ]
+        for each in plan.skips
+    ]
     return table("What the targets are about, and no order", columns, rows)
+
+
+def _cash(plan: Plan) -> Markup:
+    columns = [Column("Currency"), *(Column(name, "number") for name in ("Rate", "Now", "After", "Reserve"))]
+    rows: list[Sequence[Content]] = [
+        [
+            line.currency,
+            "" if line.currency == plan.currency else f"{line.rate.normalize():f}",
+            *(f"{amount:,.2f}" for amount in (line.cash, line.cash_after, line.cash_reserve)),
+        ]
+        for line in plan.cash_by_currency
+    ]
+    return table("Each in its own; none is converted", columns, rows)
 
 
 def _untouched(plan: Plan, labels: Labels) -> Markup:

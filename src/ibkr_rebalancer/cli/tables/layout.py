@@ -69,6 +69,11 @@ def shown_price(price: Decimal) -> str:
     return f"{price:,.2f}" if round(price, 2) == price else f"{round(price, 4).normalize():,f}"
 
 
+def shown_in(currency: str, amount: str, account_currency: str) -> str:
+    """An amount in a currency, which is told where it is another than the account's."""
+    return amount if currency == account_currency else f"{amount} {currency}"
+
+
 def shown_told(figure: Decimal | None) -> str:
     """An amount of money, if all of it has been told."""
     return UNKNOWN if figure is None else f"{figure:,.2f}"

@@ -17,6 +17,7 @@ from ibkr_rebalancer.cli.tables.layout import (
     new_table,
     shown_account,
     shown_count,
+    shown_in,
     shown_price,
     shown_weight,
     uncut,
@@ -49,10 +50,10 @@ class PlanView:
         lines: list[Line] = [*plan.trades, *plan.skips]
         labels = labels_of(planned_instrument(line) for line in (*lines, *plan.untouched))
         if lines:
-            full, short = (_lines_table(lines, labels, costs=costs, wide=False) for costs in (True, False))
+            full, short = (_lines_table(plan, lines, labels, costs=costs, wide=False) for costs in (True, False))
             with_reasons = [table for table in (full, short) if has_room(table, console, options, beside=BESIDE)]
             if with_reasons:
-                yield _lines_table(lines, labels, costs=full in with_reasons, wide=True)
+                yield _lines_table(plan, lines, labels, costs=full in with_reasons, wide=True)
             else:
                 costs_fit = fits(full, console, options)
                 yield full if costs_fit else short
@@ -60,8 +61,12 @@ class PlanView:
             yield Text(BAR_LEGEND, "dim")
             yield ""
         yield _summary(plan)
-        if plan.untouched:
+        if len(plan.cash_by_currency) > 1:
             yield ""
+            yield _cash_table(plan)
+        elif plan.untouched:
+            yield ""
+        if plan.untouched:
             yield _untouched_table(plan, labels)
         for remark in plan.remarks:
             yield Text.assemble(("Note: ", "bold"), remark)
@@ -79,7 +84,7 @@ def _plan_title(plan: Plan) -> Text:
     )
 
 
-def _lines_table(lines: Sequence[Line], labels: Mapping[ConId, str], *, costs: bool, wide: bool) -> Table:
+def _lines_table(plan: Plan, lines: Sequence[Line], labels: Mapping[ConId, str], *, costs: bool, wide: bool) -> Table:
     table = new_table()
     table.add_column("Symbol", no_wrap=True)
     for heading in ("Held", "Target", "Trade", "Price", "Value", *(["Cost"] if costs else []), "Now", "Want", "After"):
@@ -89,7 +94,7 @@ def _lines_table(lines: Sequence[Line], labels: Mapping[ConId, str], *, costs: b
         table.add_column("Why", ratio=1)
     widest = max(max(_now_want_after(line)) for line in lines)
     for line in lines:
-        cells: list[RenderableType] = [labels[line.con_id], *_order_cells(line)]
+        cells: list[RenderableType] = [labels[line.con_id], *_order_cells(line, plan.currency)]
         cells += [_cost(line)] if costs else []
         cells += map(shown_weight, _now_want_after(line))
         if wide:
@@ -98,21 +103,22 @@ def _lines_table(lines: Sequence[Line], labels: Mapping[ConId, str], *, costs: b
     return uncut(table)
 
 
-def _order_cells(line: Line) -> list[RenderableType]:
+def _order_cells(line: Line, account_currency: str) -> list[RenderableType]:
+    price = shown_in(line.currency, shown_price(line.price), account_currency)
     if isinstance(line, Skip):
-        return [shown_count(line.held), shown_count(line.held), "–", shown_price(line.price), ""]
+        return [shown_count(line.held), shown_count(line.held), "–", price, ""]
     return [
         shown_count(line.held),
         shown_count(line.target_quantity),
         Text(f"{line.side.value} {line.quantity:,}", SIDE_STYLE[line.side]),
-        shown_price(line.price),
+        price,
         f"{line.notional:,.0f}",
     ]
 
 
 def _cost(line: Line) -> str:
-    """Commission and half the spread."""
-    return f"{line.commission + line.spread_cost:,.2f}" if isinstance(line, Trade) else ""
+    """Commission and half the spread, in the account's currency."""
+    return f"{(line.commission + line.spread_cost) * line.rate:,.2f}" if isinstance(line, Trade) else ""
 
 
 def _now_want_after(line: Line) -> tuple[Decimal, Decimal, Decimal]:
@@ -162,6 +168,19 @@ def _summary(plan: Plan) -> RenderableType:
     )
     table.add_row(Text("Orders", "dim"), f"{len(plan.trades)}", Text("Spread", "dim"), f"about {plan.spread_cost:,.2f}")
     table.add_row(Text("Drift", "dim"), gone)
+    return uncut(table)
+
+
+def _cash_table(plan: Plan) -> Table:
+    """Cash by currency, each in its own."""
+    table = new_table("Cash by currency")
+    table.add_column("Currency", no_wrap=True)
+    for heading in ("Rate", "Now", "After", "Reserve"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for line in plan.cash_by_currency:
+        rate = "" if line.currency == plan.currency else f"{line.rate.normalize():f}"
+        amounts = [f"{amount:,.2f}" for amount in (line.cash, line.cash_after, line.cash_reserve)]
+        table.add_row(line.currency, rate, *amounts)
     return uncut(table)
 
 

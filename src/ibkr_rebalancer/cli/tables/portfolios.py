@@ -1,14 +1,23 @@
 """What accounts hold and are worth, as tables."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from ibkr_rebalancer.cli.tables.labels import held_instrument, labels_of
-from ibkr_rebalancer.cli.tables.layout import blocks, new_table, shown_count, shown_price, shown_weight, uncut
+from ibkr_rebalancer.cli.tables.layout import (
+    blocks,
+    new_table,
+    shown_count,
+    shown_in,
+    shown_price,
+    shown_weight,
+    uncut,
+)
 from ibkr_rebalancer.core.money import ZERO, share_of
-from ibkr_rebalancer.core.portfolio import Holding, Portfolio
+from ibkr_rebalancer.core.portfolio import ONE, Balances, Holding, Portfolio
 
 
 def portfolios_view(portfolios: Sequence[Portfolio]) -> RenderableType:
@@ -30,27 +39,46 @@ def _portfolio_view(portfolio: Portfolio) -> RenderableType:
     for heading in ("Held", "Cost", "Price", "Value", "Gain", "Weight"):
         table.add_column(heading, justify="right", no_wrap=True)
     labels = labels_of(map(held_instrument, portfolio.holdings))
-    for holding in sorted(portfolio.holdings, key=lambda holding: -abs(holding.market_value or ZERO)):
-        table.add_row(labels[holding.position.con_id], *_holding_cells(holding, portfolio))
+    for holding in sorted(portfolio.holdings, key=lambda holding: -_size(holding, balances)):
+        table.add_row(labels[holding.position.con_id], *_holding_cells(holding, balances))
     for currency, amount in sorted(balances.cash.items()):
-        weight = shown_weight(share_of(amount, balances.net_liquidation)) if currency == balances.currency else ""
-        table.add_row("Cash", currency, "", "", "", f"{amount:,.2f}", "", weight, style="dim")
+        table.add_row("Cash", currency, *_cash_cells(currency, amount, balances), style="dim")
     return Group(title, uncut(table))
 
 
-def _holding_cells(holding: Holding, portfolio: Portfolio) -> list[str]:
-    position, balances = holding.position, portfolio.balances
-    value, same = holding.market_value, position.currency == balances.currency
-    weight = shown_weight(share_of(value or ZERO, balances.net_liquidation)) if same else position.currency
+def _holding_cells(holding: Holding, balances: Balances) -> list[str]:
+    """Cost and price are in the currency of the holding, what it is worth and has gained in the account's."""
+    position, rate = holding.position, _rate(holding.position.currency, balances)
+    price, value, gain = holding.market_price, holding.market_value, holding.unrealized_pnl
+    unit = position.currency if rate is None else balances.currency
     return [
         position.security_type,
         shown_count(position.quantity),
         shown_price(position.average_cost),
-        "–" if holding.market_price is None else shown_price(holding.market_price),
-        "–" if value is None else f"{value:,.2f}",
-        "" if holding.unrealized_pnl is None else f"{holding.unrealized_pnl:+,.2f}",
-        "–" if value is None else weight,
+        "–" if price is None else shown_in(position.currency, shown_price(price), balances.currency),
+        "–" if value is None else shown_in(unit, f"{value * (rate or ONE):,.2f}", balances.currency),
+        "" if gain is None else shown_in(unit, f"{gain * (rate or ONE):+,.2f}", balances.currency),
+        "–" if value is None or rate is None else shown_weight(share_of(value * rate, balances.net_liquidation)),
     ]
+
+
+def _cash_cells(currency: str, amount: Decimal, balances: Balances) -> list[str]:
+    """What is there of another currency, and what that is worth in the account's."""
+    rate = _rate(currency, balances)
+    held = "" if currency == balances.currency else f"{amount:,.2f}"
+    if rate is None:
+        return [held, "", "", "–", "", "–"]
+    weight = shown_weight(share_of(amount * rate, balances.net_liquidation))
+    return [held, "", "", f"{amount * rate:,.2f}", "", weight]
+
+
+def _size(holding: Holding, balances: Balances) -> Decimal:
+    return abs(holding.market_value or ZERO) * (_rate(holding.position.currency, balances) or ONE)
+
+
+def _rate(currency: str, balances: Balances) -> Decimal | None:
+    """What a unit is worth in the account's currency; None of what the gateway gives no rate of."""
+    return ONE if currency == balances.currency else balances.exchange_rates.get(currency)
 
 
 def balances_view(portfolios: Sequence[Portfolio]) -> RenderableType:

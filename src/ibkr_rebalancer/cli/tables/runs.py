@@ -17,6 +17,7 @@ from ibkr_rebalancer.cli.tables.layout import (
     has_room,
     new_table,
     shown_account,
+    shown_in,
     shown_price,
     shown_told,
     uncut,
@@ -115,9 +116,9 @@ class Traded:
         lines = [line for trade in plan.trades for line in lines_of(trade, report.orders, report.adjustments)]
         others = [*map(planned_instrument, plan.skips), *map(planned_instrument, plan.untouched)]
         labels = labels_of([*map(planned_instrument, plan.trades), *others])
-        table, reasons = _table(lines, labels, wide=False), [line for line in lines if line.reason]
+        table, reasons = _table(lines, labels, plan.currency, wide=False), [line for line in lines if line.reason]
         if has_room(table, console, options, beside=REASON_CELLS):
-            yield _table(lines, labels, wide=True)
+            yield _table(lines, labels, plan.currency, wide=True)
         else:
             yield table
             if reasons:
@@ -158,7 +159,7 @@ def lines_of(trade: Trade, orders: Sequence[OrderReport], adjustments: Sequence[
     ]
 
 
-def _table(lines: Sequence[Line], labels: Mapping[ConId, str], *, wide: bool) -> Table:
+def _table(lines: Sequence[Line], labels: Mapping[ConId, str], account_currency: str, *, wide: bool) -> Table:
     table = new_table()
     table.add_column("Symbol", no_wrap=True)
     table.add_column("Side", no_wrap=True)
@@ -168,11 +169,11 @@ def _table(lines: Sequence[Line], labels: Mapping[ConId, str], *, wide: bool) ->
     if wide:
         table.add_column("Why", ratio=1)
     for line in lines:
-        table.add_row(labels[line.trade.con_id], *_cells(line), *([line.reason] if wide else []))
+        table.add_row(labels[line.trade.con_id], *_cells(line, account_currency), *([line.reason] if wide else []))
     return uncut(table)
 
 
-def _cells(line: Line) -> list[RenderableType]:
+def _cells(line: Line, account_currency: str) -> list[RenderableType]:
     order, sent, trade = line.order, line.sent, line.trade
     return [
         Text(trade.side.value, SIDE_STYLE[trade.side]),
@@ -180,8 +181,8 @@ def _cells(line: Line) -> list[RenderableType]:
         f"{sent.quantity:,}" if sent else "–",
         f"{sent.filled:,}" if sent else "–",
         f"{line.missing:,}" if line.missing else "",
-        filled_price(order) if order and order.filled else "",
-        shown_told(order.commission) if order and order.filled else "",
+        shown_in(trade.currency, filled_price(order), account_currency) if order and order.filled else "",
+        shown_in(trade.currency, shown_told(order.commission), account_currency) if order and order.filled else "",
         Text(sent.status if sent else NOT_SENT, "" if not line.missing else "bold"),
     ]
 
@@ -197,7 +198,7 @@ def _reasons(lines: Sequence[Line], labels: Mapping[ConId, str]) -> Table:
 
 def _totals(report: Report, plan: Plan) -> RenderableType:
     sold, bought = (money_of(report.orders, side) for side in (Side.SELL, Side.BUY))
-    commission = sum_told(order.commission for order in report.orders)
+    commission = charges_of(report.orders)
     net = None if sold is None or bought is None or commission is None else sold - bought - commission
     moved = UNKNOWN if net is None else f"{net:+,.2f} {plan.currency}"
     table = Table.grid(padding=(0, 2))
@@ -213,9 +214,14 @@ def filled_price(order: OrderReport) -> str:
 
 
 def money_of(orders: Sequence[OrderReport], side: Side) -> Decimal | None:
-    """What changed hands; None when nobody has told the price of some of it."""
+    """What changed hands, in the account's currency; None when nobody has told the price of some of it."""
     filled = [order for order in orders if order.side is side and order.filled]
-    return sum_told(None if order.average_price is None else order.filled * order.average_price for order in filled)
+    return sum_told(None if o.average_price is None else o.filled * o.average_price * o.rate for o in filled)
+
+
+def charges_of(orders: Sequence[OrderReport]) -> Decimal | None:
+    """All commissions, in the account's currency; None when one of them has not been told."""
+    return sum_told(None if order.commission is None else order.commission * order.rate for order in orders)
 
 
 def sum_told(amounts: Iterable[Decimal | None]) -> Decimal | None:

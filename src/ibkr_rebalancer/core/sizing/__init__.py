@@ -4,6 +4,9 @@ Drift is half the sum of |value - ideal| over all instruments and cash, which eq
 alone. So the instruments are rounded down to whole shares, and the cash that is left chooses, as a knapsack, who
 gets more. Costs (commission and half the spread) come off what is invested before the ideals are taken; that is
 what makes a second plan, once the first has filled, come out empty.
+
+The ideals are those of the whole account. As no cash becomes that of another currency, the choice of shares falls apart
+into one for each currency, with its own cash.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,14 +24,28 @@ from ibkr_rebalancer.core.sizing.accounting import (
     cash_left,
     costs_of,
     drift_of,
+    order_price,
     outlay,
     reserve_left,
     shortfall,
     trade_price,
 )
 from ibkr_rebalancer.core.sizing.choice import choose_shares, fewest_of
+from ibkr_rebalancer.core.sizing.purses import Purses, purses_of
 
-__all__ = ["Funds", "Ideal", "Quantities", "Sizing", "outlay", "size_positions", "size_purchases", "trade_price"]
+__all__ = [
+    "Funds",
+    "Ideal",
+    "Purses",
+    "Quantities",
+    "Sizing",
+    "order_price",
+    "outlay",
+    "purses_of",
+    "size_positions",
+    "size_purchases",
+    "trade_price",
+]
 
 COST_ROUNDS = 6
 """Costs (commissions and half the spread) depend on the orders, and the orders on them; two or three rounds do."""
@@ -42,55 +59,59 @@ class Sizing:
 
     shares: Quantities
     ideal: Ideal
-    cash_after: Decimal
-    reserve_after: Decimal
-    """The reserve once costs are paid."""
+    cash_goals: Mapping[str, Decimal]
+    """By currency: what of the ideal cash it has to keep."""
+    cash_after: Mapping[str, Decimal]
+    """By currency; like all money here in that of the account."""
+    reserve_after: Mapping[str, Decimal]
+    """By currency: the reserve once costs are paid."""
     drift_before: Decimal
     drift_after: Decimal
 
-    def held(self, names: Sequence[Managed], funds: Funds) -> "Sizing":
+    def held(self, names: Sequence[Managed], purses: Purses) -> "Sizing":
         """The same question with the answer to leave everything as it is."""
         return replace(
             self,
             shares=as_held(names),
-            cash_after=funds.cash,
-            reserve_after=funds.reserve,
+            cash_after={currency: funds.cash for currency, funds in purses.funds.items()},
+            reserve_after={currency: funds.reserve for currency, funds in purses.funds.items()},
             drift_after=self.drift_before,
         )
 
 
-def size_positions(names: Sequence[Managed], *, funds: Funds, nearest: bool) -> Sizing:
+def size_positions(names: Sequence[Managed], *, purses: Purses, nearest: bool) -> Sizing:
     """Decide how many whole shares of each instrument to end with.
 
     What is to be bought is not sold, unless cash is below the reserve and has to be raised, and what stands for another
-    is not bought; no sale goes beyond the whole shares held, nor touches what may not be sold; no purchase leaves cash,
-    costs paid, below the reserve for purchases. With `nearest`, a share is bought where more than half of it is wanted,
-    and costs do not lower the ideals.
+    is not bought; no sale goes beyond the whole shares held, nor touches what may not be sold; no purchase leaves cash
+    in its currency, costs paid, below the reserve for purchases. With `nearest`, a share is bought where more than half
+    of it is wanted, and costs do not lower the ideals.
 
     A name ends more than a share under its ideal only to make room for dear shares of others, where that brings the
     whole nearer; all that is given up so is worth no more than a share of each of the `DEAREST`.
     """
-    ideal, shares = _settle_costs(names, funds, nearest=nearest)
+    ideal, shares = _settle_costs(names, purses, nearest=nearest)
     for _ in range(0 if nearest else SECOND_THOUGHTS):
-        again = _from_there(names, shares, funds)
-        if not _is_nearer(names, again, shares, ideal, funds):
+        again = _from_there(names, shares, purses)
+        if not _is_nearer(names, again, shares, ideal, purses):
             break
         shares = again
-    cash_after = cash_left(names, shares, funds.cash)
     return Sizing(
         shares=shares,
         ideal=ideal,
-        cash_after=cash_after,
-        reserve_after=reserve_left(names, shares, funds),
-        drift_before=drift_of(names, as_held(names), funds.cash, ideal),
-        drift_after=drift_of(names, shares, cash_after, ideal),
+        cash_goals=purses.cash_goals(names, ideal),
+        cash_after={funds.currency: cash_left(ours, shares, funds.cash) for ours, funds in purses.parts(names)},
+        reserve_after={funds.currency: reserve_left(ours, shares, funds) for ours, funds in purses.parts(names)},
+        drift_before=drift_of(names, as_held(names), purses.cash, ideal),
+        drift_after=drift_of(names, shares, cash_left(names, shares, purses.cash), ideal),
     )
 
 
 def size_purchases(
     names: Sequence[Managed], *, goals: Quantities, budget: Decimal, net_liquidation: Decimal
 ) -> Quantities:
-    """Decide how many whole shares to end with when there is not money for all of `goals`, which are purchases only.
+    """Decide how many whole shares to end with when there is not money for all of `goals`, which are purchases only, of
+    one currency. All money is in that one, the prices of `names` too.
 
     All are cut to one common level of their goal, and what is left over buys single shares; nothing goes beyond its
     goal, nothing is sold, and all together cost, commissions paid, at most `budget`, which is not negative.
@@ -100,6 +121,9 @@ def size_purchases(
         Ideal(values={n.con_id: (goals[n.con_id] + n.fraction) * n.prices.value for n in names}, cash=ZERO),
         Funds(
             net_liquidation=net_liquidation,
+            currency=names[0].currency,
+            rate=names[0].rate,
+            is_base=True,
             cash=budget,
             spendable=budget,
             reserve_rate=ZERO,
@@ -109,33 +133,30 @@ def size_purchases(
     )
 
 
-def _from_there(names: Sequence[Managed], shares: Quantities, funds: Funds) -> Quantities:
+def _from_there(names: Sequence[Managed], shares: Quantities, purses: Purses) -> Quantities:
     """What would be decided once `shares` are held: the choice is not exact, and from its end more can be in reach."""
-    cash = cash_left(names, shares, funds.cash)
     moved = [replace(name, held=shares[name.con_id] + name.fraction) for name in names]
-    left = replace(
-        funds,
-        net_liquidation=funds.net_liquidation - costs_of(names, shares),
-        cash=cash,
-        spendable=funds.spendable + cash - funds.cash,
-    )
-    return _settle_costs(moved, left, nearest=False)[1]
+    return _settle_costs(moved, purses.after(names, shares, costs_of(names, shares)), nearest=False)[1]
 
 
-def _is_nearer(names: Sequence[Managed], again: Quantities, shares: Quantities, ideal: Ideal, funds: Funds) -> bool:
+def _is_nearer(names: Sequence[Managed], again: Quantities, shares: Quantities, ideal: Ideal, purses: Purses) -> bool:
     """Whether `again` keeps every rule that `shares` had to keep, and comes nearer."""
+    drifts = [drift_of(names, these, cash_left(names, these, purses.cash), ideal) for these in (again, shares)]
+    return drifts[0] < drifts[1] and all(_is_allowed(ours, again, ideal, funds) for ours, funds in purses.parts(names))
+
+
+def _is_allowed(names: Sequence[Managed], shares: Quantities, ideal: Ideal, funds: Funds) -> bool:
     raising = funds.cash < funds.reserve
-    allowed = all(again[name.con_id] >= fewest_of(name, ideal, raising=raising) for name in names)
-    drifts = [drift_of(names, these, cash_left(names, these, funds.cash), ideal) for these in (again, shares)]
-    return allowed and shortfall(names, again, funds) <= 0 and drifts[0] < drifts[1]
+    reached = all(shares[name.con_id] >= fewest_of(name, ideal, raising=raising) for name in names)
+    return reached and (not names or shortfall(names, shares, funds) <= 0)
 
 
-def _settle_costs(names: Sequence[Managed], funds: Funds, *, nearest: bool) -> tuple[Ideal, Quantities]:
+def _settle_costs(names: Sequence[Managed], purses: Purses, *, nearest: bool) -> tuple[Ideal, Quantities]:
     """Repeat the decision with the costs it brings until they have been allowed for."""
     costs = ZERO
     for _ in range(COST_ROUNDS):
-        ideal = _ideal(names, funds, ZERO if nearest else costs)
-        shares = choose_shares(names, ideal, funds, nearest=nearest)
+        ideal = _ideal(names, purses, ZERO if nearest else costs)
+        shares = _choose_by_currency(names, ideal, purses, nearest=nearest)
         actual = costs_of(names, shares)
         if actual <= costs:
             break
@@ -143,14 +164,23 @@ def _settle_costs(names: Sequence[Managed], funds: Funds, *, nearest: bool) -> t
     return ideal, shares
 
 
-def _ideal(names: Sequence[Managed], funds: Funds, costs: Decimal) -> Ideal:
-    """Split what can be invested by the weights.
+def _choose_by_currency(names: Sequence[Managed], ideal: Ideal, purses: Purses, *, nearest: bool) -> Quantities:
+    goals = purses.cash_goals(names, ideal)
+    shares: dict[ConId, int] = {}
+    for ours, funds in purses.parts(names):
+        if ours:
+            shares |= choose_shares(ours, replace(ideal, cash=goals[funds.currency]), funds, nearest=nearest)
+    return shares
+
+
+def _ideal(names: Sequence[Managed], purses: Purses, costs: Decimal) -> Ideal:
+    """Split what can be invested by the weights, whatever currency it is in.
 
     A fraction worth more than its own ideal is stuck: the gateway sells whole shares only, so its worth is no money
     to invest, and the others share what is left. What is held of a replaced target counts as its substitute.
     """
-    reserve = max(ZERO, funds.reserve - funds.reserve_rate * costs)
-    worth = funds.cash + sum((name.held * name.prices.value for name in names), ZERO) - reserve - costs
+    reserve = max(ZERO, purses.reserve - purses.reserve_rate * costs)
+    worth = purses.cash + sum((name.held * name.prices.value for name in names), ZERO) - reserve - costs
     bought = [name for name in names if name.stands_for is None]
     replaced = [name for name in names if name.stands_for is not None]
     stuck: dict[ConId, Decimal] = {}

@@ -1,6 +1,7 @@
 """The money side of a choice of shares: what it costs, what cash it leaves, and how near the ideal it is. Pure.
 
-All money is in the account's base currency. Cash moves at the bid and the ask, worth is told at the middle.
+All money is in the account's base currency, also of names that trade in another. Cash moves at the bid and the ask,
+worth is told at the middle.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,7 @@ from decimal import Decimal
 from ibkr_rebalancer.core.commissions import commission
 from ibkr_rebalancer.core.instruments import ConId
 from ibkr_rebalancer.core.managed import Managed
-from ibkr_rebalancer.core.money import ZERO
+from ibkr_rebalancer.core.money import ZERO, amount_text
 
 Quantities = Mapping[ConId, int]
 """Whole shares by contract."""
@@ -18,11 +19,17 @@ Quantities = Mapping[ConId, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Funds:
-    """The money side of an account."""
+    """The money side of an account in one currency; told in the account's own."""
 
     net_liquidation: Decimal
+    """Of the whole account."""
+    currency: str
+    rate: Decimal
+    """What a unit of `currency` is worth in the account's."""
+    is_base: bool
+    """Whether it is the account's."""
     cash: Decimal
-    """In the base currency; negative is a loan, which is paid back first."""
+    """Negative is a loan, which is paid back first."""
     spendable: Decimal
     """At most `cash`: what the broker lets us spend before anything is sold."""
     reserve_rate: Decimal
@@ -31,6 +38,10 @@ class Funds:
     """The same for a plan with purchases; at least as much."""
     raised: Decimal = ZERO
     """Cash that is to be there beyond the reserve, and is counted as part of it."""
+
+    def told(self, amount: Decimal) -> str:
+        """An amount in a sentence: in `currency`, which is named where it is not the account's."""
+        return amount_text(amount) if self.is_base else f"{amount_text(amount / self.rate)} {self.currency}"
 
     @property
     def reserve(self) -> Decimal:
@@ -74,8 +85,20 @@ def trade_price(name: Managed, shares: int) -> Decimal:
 
 def outlay_of(name: Managed, shares: int) -> Decimal:
     """The cash that it takes to hold `shares`; negative when it comes in."""
-    price = trade_price(name, shares)
-    return (shares - name.whole) * price + commission(abs(shares - name.whole), price)
+    return (shares - name.whole) * trade_price(name, shares) + _commission(name, shares)
+
+
+def order_price(name: Managed, shares: int) -> Decimal:
+    """The same in the currency that the name trades in."""
+    return name.quoted.ask if shares > name.whole else name.quoted.bid
+
+
+def _commission(name: Managed, shares: int) -> Decimal:
+    return commission(abs(shares - name.whole), order_price(name, shares), name.currency) * name.rate
+
+
+def _half_spread(name: Managed, shares: int) -> Decimal:
+    return abs(shares - name.whole) * abs(trade_price(name, shares) - name.prices.value)
 
 
 def shortfall(names: Sequence[Managed], shares: Quantities, funds: Funds) -> Decimal:
@@ -97,8 +120,9 @@ def as_held(names: Sequence[Managed]) -> Quantities:
 
 def costs_of(names: Sequence[Managed], shares: Quantities) -> Decimal:
     """What the trades cost beside their prices in the middle: commissions, and half the spread on every share."""
-    traded = [(name, abs(shares[name.con_id] - name.whole), trade_price(name, shares[name.con_id])) for name in names]
-    return sum((commission(n, price) + n * abs(price - name.prices.value) for name, n, price in traded), ZERO)
+    return sum(
+        (_commission(name, shares[name.con_id]) + _half_spread(name, shares[name.con_id]) for name in names), ZERO
+    )
 
 
 def cash_left(names: Sequence[Managed], shares: Quantities, cash: Decimal) -> Decimal:

@@ -23,6 +23,8 @@ DEAREST = 3
 LEVEL_STEPS = 40
 """Halvings in the search for the level that can be paid: to a millionth of a millionth."""
 HALF = Decimal("0.5")
+NEXT_TO_NOTHING = 1e-6
+"""In the account's currency: the least that a share costs, as the choice goes by what cash brings."""
 NEGLIGIBLE = BASIS_POINT / 10
 """Of net liquidation: how much nearer a choice of shares must come to be worth searching for."""
 
@@ -150,13 +152,18 @@ def _above(name: Managed, floor: int, ideal: Ideal, budget: Decimal, *, nearest:
     part = wanted - _down(wanted)
     over_half = part > HALF or (part == HALF and top < name.whole)  # half a share is not worth a sale either
     if over_half or (part and not nearest):
-        cost = outlay_of(name, top + 1) - outlay_of(name, top)
-        yield Bundle(con_id=name.con_id, count=1, cost=float(cost), gain=float(part * name.prices.value))
+        yield Bundle(con_id=name.con_id, count=1, cost=_cost(name, top, top + 1), gain=float(part * name.prices.value))
 
 
 def _below(name: Managed, floor: int, ideal: Ideal, lacking: float, *, raising: bool) -> Iterator[Bundle]:
-    """Shares under the floor that may be given up: one, or as many as make room for the dearest that lack cash."""
+    """Shares under the floor that may be given up: one, or as many as make room for the dearest that lack cash.
+
+    Where cash has to be raised, this name alone must be able to bring it, its commission paid.
+    """
     depth = max(1, ceil(lacking / float(name.prices.bid)) + 1)
+    if raising:
+        kept = outlay_of(name, floor) - outlay_of(name, max(0, floor - depth))
+        depth += max(0, ceil((lacking - float(kept)) / float(name.prices.bid)))
     yield from _bundles(name, max(fewest_of(name, ideal, raising=raising), floor - depth), floor)
 
 
@@ -184,10 +191,16 @@ def _bundles(name: Managed, low: int, high: int) -> Iterator[Bundle]:
     size = 1
     while low < high:
         taken = min(size, high - low)
-        cost, gain = float(outlay_of(name, low + taken) - outlay_of(name, low)), float(taken * name.prices.value)
+        cost, gain = _cost(name, low, low + taken), float(taken * name.prices.value)
         yield Bundle(con_id=name.con_id, count=taken, cost=cost, gain=gain)
         low += taken
         size *= 2
+
+
+def _cost(name: Managed, low: int, high: int) -> float:
+    """What it takes to hold `high` shares instead of `low`: hardly anything where they would bring no more than the
+    least commission of a sale."""
+    return max(NEXT_TO_NOTHING, float(outlay_of(name, high) - outlay_of(name, low)))
 
 
 def _down(number: Decimal) -> int:

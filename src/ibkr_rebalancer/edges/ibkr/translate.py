@@ -104,6 +104,7 @@ def contract_of(details: ib_async.ContractDetails) -> Contract:
         primary_exchange=described.primaryExchange,
         name=details.longName,
         tick_size=tick_size,
+        price_magnifier=details.priceMagnifier or 1,
         sessions=parse_liquid_hours(details.liquidHours, time_zone=details.timeZoneId),
     )
 
