@@ -35,13 +35,14 @@ from ibkr_rebalancer.core.plan import Plan, Side
 from ibkr_rebalancer.core.policy import Account
 from ibkr_rebalancer.core.portfolio import AccountId, TradingMode
 from ibkr_rebalancer.core.purpose import REBALANCE, Purpose
-from ibkr_rebalancer.core.report import Report, unkept, unsent_report
-from ibkr_rebalancer.core.runs import COMMAND, RunStart, run_failure, run_start
-from ibkr_rebalancer.flows.execution import Execution, interruption
+from ibkr_rebalancer.core.report import Report, unsent_report
+from ibkr_rebalancer.core.runs import COMMAND, RunStart, run_start
+from ibkr_rebalancer.flows.execution import Execution
 from ibkr_rebalancer.flows.order_gate import OrderGate
 from ibkr_rebalancer.flows.past_purchases import told_of_settlement
 from ibkr_rebalancer.flows.rebalance import Planned, plan_accounts
 from ibkr_rebalancer.flows.reconcile import PATIENCE, Patience, reconcile
+from ibkr_rebalancer.flows.run_ends import OnEnd, as_end, keep_end
 from ibkr_rebalancer.flows.side_by_side import side_by_side
 from ibkr_rebalancer.flows.snapshot import require_managed
 from ibkr_rebalancer.ports import AllocationSource, Clock, Controls, Gateway, Ledger, Observer
@@ -92,6 +93,8 @@ class _Begun:
     start: RunStart
     gate: OrderGate
     book: OrderBook
+    hold: ExitStack
+    """Gives the account back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,10 +121,13 @@ class _Wish:
 class TradingRun:
     """One run for some accounts."""
 
-    def __init__(self, occasion: Occasion, ports: Ports, *, patience: Patience = PATIENCE) -> None:
+    def __init__(
+        self, occasion: Occasion, ports: Ports, *, patience: Patience = PATIENCE, on_end: OnEnd = lambda *_: None
+    ) -> None:
         self._occasion = occasion
         self._ports = ports
         self._patience = patience
+        self._on_end = on_end
 
     async def rebalance(
         self,
@@ -171,8 +177,11 @@ class TradingRun:
             planned = await self._fresh(runs, await self._approved(runs, wish), wish)
         except (RebalancerError, asyncio.CancelledError) as error:
             for name, run in _runs(begun).items():
-                self._keep_end(run.start, _as_end(name, error))
+                self._keep_end(run.start, as_end(name, error))
             raise
+        for name, failed in begun.items():
+            if isinstance(failed, RebalancerError):
+                self._on_end(name, failed)
         ends = await side_by_side([self._ended(run, planned[name], wish) for name, run in runs.items()])
         ended = dict(zip(runs, ends, strict=True))
         return {name: ended[name] if isinstance(run, _Begun) else run for name, run in begun.items()}
@@ -180,8 +189,11 @@ class TradingRun:
     async def _ended(
         self, run: _Begun, planned: Planned | RebalancerError | None, wish: _Wish
     ) -> Report | RebalancerError:
-        """What the run of one account comes to, journalled as soon as it is known."""
-        return self._keep_end(run.start, await _or_error(self._carry_out(run, planned, wish)))
+        """What the run of one account comes to: journalled, and the account free, as soon as it is known."""
+        with run.hold:
+            end = self._keep_end(run.start, await _or_error(self._carry_out(run, planned, wish)))
+        self._on_end(run.account.account_id, end)
+        return end
 
     async def _begin(self, account: Account, held: ExitStack) -> _Begun:
         """Take hold of the account, begin its run, and find out about everything earlier runs left open.
@@ -200,20 +212,21 @@ class TradingRun:
         )
         gate.require_running()
         require_managed(account.account_id, await session.market.managed_accounts())
-        held.enter_context(ports.controls.hold(account.account_id))
-        start = run_start(
-            account,
-            trigger=self._occasion.triggers.get(account.account_id, COMMAND),
-            started=ports.clock.now(),
-            code_version=self._occasion.code_version,
-        )
-        ports.ledger.start_run(start)
-        try:
-            book = await self._reconciled(account, gate)
-        except (RebalancerError, asyncio.CancelledError) as error:
-            self._keep_end(start, _as_end(account.account_id, error))
-            raise
-        return _Begun(account=account, start=start, gate=gate, book=book)
+        with ExitStack() as hold:
+            hold.enter_context(ports.controls.hold(account.account_id))
+            start = run_start(
+                account,
+                trigger=self._occasion.triggers.get(account.account_id, COMMAND),
+                started=ports.clock.now(),
+                code_version=self._occasion.code_version,
+            )
+            ports.ledger.start_run(start)
+            try:
+                book = await self._reconciled(account, gate)
+            except (RebalancerError, asyncio.CancelledError) as error:
+                self._keep_end(start, as_end(account.account_id, error))
+                raise
+            return _Begun(account=account, start=start, gate=gate, book=book, hold=held.enter_context(hold.pop_all()))
 
     async def _reconciled(self, account: Account, gate: OrderGate) -> OrderBook:
         ports = self._ports
@@ -354,16 +367,8 @@ class TradingRun:
         return await execution.run()
 
     def _keep_end(self, start: RunStart, end: Report | RebalancerError) -> Report | RebalancerError:
-        """Journal the end of a run. A journal that fails only now must not hide what was sent, nor be hidden by it."""
-        try:
-            if isinstance(end, Report):
-                self._ports.ledger.end_run(end)
-            else:
-                self._ports.ledger.fail_run(run_failure(start, end, ended=self._ports.clock.now()))
-        except StorageFailed as failure:
-            self._warn("journal.failed", f"{failure.message} The end of run {start.run_id} is not in the journal")
-            return unkept(end, failure) if isinstance(end, Report) else end
-        return end
+        ports = self._ports
+        return keep_end(start, end, ledger=ports.ledger, clock=ports.clock, observer=ports.observer)
 
     def _warn(self, event: str, text: str) -> None:
         self._ports.observer.notify(Notice(event=event, text=text, severity=Severity.WARNING))
@@ -375,11 +380,6 @@ async def _or_error(step: Awaitable[T]) -> T | RebalancerError:
         return await step
     except RebalancerError as error:
         return error
-
-
-def _as_end(account: AccountId, error: RebalancerError | asyncio.CancelledError) -> RebalancerError:
-    """The end of a run that this kept from sending anything."""
-    return error if isinstance(error, RebalancerError) else interruption(account)
 
 
 def _runs(begun: Mapping[AccountId, _Begun | RebalancerError]) -> Mapping[AccountId, _Begun]:
