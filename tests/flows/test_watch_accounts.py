@@ -10,10 +10,12 @@ from tests.support.trading_scene import DU1, account
 from tests.support.watch_defects import DyingAtTheEnd
 from tests.support.watch_scene import DU2, TRADES, Stage, play
 
+from ibkr_rebalancer.core.errors import Refused
 from ibkr_rebalancer.core.inbox import Entry, Step
 from ibkr_rebalancer.core.policy import Account
 from ibkr_rebalancer.core.portfolio import AccountId
 from ibkr_rebalancer.flows.execution import Execution
+from ibkr_rebalancer.flows.reconcile import reconcile
 from ibkr_rebalancer.flows.trading import TradingRun
 
 ONE = account()
@@ -143,6 +145,32 @@ def test_a_bug_in_the_work_for_one_account_leaves_the_others_what_they_came_to(
             venue.say(TRADES)
             await asyncio.sleep(20)
             assert (venue.ends(DU1), venue.ends(DU2)) == (["done"], ["done", "nothing-to-do"])
+
+    play(story)
+
+
+def test_an_account_that_cannot_begin_is_told_at_once_and_tried_again_while_another_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """First somebody else has it, then its positions lag: it is ours to take again each time."""
+    lags = [Refused("POSITION_LAGS", "Its positions lag.", hint="Wait.")]
+
+    async def lagging(account_id: AccountId, *arguments: Any, **more: Any) -> Any:
+        if account_id == DU2 and lags:
+            raise lags.pop()
+        return await reconcile(account_id, *arguments, **more)
+
+    async def story() -> None:
+        monkeypatch.setattr("ibkr_rebalancer.flows.trading.reconcile", lagging)
+        venue = stage(tmp_path, HELD)
+        async with venue.watching(ONE, OTHER):
+            assert venue.scene.journal is not None
+            with venue.scene.journal.hold(DU2):
+                venue.say(TRADES)
+                await asyncio.sleep(3)
+                assert venue.ends(DU2) == ["ACCOUNT_BUSY"]
+            await asyncio.sleep(50)
+            assert (venue.ends(DU1), venue.ends(DU2)) == ([], ["ACCOUNT_BUSY", "POSITION_LAGS", "done"])
 
     play(story)
 
