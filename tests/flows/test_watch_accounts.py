@@ -149,10 +149,22 @@ def test_a_bug_in_the_work_for_one_account_leaves_the_others_what_they_came_to(
     play(story)
 
 
+def test_an_account_is_free_for_its_next_event_in_the_moment_in_which_its_own_orders_have_ended(tmp_path: Path) -> None:
+    async def story() -> None:
+        venue = stage(tmp_path, HELD)
+        async with venue.watching(ONE, OTHER):
+            venue.say(TRADES)
+            await asyncio.sleep(0)
+            venue.say({})
+            await asyncio.sleep(3)
+            assert (venue.ends(DU1), venue.ends(DU2)) == ([], ["done", "nothing-to-do"])
+
+    play(story)
+
+
 def test_an_account_that_cannot_begin_is_told_at_once_and_tried_again_while_another_waits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """First somebody else has it, then its positions lag: it is ours to take again each time."""
     lags = [Refused("POSITION_LAGS", "Its positions lag.", hint="Wait.")]
 
     async def lagging(account_id: AccountId, *arguments: Any, **more: Any) -> Any:
@@ -164,13 +176,11 @@ def test_an_account_that_cannot_begin_is_told_at_once_and_tried_again_while_anot
         monkeypatch.setattr("ibkr_rebalancer.flows.trading.reconcile", lagging)
         venue = stage(tmp_path, HELD)
         async with venue.watching(ONE, OTHER):
-            assert venue.scene.journal is not None
-            with venue.scene.journal.hold(DU2):
-                venue.say(TRADES)
-                await asyncio.sleep(3)
-                assert venue.ends(DU2) == ["ACCOUNT_BUSY"]
+            venue.say(TRADES)
+            await asyncio.sleep(3)
+            assert venue.ends(DU2) == ["POSITION_LAGS"]
             await asyncio.sleep(50)
-            assert (venue.ends(DU1), venue.ends(DU2)) == ([], ["ACCOUNT_BUSY", "POSITION_LAGS", "done"])
+            assert (venue.ends(DU1), venue.ends(DU2)) == ([], ["POSITION_LAGS", "done"])
 
     play(story)
 
