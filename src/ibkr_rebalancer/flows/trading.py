@@ -9,12 +9,11 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import TypeGuard, TypeVar
+from typing import TypeVar
 
 from ibkr_rebalancer.core.checks import (
     require_adopted,
     require_no_foreign_orders,
-    require_same,
     require_tradable_prices,
     require_unused,
 )
@@ -43,14 +42,13 @@ from ibkr_rebalancer.flows.past_purchases import told_of_settlement
 from ibkr_rebalancer.flows.rebalance import Planned, plan_accounts
 from ibkr_rebalancer.flows.reconcile import PATIENCE, Patience, reconcile
 from ibkr_rebalancer.flows.run_ends import OnEnd, as_end, keep_end
+from ibkr_rebalancer.flows.shown_plans import as_shown, is_stale, with_trades
 from ibkr_rebalancer.flows.side_by_side import side_by_side
 from ibkr_rebalancer.flows.snapshot import require_managed
 from ibkr_rebalancer.ports import AllocationSource, Clock, Controls, Gateway, Ledger, Observer
 
 ACTIVITY_REACH = timedelta(days=2)
 """How far back the orders are read that can belong to today."""
-
-STALE = "PLAN_STALE"
 
 FRESH = timedelta(seconds=30)
 """How long after its prices were read a plan is carried out as it is."""
@@ -239,13 +237,13 @@ class TradingRun:
     ) -> Mapping[AccountId, Planned | RebalancerError | None]:
         """The plans that may be carried out; None of those that their owner declines."""
         planned = await self._plan(runs, wish)
-        while wish.confirm is not None and (shown := _with_trades(planned)):
+        while wish.confirm is not None and (shown := with_trades(planned)):
             if not await wish.confirm([each.plan for each in shown.values()]):
                 return {account: None if account in shown else outcome for account, outcome in planned.items()}
             runs = {account: await self._looked_at_again(run) for account, run in runs.items()}
             fresh = await self._plan(runs, wish)
-            checked = {account: _as_shown(each.plan, fresh[account]) for account, each in shown.items()}
-            changes = [outcome for outcome in checked.values() if _is_stale(outcome)]
+            checked = {account: as_shown(each.plan, fresh[account]) for account, each in shown.items()}
+            changes = [outcome for outcome in checked.values() if is_stale(outcome)]
             if wish.printed or not changes:
                 return {**planned, **checked}
             for change in changes:
@@ -268,7 +266,7 @@ class TradingRun:
         make, this machine was asleep, or a clock was set. Where nobody has seen one, a plan of this moment takes its
         place."""
         now = self._ports.clock.now()
-        late = {a: each for a, each in _with_trades(planned).items() if abs(now - each.snapshot.assembled_at) > FRESH}
+        late = {a: each for a, each in with_trades(planned).items() if abs(now - each.snapshot.assembled_at) > FRESH}
         if not late:
             return planned
         looked = {account: await _or_error(self._looked_at_again(runs[account])) for account in late}
@@ -276,7 +274,7 @@ class TradingRun:
         fresh = await self._plan(_runs(looked), wish)
         failed = {account: each for account, each in looked.items() if isinstance(each, RebalancerError)}
         if wish.confirm is not None:
-            fresh = {account: _as_shown(late[account].plan, each) for account, each in fresh.items()}
+            fresh = {account: as_shown(late[account].plan, each) for account, each in fresh.items()}
         return {**planned, **fresh, **failed}
 
     async def _plan(
@@ -306,7 +304,7 @@ class TradingRun:
             require_unused(printed, self._ports.ledger.known(order_refs(printed)))
         except Refused as used:
             return used
-        return _as_shown(printed, fresh)
+        return as_shown(printed, fresh)
 
     def _checked(self, run: _Begun, planned: Planned | RebalancerError, wish: _Wish) -> Planned | RebalancerError:
         if isinstance(planned, RebalancerError) or not planned.plan.trades:
@@ -391,22 +389,3 @@ def _raise_what_concerns_all(outcomes: Iterable[object]) -> None:
     for outcome in outcomes:
         if isinstance(outcome, CONCERNS_ALL):
             raise outcome
-
-
-def _is_stale(outcome: Planned | RebalancerError) -> TypeGuard[Refused]:
-    return isinstance(outcome, Refused) and outcome.code == STALE
-
-
-def _with_trades(planned: Mapping[AccountId, Planned | RebalancerError | None]) -> Mapping[AccountId, Planned]:
-    return {a: each for a, each in planned.items() if isinstance(each, Planned) and each.plan.trades}
-
-
-def _as_shown(shown: Plan, fresh: Planned | RebalancerError) -> Planned | RebalancerError:
-    """The plan that was shown, on the fresh snapshot, if it would be made from the same again."""
-    if isinstance(fresh, RebalancerError):
-        return fresh
-    try:
-        require_same(shown, fresh.snapshot, anew=fresh.plan)
-    except Refused as stale:
-        return stale
-    return replace(fresh, plan=shown)
