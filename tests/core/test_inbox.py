@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.events import ended, entry, numbers, put_off
 from tests.support.inbox_world import World, wishes
-from tests.support.journal import report
+from tests.support.journal import PLAN, report
 from tests.support.notation import NOW
 
 from ibkr_rebalancer.core.errors import (
@@ -36,6 +36,7 @@ from ibkr_rebalancer.core.inbox import (
     PutOff,
     agenda,
     step_after,
+    told,
 )
 from ibkr_rebalancer.core.remedies import Remedy
 from ibkr_rebalancer.core.report import Report, RunMode
@@ -211,8 +212,15 @@ def test_what_went_well_has_ended(outcome: str) -> None:
 def test_after_an_unknown_outcome_a_halt_or_a_failed_journal_nothing_more_is_done(exit_code: int, outcome: str) -> None:
     bad = replace(report(), outcome=outcome, exit_code=exit_code, code="A_CODE", trouble="It is bad.")
     assert after(bad) == Ended(at=NOW, code="A_CODE", text="It is bad.", exit_code=exit_code, run_id=bad.run_id)
-    assert after(replace(bad, trouble="")) == replace(after(bad), text=outcome)
+    assert after(replace(bad, trouble="")) == replace(
+        after(bad),
+        text=f"Its outcome is {outcome}: 10 of {PLANNED} planned shares were bought or sold, as far as the broker has "
+        "said.",
+    )
 
+
+PLANNED = sum(trade.quantity for trade in PLAN.trades)
+"""Shares, of which the report has 10 filled."""
 
 PARTIAL = replace(report(), outcome="partial", exit_code=12, code="LINK_DOWN", trouble="The link was down.")
 
@@ -236,6 +244,16 @@ def test_a_partial_run_is_planned_again_twice() -> None:
     assert MOST_NEW_PLANS == 2
 
 
+def test_a_partial_run_without_a_trouble_says_how_far_it_came() -> None:
+    step = after(replace(PARTIAL, code="", trouble=""))
+    text = f"It was not filled in full: 10 of {PLANNED} planned shares were bought or sold, and no order of it is open."
+    assert step.text == text
+    assert told(entry(1), step) == (
+        f"Put off until {NOW + timedelta(minutes=1):%Y-%m-%d %H:%M:%S} UTC: event {entry(1).event.event_id} for "
+        f"{entry(1).account}. {text}"
+    )
+
+
 def test_new_plans_are_counted_across_everything_else() -> None:
     waits = put_off(remedy=Remedy.OPEN)
     steps = [*tries(1, Remedy.PLAN), put_off(), waits, *tries(1, Remedy.PLAN, since=NOW + timedelta(days=1)), waits]
@@ -246,13 +264,18 @@ def test_a_run_that_was_told_to_stop_goes_on_with_the_next_process() -> None:
     stopped = replace(report(), outcome="interrupted", exit_code=12)
     step = after(stopped, *tries(5, Remedy.RESTART), *tries(2, Remedy.PLAN))
     assert isinstance(step, PutOff)
-    assert (step.due, step.remedy, step.text, step.run_id) == (NOW, Remedy.RESTART, "interrupted", stopped.run_id)
+    assert (step.due, step.remedy, step.run_id) == (NOW, Remedy.RESTART, stopped.run_id)
+    assert told(entry(1), step) == (
+        f"Goes on with the next start: event {entry(1).event.event_id} for {entry(1).account}. It was told to stop: "
+        f"10 of {PLANNED} planned shares were bought or sold, and no order of it is open."
+    )
 
 
 def test_what_was_told_to_stop_before_anything_was_sent_goes_on_too() -> None:
     step = after(Deferred("INTERRUPTED", "Told to stop.", hint=""), *tries(3, Remedy.TIME))
     assert isinstance(step, PutOff)
     assert (step.due, step.remedy, step.run_id) == (NOW, Remedy.RESTART, "")
+    assert told(entry(1), step).startswith("Goes on with the next start: ")
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ class _OfThisProcess(_Tap):
         return tuple(entry for entry in self._inbox.pending() if entry.event.event_id in self._kept)
 
 
-class _DyingAtTheEnd(_Tap):
+class DyingAtTheEnd(_Tap):
     def take_steps(self, steps: Mapping[Entry, Step]) -> None:
         if any(step.run_id for step in steps.values()):
             raise Killed
@@ -95,7 +95,7 @@ async def comes_late(stage: Stage) -> None:
 
 async def dies_before_it_says_so(stage: Stage) -> None:
     """The run has ended, and its process is killed before the inbox knows."""
-    right, stage.tap = stage.tap, _DyingAtTheEnd
+    right, stage.tap = stage.tap, DyingAtTheEnd
     async with stage.watching():
         stage.say(TRADES)
         await asyncio.sleep(60)

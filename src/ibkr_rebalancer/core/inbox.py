@@ -168,6 +168,8 @@ def told(entry: Entry, step: Step) -> str:
     """A sentence about a step."""
     what = f"event {entry.event.event_id} for {entry.account}"
     match step:
+        case PutOff(remedy=Remedy.RESTART, text=text):
+            return f"Goes on with the next start: {what}. {text}"
         case PutOff(due=due, text=text):
             return f"Put off until {due:%Y-%m-%d %H:%M:%S} UTC: {what}. {text}"
         case Ended(exit_code=code, text="") if code == EXIT_DONE:
@@ -183,11 +185,27 @@ def _after_report(entry: Entry, report: Report, now: datetime) -> Step:
     helps = Remedy.PERSON
     if report.exit_code == EXIT_PARTIAL:
         helps = Remedy.RESTART if report.outcome == "interrupted" else Remedy.PLAN
-    text = report.trouble or (report.outcome if report.exit_code != EXIT_DONE else "")
+    text = report.trouble or _shortcoming(report)
     if helps is Remedy.PERSON or (helps is Remedy.PLAN and len(entry.put_off(helps)) >= MOST_NEW_PLANS):
         return Ended(at=now, code=report.code, text=text, exit_code=report.exit_code, run_id=report.run_id)
     due = now + _pause(entry, helps)
     return PutOff(at=now, due=due, remedy=helps, code=report.code, text=text, run_id=report.run_id)
+
+
+def _shortcoming(report: Report) -> str:
+    """What a run lacks that met no trouble, as a sentence; empty if it lacks nothing."""
+    if report.exit_code == EXIT_DONE:
+        return ""
+    filled = sum(order.filled for order in report.orders)
+    planned = sum(trade.quantity for trade in report.plan.trades) if report.plan else 0
+    so_far = f"{filled} of {planned} planned shares were bought or sold"
+    match report.outcome:
+        case "interrupted":
+            return f"It was told to stop: {so_far}, and no order of it is open."
+        case "partial":
+            return f"It was not filled in full: {so_far}, and no order of it is open."
+        case outcome:
+            return f"Its outcome is {outcome}: {so_far}, as far as the broker has said."
 
 
 def _can_help(entry: Entry, helps: Remedy, error: RebalancerError, now: datetime) -> bool:

@@ -9,12 +9,11 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import TypeGuard, TypeVar
+from typing import TypeVar
 
 from ibkr_rebalancer.core.checks import (
     require_adopted,
     require_no_foreign_orders,
-    require_same,
     require_tradable_prices,
     require_unused,
 )
@@ -35,21 +34,21 @@ from ibkr_rebalancer.core.plan import Plan, Side
 from ibkr_rebalancer.core.policy import Account
 from ibkr_rebalancer.core.portfolio import AccountId, TradingMode
 from ibkr_rebalancer.core.purpose import REBALANCE, Purpose
-from ibkr_rebalancer.core.report import Report, unkept, unsent_report
-from ibkr_rebalancer.core.runs import COMMAND, RunStart, run_failure, run_start
-from ibkr_rebalancer.flows.execution import Execution, interruption
+from ibkr_rebalancer.core.report import Report, unsent_report
+from ibkr_rebalancer.core.runs import COMMAND, RunStart, run_start
+from ibkr_rebalancer.flows.execution import Execution
 from ibkr_rebalancer.flows.order_gate import OrderGate
 from ibkr_rebalancer.flows.past_purchases import told_of_settlement
 from ibkr_rebalancer.flows.rebalance import Planned, plan_accounts
 from ibkr_rebalancer.flows.reconcile import PATIENCE, Patience, reconcile
+from ibkr_rebalancer.flows.run_ends import OnEnd, as_end, keep_end
+from ibkr_rebalancer.flows.shown_plans import as_shown, is_stale, with_trades
 from ibkr_rebalancer.flows.side_by_side import side_by_side
 from ibkr_rebalancer.flows.snapshot import require_managed
 from ibkr_rebalancer.ports import AllocationSource, Clock, Controls, Gateway, Ledger, Observer
 
 ACTIVITY_REACH = timedelta(days=2)
 """How far back the orders are read that can belong to today."""
-
-STALE = "PLAN_STALE"
 
 FRESH = timedelta(seconds=30)
 """How long after its prices were read a plan is carried out as it is."""
@@ -92,6 +91,8 @@ class _Begun:
     start: RunStart
     gate: OrderGate
     book: OrderBook
+    hold: ExitStack
+    """Gives the account back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,10 +119,13 @@ class _Wish:
 class TradingRun:
     """One run for some accounts."""
 
-    def __init__(self, occasion: Occasion, ports: Ports, *, patience: Patience = PATIENCE) -> None:
+    def __init__(
+        self, occasion: Occasion, ports: Ports, *, patience: Patience = PATIENCE, on_end: OnEnd = lambda *_: None
+    ) -> None:
         self._occasion = occasion
         self._ports = ports
         self._patience = patience
+        self._on_end = on_end
 
     async def rebalance(
         self,
@@ -171,8 +175,11 @@ class TradingRun:
             planned = await self._fresh(runs, await self._approved(runs, wish), wish)
         except (RebalancerError, asyncio.CancelledError) as error:
             for name, run in _runs(begun).items():
-                self._keep_end(run.start, _as_end(name, error))
+                self._keep_end(run.start, as_end(name, error))
             raise
+        for name, failed in begun.items():
+            if isinstance(failed, RebalancerError):
+                self._on_end(name, failed)
         ends = await side_by_side([self._ended(run, planned[name], wish) for name, run in runs.items()])
         ended = dict(zip(runs, ends, strict=True))
         return {name: ended[name] if isinstance(run, _Begun) else run for name, run in begun.items()}
@@ -180,8 +187,11 @@ class TradingRun:
     async def _ended(
         self, run: _Begun, planned: Planned | RebalancerError | None, wish: _Wish
     ) -> Report | RebalancerError:
-        """What the run of one account comes to, journalled as soon as it is known."""
-        return self._keep_end(run.start, await _or_error(self._carry_out(run, planned, wish)))
+        """What the run of one account comes to: journalled, and the account free, as soon as it is known."""
+        with run.hold:
+            end = self._keep_end(run.start, await _or_error(self._carry_out(run, planned, wish)))
+        self._on_end(run.account.account_id, end)
+        return end
 
     async def _begin(self, account: Account, held: ExitStack) -> _Begun:
         """Take hold of the account, begin its run, and find out about everything earlier runs left open.
@@ -200,20 +210,21 @@ class TradingRun:
         )
         gate.require_running()
         require_managed(account.account_id, await session.market.managed_accounts())
-        held.enter_context(ports.controls.hold(account.account_id))
-        start = run_start(
-            account,
-            trigger=self._occasion.triggers.get(account.account_id, COMMAND),
-            started=ports.clock.now(),
-            code_version=self._occasion.code_version,
-        )
-        ports.ledger.start_run(start)
-        try:
-            book = await self._reconciled(account, gate)
-        except (RebalancerError, asyncio.CancelledError) as error:
-            self._keep_end(start, _as_end(account.account_id, error))
-            raise
-        return _Begun(account=account, start=start, gate=gate, book=book)
+        with ExitStack() as hold:
+            hold.enter_context(ports.controls.hold(account.account_id))
+            start = run_start(
+                account,
+                trigger=self._occasion.triggers.get(account.account_id, COMMAND),
+                started=ports.clock.now(),
+                code_version=self._occasion.code_version,
+            )
+            ports.ledger.start_run(start)
+            try:
+                book = await self._reconciled(account, gate)
+            except (RebalancerError, asyncio.CancelledError) as error:
+                self._keep_end(start, as_end(account.account_id, error))
+                raise
+            return _Begun(account=account, start=start, gate=gate, book=book, hold=held.enter_context(hold.pop_all()))
 
     async def _reconciled(self, account: Account, gate: OrderGate) -> OrderBook:
         ports = self._ports
@@ -226,13 +237,13 @@ class TradingRun:
     ) -> Mapping[AccountId, Planned | RebalancerError | None]:
         """The plans that may be carried out; None of those that their owner declines."""
         planned = await self._plan(runs, wish)
-        while wish.confirm is not None and (shown := _with_trades(planned)):
+        while wish.confirm is not None and (shown := with_trades(planned)):
             if not await wish.confirm([each.plan for each in shown.values()]):
                 return {account: None if account in shown else outcome for account, outcome in planned.items()}
             runs = {account: await self._looked_at_again(run) for account, run in runs.items()}
             fresh = await self._plan(runs, wish)
-            checked = {account: _as_shown(each.plan, fresh[account]) for account, each in shown.items()}
-            changes = [outcome for outcome in checked.values() if _is_stale(outcome)]
+            checked = {account: as_shown(each.plan, fresh[account]) for account, each in shown.items()}
+            changes = [outcome for outcome in checked.values() if is_stale(outcome)]
             if wish.printed or not changes:
                 return {**planned, **checked}
             for change in changes:
@@ -255,7 +266,7 @@ class TradingRun:
         make, this machine was asleep, or a clock was set. Where nobody has seen one, a plan of this moment takes its
         place."""
         now = self._ports.clock.now()
-        late = {a: each for a, each in _with_trades(planned).items() if abs(now - each.snapshot.assembled_at) > FRESH}
+        late = {a: each for a, each in with_trades(planned).items() if abs(now - each.snapshot.assembled_at) > FRESH}
         if not late:
             return planned
         looked = {account: await _or_error(self._looked_at_again(runs[account])) for account in late}
@@ -263,7 +274,7 @@ class TradingRun:
         fresh = await self._plan(_runs(looked), wish)
         failed = {account: each for account, each in looked.items() if isinstance(each, RebalancerError)}
         if wish.confirm is not None:
-            fresh = {account: _as_shown(late[account].plan, each) for account, each in fresh.items()}
+            fresh = {account: as_shown(late[account].plan, each) for account, each in fresh.items()}
         return {**planned, **fresh, **failed}
 
     async def _plan(
@@ -293,7 +304,7 @@ class TradingRun:
             require_unused(printed, self._ports.ledger.known(order_refs(printed)))
         except Refused as used:
             return used
-        return _as_shown(printed, fresh)
+        return as_shown(printed, fresh)
 
     def _checked(self, run: _Begun, planned: Planned | RebalancerError, wish: _Wish) -> Planned | RebalancerError:
         if isinstance(planned, RebalancerError) or not planned.plan.trades:
@@ -354,16 +365,8 @@ class TradingRun:
         return await execution.run()
 
     def _keep_end(self, start: RunStart, end: Report | RebalancerError) -> Report | RebalancerError:
-        """Journal the end of a run. A journal that fails only now must not hide what was sent, nor be hidden by it."""
-        try:
-            if isinstance(end, Report):
-                self._ports.ledger.end_run(end)
-            else:
-                self._ports.ledger.fail_run(run_failure(start, end, ended=self._ports.clock.now()))
-        except StorageFailed as failure:
-            self._warn("journal.failed", f"{failure.message} The end of run {start.run_id} is not in the journal")
-            return unkept(end, failure) if isinstance(end, Report) else end
-        return end
+        ports = self._ports
+        return keep_end(start, end, ledger=ports.ledger, clock=ports.clock, observer=ports.observer)
 
     def _warn(self, event: str, text: str) -> None:
         self._ports.observer.notify(Notice(event=event, text=text, severity=Severity.WARNING))
@@ -377,11 +380,6 @@ async def _or_error(step: Awaitable[T]) -> T | RebalancerError:
         return error
 
 
-def _as_end(account: AccountId, error: RebalancerError | asyncio.CancelledError) -> RebalancerError:
-    """The end of a run that this kept from sending anything."""
-    return error if isinstance(error, RebalancerError) else interruption(account)
-
-
 def _runs(begun: Mapping[AccountId, _Begun | RebalancerError]) -> Mapping[AccountId, _Begun]:
     return {account: run for account, run in begun.items() if isinstance(run, _Begun)}
 
@@ -391,22 +389,3 @@ def _raise_what_concerns_all(outcomes: Iterable[object]) -> None:
     for outcome in outcomes:
         if isinstance(outcome, CONCERNS_ALL):
             raise outcome
-
-
-def _is_stale(outcome: Planned | RebalancerError) -> TypeGuard[Refused]:
-    return isinstance(outcome, Refused) and outcome.code == STALE
-
-
-def _with_trades(planned: Mapping[AccountId, Planned | RebalancerError | None]) -> Mapping[AccountId, Planned]:
-    return {a: each for a, each in planned.items() if isinstance(each, Planned) and each.plan.trades}
-
-
-def _as_shown(shown: Plan, fresh: Planned | RebalancerError) -> Planned | RebalancerError:
-    """The plan that was shown, on the fresh snapshot, if it would be made from the same again."""
-    if isinstance(fresh, RebalancerError):
-        return fresh
-    try:
-        require_same(shown, fresh.snapshot, anew=fresh.plan)
-    except Refused as stale:
-        return stale
-    return replace(fresh, plan=shown)

@@ -47,7 +47,8 @@ class _Duty:
     """What is carried out together: the accounts in it share one batch of quotes."""
 
     mode: RunMode
-    entries: Mapping[AccountId, Entry]
+    left: dict[AccountId, Entry]
+    """Those of which nobody knows yet what came of them; the others are free for their next event."""
 
 
 class Watch:
@@ -169,12 +170,12 @@ class Watch:
                 wakes.append(plan.wake)
         if self._gateway.is_ready:
             for mode, entries in due.items():
-                self._begin(_Duty(mode=mode, entries=entries))
+                self._begin(_Duty(mode=mode, left=entries))
         return min(wakes, default=None)
 
     def _waiting(self) -> Mapping[AccountId, Sequence[Entry]]:
         """What is pending, for the accounts that nothing is being done for; what is for no account of ours is ended."""
-        busy = {name for duty in self._duties.values() for name in duty.entries}
+        busy = {name for duty in self._duties.values() for name in duty.left}
         waiting: defaultdict[AccountId, list[Entry]] = defaultdict(list)
         strange = []
         for entry in self._inbox.pending():
@@ -198,40 +199,51 @@ class Watch:
 
     def _begin(self, duty: _Duty) -> None:
         doing = "Rebalancing" if duty.mode is RunMode.REBALANCE else "A dry run of"
-        self._say("event.begin", f"{doing} {', '.join(duty.entries)}")
+        self._say("event.begin", f"{doing} {', '.join(duty.left)}")
         task = asyncio.create_task(self._carry_out(duty))
         self._duties[task] = duty
         task.add_done_callback(lambda _: self._news.set())
 
     async def _carry_out(self, duty: _Duty) -> None:
-        """Do it; what came of it is in the inbox before anybody is told."""
+        """Do it for every account; whatever stops it, what others have come to by then stays as it is."""
         try:
-            outcomes = await self._outcomes(duty)
+            await self._run(duty)
         except asyncio.CancelledError:
-            outcomes = {name: interruption(name) for name in duty.entries}
+            self._end(duty, {name: interruption(name) for name in duty.left})
         except StorageFailed:
             raise
         except RebalancerError as error:
-            outcomes = dict.fromkeys(duty.entries, error)
+            self._end(duty, dict.fromkeys(duty.left, error))
         except Exception as bug:  # noqa: BLE001 (a bug in the work for one account must not end it for the others)
             self._end_in_a_bug(duty, bug)
+
+    async def _run(self, duty: _Duty) -> None:
+        accounts = [self._accounts[name] for name in duty.left]
+        triggers = {name: entry.event.event_id for name, entry in duty.left.items()}
+        if duty.mode is RunMode.DRY_RUN:
+            self._end(duty, await self._dry_runs(accounts, triggers))
             return
-        steps = {entry: self._step_after(entry, outcomes[name]) for name, entry in duty.entries.items()}
+        run = TradingRun(
+            replace(self._occasion, triggers=triggers),
+            self._ports,
+            patience=self._patience,
+            on_end=lambda name, end: self._end(duty, {name: end}),
+        )
+        await run.rebalance(accounts)
+
+    def _end(self, duty: _Duty, outcomes: Outcomes) -> None:
+        """End it for these accounts: what came of it is in the inbox before anybody is told."""
+        steps = {duty.left[name]: self._step_after(duty.left[name], end) for name, end in outcomes.items()}
         self._take_steps(steps, outcomes)
+        for name in outcomes:
+            del duty.left[name]
+        self._news.set()
         if any(isinstance(outcome, GatewayUnavailable | Busy) for outcome in outcomes.values()):
             self._gateway.doubt()
         for name, outcome in outcomes.items():
             if isinstance(outcome, Report) and outcome.mode is RunMode.REBALANCE and outcome.outcome != "unknown":
                 self._say("orders.known", f"No order of ours is open in {name}", account=name)
         self._tell(outcomes)
-
-    async def _outcomes(self, duty: _Duty) -> Outcomes:
-        accounts = [self._accounts[name] for name in duty.entries]
-        triggers = {name: entry.event.event_id for name, entry in duty.entries.items()}
-        if duty.mode is RunMode.DRY_RUN:
-            return await self._dry_runs(accounts, triggers)
-        occasion = replace(self._occasion, triggers=triggers)
-        return await TradingRun(occasion, self._ports, patience=self._patience).rebalance(accounts)
 
     async def _dry_runs(self, accounts: Sequence[Account], triggers: Mapping[AccountId, str]) -> Outcomes:
         ports = self._ports
@@ -266,7 +278,7 @@ class Watch:
         self._say("event.bug", f"This is a bug of rebalancer; please report it:\n{trace}", severity=Severity.WARNING)
         text = f"A bug of rebalancer ended it ({type(bug).__name__}). The next run finds out what was sent."
         end = Ended(at=self._ports.clock.now(), code="BUG", text=text, exit_code=EXIT_BUG, run_id="")
-        self._take_steps(dict.fromkeys(duty.entries.values(), end))
+        self._take_steps(dict.fromkeys(duty.left.values(), end))
 
     def _take_steps(self, steps: Mapping[Entry, Step], outcomes: Outcomes | None = None) -> None:
         """Keep the steps and tell of them, with what the accounts came to if that is why they are taken."""
