@@ -275,7 +275,7 @@ def test_a_scenario_must_be_one(here: Here, scenario: str, code: str, sentence: 
 def test_a_defect_of_ours_is_owned_up_to(here: Here, as_json: bool) -> None:
     """With a traceback for the report, in which no secret and no account number is left."""
 
-    async def fail(*_: object) -> None:
+    async def fail(*_: object, **__: object) -> None:
         raise RuntimeError("sandbox-key was sent for DU123456")
 
     here.monkeypatch.setattr(Rebalancer, "plans", fail)
