@@ -33,7 +33,7 @@ HELP = [[], *([name] for name in COMMANDS)]
 
 
 CALL = re.compile(r"(?<!-u )(?<![\w./=-])rebalancer (?!\[)([^>|\n']*)")
-"""A call of ours in a line of shell: at its beginning, or after what a container, another user or cron puts before it."""
+"""A call of ours in a line of shell: at its beginning, or after what a container, a user or cron puts before it."""
 
 NAME = re.compile(r"`([A-Z]{3,}(?:_[A-Z]+)+)`")
 """A reason code or a variable."""
