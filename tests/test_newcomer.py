@@ -1,7 +1,7 @@
 """Who has never met us gets from docs/quickstart.md to a dry run of an own accounts.yaml, by what stands there alone.
 
-In an empty folder, with the installed command on the search path and nothing else set, the files of the page are
-written, and the commands of its sections are typed into a shell. The sandbox stands where the page has the gateway.
+In an empty folder, with the installed command on the search path and nothing else set, the commands of its sections are
+typed into a shell, and its files are written. The sandbox stands where the page has the gateway, read-only as there.
 """
 
 import os
@@ -24,14 +24,12 @@ def commands(section: str) -> str:
     return "".join(re.findall(r"(?s)```sh\n(.*?)```", SECTIONS[section]))
 
 
-def write_files(folder: Path, *, gateway_port: int) -> None:
+def write_files(folder: Path) -> None:
     """Each file that the page names at the beginning of a paragraph, with the block that follows."""
     files = dict(re.findall(r"(?ms)^`([\w.]+)` [^`]*?\n\n```\w*\n(.*?)```", SECTIONS[FILES]))
-    assert list(files) == ["accounts.yaml", "targets.csv", ".env"]
-    assert "IBKR_PORT=4002\n" in files[".env"]
+    assert list(files) == ["accounts.yaml", "targets.csv"]
     for name, content in files.items():
-        own = content.replace("IBKR_PORT=4002\n", f"IBKR_PORT={gateway_port}\n")
-        (folder / name).write_text(own, encoding="utf-8")
+        (folder / name).write_text(content, encoding="utf-8")
 
 
 def typed(text: str, folder: Path) -> "subprocess.CompletedProcess[str]":
@@ -45,9 +43,13 @@ def typed(text: str, folder: Path) -> "subprocess.CompletedProcess[str]":
 def test_the_quick_start_leads_to_a_dry_run(tmp_path: Path) -> None:
     folder = tmp_path / "rebalancer"
     folder.mkdir()
-    with running_sandbox(packaged()) as sandbox:
-        write_files(folder, gateway_port=sandbox.inside.gateway_port)
-        ended = typed(commands(FILES) + commands(QUESTIONS), folder)
+    with running_sandbox(packaged({"read_only": True})) as sandbox:
+        begin = commands(FILES)
+        assert "--port 4002" in begin
+        begun = typed(begin.replace("4002", str(sandbox.inside.gateway_port)), folder)
+        assert begun.returncode == 0, begun.stderr
+        write_files(folder)
+        ended = typed(commands(QUESTIONS), folder)
         log = sandbox.log
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.count("Plan for paper account DU123456") == 2
