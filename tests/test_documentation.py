@@ -3,9 +3,11 @@
 import ast
 import json
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -24,14 +26,44 @@ __all__ = ["here"]
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = sorted(path.stem for path in (ROOT / "docs").glob("*.md"))
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", *(f"docs/{page}.md" for page in PAGES))
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "SECURITY.md", *(f"docs/{page}.md" for page in PAGES))
 
 COMMANDS = get_command(app).commands  # type: ignore[attr-defined]  # typer says only that it is a command
 HELP = [[], *([name] for name in COMMANDS)]
 
 
+CALL = re.compile(r"(?<!-u )(?<![\w./=-])rebalancer (?!\[)([^>|\n']*)")
+"""A call of ours in a line of shell: at its beginning, or after what a container, a user or cron puts before it."""
+
+NAME = re.compile(r"`([A-Z]{3,}(?:_[A-Z]+)+)`")
+"""A reason code or a variable."""
+
+PLACE = re.compile(r"`((?:tests|script|deploy|examples|benchmarks)/\w[\w./*-]+)")
+"""A file of the repository; the `.env` that a person makes is none."""
+
+
 def test_the_readme_is_read_in_one_go() -> None:
     assert len(README.splitlines()) <= 150
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_a_page_is_read_in_one_go(document: str) -> None:
+    """What is told in sentences: the map of the modules is looked up."""
+    told = (ROOT / document).read_text(encoding="utf-8").partition("\n| module | purpose |")[0]
+    assert len(told.splitlines()) <= 200
+
+
+def test_the_readme_leads_to_every_document() -> None:
+    linked = re.findall(r"\]\(([^)#]+)", README)
+    assert {document for document in DOCUMENTS if document not in linked} == {"README.md"}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_the_codes_and_places_it_names_exist(document: str) -> None:
+    """Reason codes and variables are in the code, or in what the containers are told; files are in the repository."""
+    text = (ROOT / document).read_text(encoding="utf-8")
+    assert [name for name in NAME.findall(text) if name.removesuffix("_FILE") not in _known_names()] == []
+    assert [place for place in PLACE.findall(text) if not [*ROOT.glob(place)]] == []
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
@@ -51,15 +83,18 @@ def test_the_page_of_refusals_is_what_the_program_knows() -> None:
     assert len(page.splitlines()) <= 120
 
 
-def test_the_readmes_commands_are_accepted(here: Here) -> None:
-    """Each line of its shell blocks that calls us: the command exists and takes these options."""
-    called = [line for line in _shell_lines() if line.startswith("rebalancer ")]
-    assert len(called) >= 5
-    for line in called:
-        arguments = line.partition("#")[0].split()[1:]
-        ended = here.run(*arguments, "--help")
-        assert ended.exit_code == 0, line
-        assert ended.out.startswith(f"Usage: rebalancer {arguments[0]} "), line
+def test_the_commands_of_all_documents_are_accepted(here: Here) -> None:
+    """Each call in a block of shell: the command exists and takes these options."""
+    called = {call: document for document in DOCUMENTS for call in _calls(document)}
+    assert len(called) >= 30
+    assert {"README.md", "docs/quickstart.md", "docs/operations.md", "docs/docker.md"} <= {*called.values()}
+    for call, document in called.items():
+        if call[0].startswith("-"):
+            assert f"  {call[0]} " in here.run("--help").out, (document, call)
+            continue
+        ended = here.run(*call, "--help")
+        assert ended.exit_code == 0, (document, call, ended.err)
+        assert ended.out.startswith(f"Usage: rebalancer {call[0]} "), (document, call)
     assert not order_messages(here.sandbox.log)
 
 
@@ -136,6 +171,19 @@ def test_help_shows_examples_that_are_accepted(here: Here, command: str) -> None
 def test_the_changelog_knows_this_version() -> None:
     headings = re.findall(r"^## \[(.*?)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert headings[0] in {"Unreleased", __version__}
+
+
+def _calls(document: str) -> Iterator[tuple[str, ...]]:
+    text = (ROOT / document).read_text(encoding="utf-8")
+    for language, block in re.findall(r"(?ms)^ *```(\w*)\n(.*?)^ *```", text):
+        if language in {"", "sh"}:
+            yield from (tuple(shlex.split(call, comments=True)) for call in CALL.findall(block))
+
+
+@cache
+def _known_names() -> frozenset[str]:
+    sources = [*(ROOT / "src").rglob("*.py"), ROOT / "deploy" / "compose.yaml"]
+    return frozenset(name for source in sources for name in re.findall(r"[A-Z_]+", source.read_text(encoding="utf-8")))
 
 
 def _shell_lines() -> Iterator[str]:

@@ -60,11 +60,6 @@ def block(section: str, language: str, *, sections: dict[str, str] = SECTIONS) -
     return found
 
 
-@pytest.mark.parametrize("page", [PAGE, CHANNELS_PAGE], ids=["sandbox", "channels"])
-def test_the_page_is_read_in_one_go(page: str) -> None:
-    assert len(page.splitlines()) <= 210
-
-
 def test_its_first_steps_lead_to_a_plan_and_an_execution(here: Here) -> None:
     """As a newcomer takes them, but on free ports."""
     (command,) = block("Start it", "sh").splitlines()
