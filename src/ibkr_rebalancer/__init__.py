@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ibkr_rebalancer.app import Rebalancer
-    from ibkr_rebalancer.config.schema import Settings
+    from ibkr_rebalancer.config.settings import Settings
     from ibkr_rebalancer.core.errors import (
         AllocationRejected,
         AllocationUnavailable,
@@ -63,7 +63,7 @@ __all__ = [
 _HOMES = {
     "Rebalancer": "app",
     "Records": "records",
-    "Settings": "config.schema",
+    "Settings": "config.settings",
     "Plan": "core.plan",
     "Purpose": "core.purpose",
     "Report": "core.report",

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from ibkr_rebalancer.config.loading import load_settings
-from ibkr_rebalancer.config.schema import Settings, realtime_key
+from ibkr_rebalancer.config.settings import Settings, realtime_key
 from ibkr_rebalancer.core.addresses import is_file
 from ibkr_rebalancer.core.errors import RebalancerError, UsageError
 from ibkr_rebalancer.core.money import amount_text

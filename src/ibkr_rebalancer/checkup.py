@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ibkr_rebalancer.app import Targets
 from ibkr_rebalancer.config.loading import find_state, load_gateway, load_settings, settings_files
-from ibkr_rebalancer.config.schema import Gateway, Settings, realtime_key
+from ibkr_rebalancer.config.settings import Gateway, Settings, realtime_key
 from ibkr_rebalancer.core.doctor import (
     Check,
     EventAccess,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ibkr_rebalancer.config.first_files import accounts_text, env_text, write_new
 from ibkr_rebalancer.config.loading import DOTENV, load_gateway
-from ibkr_rebalancer.config.schema import Gateway
+from ibkr_rebalancer.config.settings import Gateway
 from ibkr_rebalancer.core.errors import RebalancerError, UsageError
 from ibkr_rebalancer.core.notices import Notice
 from ibkr_rebalancer.core.portfolio import AccountId, TradingMode, belongs_to

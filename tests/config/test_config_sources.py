@@ -6,7 +6,8 @@ import pytest
 from tests.config.test_config_accounts import finding_in, one_account
 
 from ibkr_rebalancer.config.loading import load_settings
-from ibkr_rebalancer.config.schema import ENVIRONMENT, Settings
+from ibkr_rebalancer.config.schema import ENVIRONMENT
+from ibkr_rebalancer.config.settings import Settings
 from ibkr_rebalancer.core.errors import ConfigError
 from ibkr_rebalancer.core.layout import Format, Layout, WeightUnit
 from ibkr_rebalancer.core.policy import ALLOCATIONS_API_KEY, Account

@@ -11,7 +11,8 @@ import pytest
 
 from ibkr_rebalancer.config.keys import BySymbol, Key, Section
 from ibkr_rebalancer.config.loading import load_settings
-from ibkr_rebalancer.config.schema import ACCOUNT, ENVIRONMENT, Settings
+from ibkr_rebalancer.config.schema import ACCOUNT, ENVIRONMENT
+from ibkr_rebalancer.config.settings import Settings
 from ibkr_rebalancer.core.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]

@@ -5,7 +5,7 @@ import pytest
 
 from ibkr_rebalancer.config import loading
 from ibkr_rebalancer.config.loading import find_state, load_settings
-from ibkr_rebalancer.config.schema import Gateway, Settings
+from ibkr_rebalancer.config.settings import Gateway, Settings
 from ibkr_rebalancer.core.errors import ConfigError
 from ibkr_rebalancer.core.portfolio import TradingMode
 

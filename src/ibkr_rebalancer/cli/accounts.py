@@ -9,7 +9,7 @@ from ibkr_rebalancer.cli.options import Config, Json, Verbose
 from ibkr_rebalancer.core.errors import EXIT_DONE
 
 if TYPE_CHECKING:
-    from ibkr_rebalancer.config.schema import Settings
+    from ibkr_rebalancer.config.settings import Settings
 
 
 def accounts(

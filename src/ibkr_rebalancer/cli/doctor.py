@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from ibkr_rebalancer.cli.options import Accounts, Config, Json, State, Verbose
 
 if TYPE_CHECKING:
-    from ibkr_rebalancer.config.schema import Settings
+    from ibkr_rebalancer.config.settings import Settings
     from ibkr_rebalancer.core.errors import ConfigError
 
 
@@ -50,7 +50,7 @@ def doctor(
 
 def _log(settings: "Settings | ConfigError", *, verbose: bool) -> None:
     """Logging as the settings say, as far as there are any."""
-    from ibkr_rebalancer.config.schema import Settings
+    from ibkr_rebalancer.config.settings import Settings
     from ibkr_rebalancer.edges.logs import configure_logging
 
     if isinstance(settings, Settings):

@@ -29,7 +29,7 @@ from ibkr_rebalancer.cli.output import (
 from ibkr_rebalancer.cli.progress import Progress
 from ibkr_rebalancer.cli.session import read_settings, tell_settings
 from ibkr_rebalancer.cli.tables import portfolios_view
-from ibkr_rebalancer.config.schema import Settings
+from ibkr_rebalancer.config.settings import Settings
 from ibkr_rebalancer.core.errors import EXIT_DONE, RebalancerError
 from ibkr_rebalancer.core.portfolio import AccountId, Portfolio
 from ibkr_rebalancer.edges.host import SystemClock

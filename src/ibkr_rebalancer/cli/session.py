@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from ibkr_rebalancer.app import Rebalancer, settings_from
 from ibkr_rebalancer.cli.progress import Progress
-from ibkr_rebalancer.config.schema import Settings
+from ibkr_rebalancer.config.settings import Settings
 from ibkr_rebalancer.core.notices import Notice, Severity
 from ibkr_rebalancer.edges.logs import configure_logging
 from ibkr_rebalancer.ports import Observer

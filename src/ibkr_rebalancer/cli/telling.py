@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
-from ibkr_rebalancer.config.schema import Settings
+from ibkr_rebalancer.config.settings import Settings
 from ibkr_rebalancer.core.errors import EXIT_BUG, Busy, RebalancerError
 from ibkr_rebalancer.core.notices import Notice, RunNews, Severity
 from ibkr_rebalancer.core.notifications import run_notice

@@ -15,7 +15,7 @@ from ibkr_rebalancer.cli.stopping import AtStake, stoppable
 from ibkr_rebalancer.cli.streams import READER_GONE, OutputFailed
 from ibkr_rebalancer.cli.tables import plans_view, runs_view
 from ibkr_rebalancer.cli.telling import failure_told, tell_outcomes
-from ibkr_rebalancer.config.schema import Settings
+from ibkr_rebalancer.config.settings import Settings
 from ibkr_rebalancer.core.errors import Deferred, RebalancerError, gravest
 from ibkr_rebalancer.core.money import ZERO
 from ibkr_rebalancer.core.plan import Plan

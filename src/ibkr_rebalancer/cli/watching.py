@@ -15,7 +15,7 @@ from ibkr_rebalancer.cli.stopping import AtStake, stoppable
 from ibkr_rebalancer.cli.streams import READER_GONE, OutputFailed
 from ibkr_rebalancer.cli.tables import runs_view
 from ibkr_rebalancer.cli.telling import life_told, telling
-from ibkr_rebalancer.config.schema import Settings
+from ibkr_rebalancer.config.settings import Settings
 from ibkr_rebalancer.core.errors import RebalancerError, gravest
 from ibkr_rebalancer.core.notices import Notice, Severity
 from ibkr_rebalancer.core.portfolio import AccountId

@@ -25,7 +25,8 @@ from ibkr_rebalancer.config.environment import (
 from ibkr_rebalancer.config.environment import variables as known_variables
 from ibkr_rebalancer.config.findings import Unfit, as_error
 from ibkr_rebalancer.config.outbound import secrets_of
-from ibkr_rebalancer.config.schema import ENVIRONMENT, GATEWAY_PORTS, Gateway, Outbound, Realtime, Settings
+from ibkr_rebalancer.config.schema import ENVIRONMENT, GATEWAY_PORTS
+from ibkr_rebalancer.config.settings import Gateway, Outbound, Realtime, Settings
 from ibkr_rebalancer.config.strict_yaml import parse
 from ibkr_rebalancer.core.addresses import is_file
 from ibkr_rebalancer.core.doctor import FileMode

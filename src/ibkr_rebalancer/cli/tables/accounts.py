@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ibkr_rebalancer.cli.tables.layout import new_table, uncut
-from ibkr_rebalancer.config.schema import Settings
+from ibkr_rebalancer.config.settings import Settings
 from ibkr_rebalancer.edges.logs import redactor
 
 
