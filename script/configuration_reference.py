@@ -3,7 +3,6 @@
 import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
-from enum import Enum
 from typing import Any
 
 from ibkr_rebalancer.config.environment import FILE_SUFFIX
@@ -60,20 +59,23 @@ def _default(name: str, key: Key, section: str) -> Any:
 
 
 def _item(example: str, key: Key, default: Any, more: str = "") -> str:
-    told = " Required." if key.required else "" if default is None else f" Default: {_written(default)}."
+    told = " Required." if key.required else "" if default is None else f" Default: {_written(key, default)}."
     return _filled(f"- `{example}`: {key.meaning}. It must be {key.must}.{told}{more}", hanging="  ")
 
 
-def _written(default: Any) -> str:
+def _written(key: Key, default: Any) -> str:
     """As it would stand in the file."""
-    match default:
-        case bool():
-            return str(default).lower()
-        case frozenset():
-            return f"[{', '.join(sorted(default))}]"
-        case Enum():
-            return getattr(default, "word", default.value)
-    return str(default)
+    if isinstance(default, frozenset):
+        return f"[{', '.join(sorted(default))}]"
+    choices = [choice for choice in key.must.split(" or ") if _reads_as(key, choice, default)]
+    return choices[0] if choices else str(default)
+
+
+def _reads_as(key: Key, text: str, value: Any) -> bool:
+    try:
+        return bool(key.read(text) == value)
+    except ValueError:
+        return False
 
 
 def _filled(text: str, *, hanging: str = "") -> str:

@@ -20,7 +20,7 @@ def forgives_spelling(data: object) -> tuple[RunMode, str]:
     return mode_of(data)
 
 
-def looks_for_the_word(data: object) -> tuple[RunMode, str]:
+def looks_for_the_word(data: object, *_: object) -> tuple[RunMode, str]:
     """Trades on whatever has the word in it."""
     text = data.decode() if isinstance(data, bytes) else str(data)
     return TRADES if "rebalance" in text else mode_of(data)
