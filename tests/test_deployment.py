@@ -3,6 +3,7 @@
 That they work is tried for real by script/try_container and script/try_service, which need an engine or root.
 """
 
+import json
 import re
 import shutil
 import subprocess
@@ -51,8 +52,9 @@ def test_without_the_second_file_nothing_can_trade() -> None:
 
 def test_no_secret_is_in_the_environment_of_the_containers() -> None:
     secrets = {name for name, key in ENVIRONMENT.items() if key.secret} | {"TWS_PASSWORD"}
-    for service in compose("compose.yaml")["compose.yaml"].values():
-        assert not secrets & service["environment"].keys()
+    for services in compose(*(path.name for path in DEPLOY.glob("compose*.yaml"))).values():
+        for service in services.values():
+            assert not secrets & service.get("environment", {}).keys()
 
 
 def test_the_variables_that_ours_is_given_are_read() -> None:
@@ -68,6 +70,16 @@ def test_a_unit_is_hardly_exposed(name: str) -> None:
     asked = ["systemd-analyze", "security", "--offline=true", f"--threshold={MOST_EXPOSED}", f"{DEPLOY}/systemd/{name}"]
     ended = subprocess.run(asked, check=False, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+def test_what_the_trial_of_the_container_looks_at_is_what_status_tells() -> None:
+    """It runs only where there is an engine, and what it reads may change here."""
+    schema = json.loads((ROOT / "src/ibkr_rebalancer/schemas/status.json").read_text(encoding="utf-8"))
+    trial = (ROOT / "script/try_container").read_text(encoding="utf-8")
+    read = re.findall(r'rebalancer\(environment, "status"\)\["(\w+)"\]', trial)
+    assert read
+    assert set(read) <= set(schema["required"])
+    assert set(re.findall(r'done\["(\w+)"\]', trial)) <= set(schema["$defs"]["done"]["required"])
 
 
 def test_the_units_are_locked_down_alike() -> None:
