@@ -5,14 +5,23 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, insert, select
-from tests.support.journal import ACCOUNT, FILLED, PLAN, RUN, begin, fill, intent, opened, statements
-from tests.support.notation import NOW, con_id
+from tests.support.journal import (
+    ACCOUNT,
+    FILLED,
+    PLAN,
+    RUN,
+    begin,
+    fill,
+    fill_with_orders,
+    intent,
+    opened,
+    statements,
+    told,
+)
+from tests.support.notation import NOW
 
-from ibkr_rebalancer.core.documents import encode
 from ibkr_rebalancer.core.portfolio import AccountId
 from ibkr_rebalancer.edges.journal.journal import Journal
-from ibkr_rebalancer.edges.journal.tables import intents, outcomes, plans, sealed, written
 
 ORDERS = 20_000
 OPEN = 7
@@ -24,29 +33,8 @@ def grown(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("grown")
     with opened(folder) as journal:
         begin(journal)
-        with journal._store.writing("") as connection:
-            _add_orders(connection)
+        fill_with_orders(journal, ORDERS, open_orders=2 * OPEN)
     return folder
-
-
-def _add_orders(connection: Connection) -> None:
-    plan = connection.execute(select(plans.c.id)).scalar_one()
-    body, state = written(encode(intent())), written(encode(FILLED))
-    rows = [
-        sealed(
-            of_plan=plan,
-            order_ref=intent(number).order_ref,
-            account="DU2" if number % 2 else ACCOUNT,
-            con_id=con_id(f"S{number % 60}"),
-            side="BUY" if number % 3 else "SELL",
-            kept_at=(NOW + timedelta(minutes=number)).isoformat(timespec="microseconds"),
-            body=body,
-        )
-        for number in range(ORDERS)
-    ]
-    connection.execute(insert(intents), rows)
-    settled = [sealed(of_intent=number + 1, body=state) for number in range(ORDERS - 2 * OPEN)]
-    connection.execute(insert(outcomes), settled)
 
 
 def test_the_few_unsettled_orders_are_found_among_many(grown: Path) -> None:

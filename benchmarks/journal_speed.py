@@ -1,0 +1,51 @@
+"""What the journal costs: to open it with years of orders in it, and to keep one order more, from intent to outcome."""
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
+from pathlib import Path
+
+from tests.support.journal import FILLED, begin, fill_with_orders, intent, opened, told
+
+from ibkr_rebalancer.edges.journal.journal import Journal
+
+ORDERS = (0, 10_000, 100_000)
+MORE = 20
+"""Orders that are kept to find out what one costs."""
+A_DAY = timedelta(days=1)
+
+
+def rows(runs: int) -> Iterator[Mapping[str, float | int | str]]:
+    """Each size: the best of so many openings, and the mean of some orders."""
+    for orders in ORDERS:
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            with opened(folder) as journal:
+                begin(journal)
+                fill_with_orders(journal, orders)
+            open_s = min(_seconds(lambda folder=folder: _open(folder)) for _ in range(max(runs, 3)))  # type: ignore[misc]
+            with opened(folder) as journal:
+                keep_s = _seconds(lambda journal=journal, first=orders: _keep(journal, first))  # type: ignore[misc]
+            size = (folder / "journal.db").stat().st_size
+        yield {"orders": orders, "mib": size / 2**20, "open_ms": 1000 * open_s, "order_ms": 1000 * keep_s / MORE}
+
+
+def _open(folder: Path) -> None:
+    with opened(folder):
+        pass
+
+
+def _keep(journal: Journal, first: int) -> None:
+    """As a run does: the intent before it is sent, what is heard of it, and what has become of it."""
+    for number in range(first, first + MORE):
+        journal.intend(intent(number))
+        journal.observe([told(number)])
+        journal.observe([told(number, status="Filled", second=1)])
+        journal.settle(intent(number).order_ref, FILLED)
+
+
+def _seconds(act: Callable[[], None]) -> float:
+    began = time.perf_counter()
+    act()
+    return time.perf_counter() - began
