@@ -1,7 +1,7 @@
 """Measure speed, memory and the journal's cost, beside the least that they could be.
 
-Everything runs against the sandbox on loopback, in processes of its own. All parts take some minutes. docs/performance.md
-has the results of a run and what they mean.
+Everything runs against the sandbox on loopback, in processes of its own. All parts take some minutes.
+docs/performance.md has the results of a run and what they mean.
 """
 
 import argparse
@@ -27,7 +27,7 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=__doc__,
-        epilog=f"parts:\n{listed}\n\nOne run in detail: `python -m benchmarks.execute_speed`, `.watch_speed`, `.endurance`.",
+        epilog=f"parts:\n{listed}\n\nOne run in detail: python -m benchmarks.execute_speed, .watch_speed, .endurance",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("parts", nargs="*", metavar="PART", help="what to measure; all unless named")

@@ -3,7 +3,7 @@
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from tests.support.journal import FILLED, begin, fill_with_orders, intent, opened, told
@@ -13,7 +13,6 @@ from ibkr_rebalancer.edges.journal.journal import Journal
 ORDERS = (0, 10_000, 100_000)
 MORE = 20
 """Orders that are kept to find out what one costs."""
-A_DAY = timedelta(days=1)
 
 
 def rows(runs: int) -> Iterator[Mapping[str, float | int | str]]:
@@ -24,9 +23,9 @@ def rows(runs: int) -> Iterator[Mapping[str, float | int | str]]:
             with opened(folder) as journal:
                 begin(journal)
                 fill_with_orders(journal, orders)
-            open_s = min(_seconds(lambda folder=folder: _open(folder)) for _ in range(max(runs, 3)))  # type: ignore[misc]
+            open_s = min(_seconds(partial(_open, folder)) for _ in range(max(runs, 3)))
             with opened(folder) as journal:
-                keep_s = _seconds(lambda journal=journal, first=orders: _keep(journal, first))  # type: ignore[misc]
+                keep_s = _seconds(partial(_keep, journal, orders))
             size = (folder / "journal.db").stat().st_size
         yield {"orders": orders, "mib": size / 2**20, "open_ms": 1000 * open_s, "order_ms": 1000 * keep_s / MORE}
 

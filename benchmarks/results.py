@@ -55,8 +55,8 @@ def rewritten(page: str, tables: Sequence[Table]) -> str:
         ValueError: there is no place for one of them.
     """
     for table in tables:
-        place = re.compile(rf"(?s)(<!-- measured: {table.part} -->\n).*?(<!-- end -->)")
-        if not place.search(page):
+        place = re.search(rf"(?s)<!-- measured: {table.part} -->\n(.*?)<!-- end -->", page)
+        if place is None:
             raise ValueError(f"the page has no place for {table.part}")
-        page = place.sub(lambda found, text=table.text: f"{found[1]}{text}\n{found[2]}", page)  # type: ignore[misc]
+        page = f"{page[: place.start(1)]}{table.text}\n{page[place.end(1) :]}"
     return page

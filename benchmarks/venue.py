@@ -74,7 +74,9 @@ class Scene:
         prices = {"bid": "49.99", "ask": "50.01", "last": "50", "close": "50", "hours": "always"}
         return {
             "latency_ms": round(self.latency_s * 1000),
-            "accounts": {name: {"cash": f"{self.symbols * 5_000 // 3}", "positions": held} for name in self.account_ids},
+            "accounts": {
+                name: {"cash": f"{self.symbols * 5_000 // 3}", "positions": held} for name in self.account_ids
+            },
             "fills": {"delay_ms": round(FILL_S * 1000)},
             "market": {name: {"con_id": 1000 + place, **prices} for place, name in enumerate(self.names)},
             "allocations": {TARGETS: document(self.equal_weights)},

@@ -144,7 +144,9 @@ def show(scene: Scene, log: Sequence[Record]) -> None:
     print(f"{(bursts[0].began - moment(log[0])).total_seconds():7.3f} s  until the first message leaves")
     show_chain(bursts, end=orders_of(log)[-1])
     ways: Mapping[str, int] = Counter(record["dir"] for record in frames if "dir" in record)
-    print(f"{len(bursts)} round trips, {len(least(scene))} at least; {ways['in']} messages sent, {ways['out']} received")
+    print(
+        f"{len(bursts)} round trips, {len(least(scene))} at least; {ways['in']} messages sent, {ways['out']} received"
+    )
     _, took_s = orders_s(log)
     for what, throttle in (("round trips alone", None), ("with the throttle", THROTTLE)):
         least_s = floor_from_event(scene, throttle=throttle).last_order_s
