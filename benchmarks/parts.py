@@ -100,12 +100,12 @@ PARTS = {
     ),
     "accounts": Part(
         about="From one event to the first and last order of many accounts, warm.",
-        headings={"accounts": "accounts", "symbols": "symbols", "delay_ms": "delay, ms", **SPEED},
+        headings={"accounts": "accounts", "symbols": "symbols", "messages": "messages", **SPEED},
         measure=_accounts,
     ),
     "planner": Part(
         about="One plan, without asking anybody; and with which power of the names its time has grown.",
-        headings={"names": "names", "ms": "plan, ms", "exponent": "exponent"},
+        headings={"names": "names", "ms": "plan, ms of CPU", "exponent": "exponent"},
         measure=planner_speed.rows,
     ),
     "start": Part(
