@@ -15,9 +15,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from sqlalchemy import event as database_event
+from sqlalchemy import insert, select
 from tests.support.events import CHANNEL, ended, event, put_off
 from tests.support.notation import NOW, allocation, allocation_body, con_id, snapshot
 
+from ibkr_rebalancer.core.documents import encode
 from ibkr_rebalancer.core.errors import EXIT_DONE, Refused
 from ibkr_rebalancer.core.events import Gap
 from ibkr_rebalancer.core.evidence import Listed, StatusTold
@@ -35,6 +37,7 @@ from ibkr_rebalancer.core.report import OrderReport, Report, RunMode
 from ibkr_rebalancer.core.runs import RunStart, run_failure
 from ibkr_rebalancer.edges.journal.journal import Journal
 from ibkr_rebalancer.edges.journal.opening import open_journal
+from ibkr_rebalancer.edges.journal.tables import intents, outcomes, plans, sealed, written
 from ibkr_rebalancer.ports import Clock, Halt, Observer
 
 ACCOUNT = AccountId("DU1")
@@ -215,6 +218,29 @@ def _fill_inbox(journal: Journal) -> None:
     for minutes in (1, 2):
         inbox.advance(CHANNEL, NOW + timedelta(minutes=minutes))
         inbox.keep_gap(gap(minutes))
+
+
+def fill_with_orders(journal: Journal, orders: int, *, open_orders: int = 0) -> None:
+    """Years of history: orders of two accounts in turn, below a run that has begun, all settled but the last few."""
+    body, state = written(encode(intent())), written(encode(FILLED))
+    with journal._store.writing("") as connection:
+        plan = connection.execute(select(plans.c.id)).scalar_one()
+        rows = [
+            sealed(
+                of_plan=plan,
+                order_ref=intent(number).order_ref,
+                account="DU2" if number % 2 else ACCOUNT,
+                con_id=con_id(f"S{number % 60}"),
+                side="BUY" if number % 3 else "SELL",
+                kept_at=(NOW + timedelta(minutes=number)).isoformat(timespec="microseconds"),
+                body=body,
+            )
+            for number in range(orders)
+        ]
+        settled = [sealed(of_intent=number + 1, body=state) for number in range(orders - open_orders)]
+        for table, content in ((intents, rows), (outcomes, settled)):
+            if content:
+                connection.execute(insert(table), content)
 
 
 def gap(minutes: int = 1, *, channel: str = CHANNEL) -> Gap:

@@ -43,6 +43,7 @@ def plan_rebalance(allocation: Allocation, *, snapshot: Snapshot, policy: Policy
     idle = idle_reason(names, sizing, purses, policy)
     decided = sizing if idle is None else sizing.held(names, purses)
     moved = [name for name in names if decided.shares[name.con_id] != name.whole]
+    kept = [name for name in names if decided.shares[name.con_id] == name.whole]
     trades = sorted((_trade(name, names, decided, purses) for name in moved), key=order_of_sending)
     return Plan(
         account=snapshot.portfolio.account,
@@ -68,7 +69,7 @@ def plan_rebalance(allocation: Allocation, *, snapshot: Snapshot, policy: Policy
         drift_before=share_of(decided.drift_before, balances.net_liquidation),
         drift_after=share_of(decided.drift_after, balances.net_liquidation),
         trades=tuple(trades),
-        skips=tuple(_skip(name, names, sizing, purses, idle) for name in names if name not in moved),
+        skips=tuple(_skip(name, names, sizing, purses, idle) for name in kept),
         untouched=untouched,
         remarks=tuple(
             remarks(

@@ -1,18 +1,33 @@
 """Years of history: what is asked before every run and every order is found by an index, whatever lies behind."""
 
+from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
+from shutil import copytree
+from typing import Any
 
 import pytest
-from sqlalchemy import Connection, insert, select
-from tests.support.journal import ACCOUNT, FILLED, PLAN, RUN, begin, fill, intent, opened, statements
-from tests.support.notation import NOW, con_id
+from sqlalchemy import Connection
+from sqlalchemy import event as database_event
+from tests.support.journal import (
+    ACCOUNT,
+    FILLED,
+    PLAN,
+    RUN,
+    begin,
+    fill,
+    fill_with_orders,
+    intent,
+    opened,
+    statements,
+    told,
+)
+from tests.support.notation import NOW
 
-from ibkr_rebalancer.core.documents import encode
 from ibkr_rebalancer.core.portfolio import AccountId
 from ibkr_rebalancer.edges.journal.journal import Journal
-from ibkr_rebalancer.edges.journal.tables import intents, outcomes, plans, sealed, written
 
 ORDERS = 20_000
 OPEN = 7
@@ -24,29 +39,8 @@ def grown(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("grown")
     with opened(folder) as journal:
         begin(journal)
-        with journal._store.writing("") as connection:
-            _add_orders(connection)
+        fill_with_orders(journal, ORDERS, open_orders=2 * OPEN)
     return folder
-
-
-def _add_orders(connection: Connection) -> None:
-    plan = connection.execute(select(plans.c.id)).scalar_one()
-    body, state = written(encode(intent())), written(encode(FILLED))
-    rows = [
-        sealed(
-            of_plan=plan,
-            order_ref=intent(number).order_ref,
-            account="DU2" if number % 2 else ACCOUNT,
-            con_id=con_id(f"S{number % 60}"),
-            side="BUY" if number % 3 else "SELL",
-            kept_at=(NOW + timedelta(minutes=number)).isoformat(timespec="microseconds"),
-            body=body,
-        )
-        for number in range(ORDERS)
-    ]
-    connection.execute(insert(intents), rows)
-    settled = [sealed(of_intent=number + 1, body=state) for number in range(ORDERS - 2 * OPEN)]
-    connection.execute(insert(outcomes), settled)
 
 
 def test_the_few_unsettled_orders_are_found_among_many(grown: Path) -> None:
@@ -101,3 +95,49 @@ def test_the_plan_of_the_run_is_the_one_that_was_kept(grown: Path) -> None:
         run = journal.run(RUN)
     assert run
     assert (run.plan, len(run.orders)) == (PLAN, ORDERS)
+
+
+def work_of(journal: Journal, act: Callable[[], object]) -> Counter[str]:
+    """How many statements of each kind the database is given, and how many transactions it makes durable."""
+    work = Counter[str]()
+    engine = journal._store.engine
+
+    def note(*told: Any) -> None:
+        work[told[2].split()[0]] += 1
+
+    def commit(_: Connection) -> None:
+        work["COMMIT"] += 1
+
+    database_event.listen(engine, "before_cursor_execute", note)
+    database_event.listen(engine, "commit", commit)
+    act()
+    database_event.remove(engine, "before_cursor_execute", note)
+    database_event.remove(engine, "commit", commit)
+    return work
+
+
+STEPS: dict[str, tuple[Callable[[Journal], object], Counter[str]]] = {
+    "intend": (lambda journal: journal.intend(intent(ORDERS)), Counter(BEGIN=1, SELECT=2, INSERT=1, COMMIT=1)),
+    "observe": (lambda journal: journal.observe([told(ORDERS)]), Counter(BEGIN=1, SELECT=2, INSERT=1, COMMIT=1)),
+    "settle": (
+        lambda journal: journal.settle(intent(ORDERS).order_ref, FILLED),
+        Counter(BEGIN=1, SELECT=3, INSERT=1, COMMIT=1),
+    ),
+}
+
+
+def test_an_order_costs_the_same_few_statements_whatever_lies_behind(grown: Path, tmp_path: Path) -> None:
+    copytree(grown, tmp_path / "grown")
+    with opened(tmp_path / "new") as journal:
+        begin(journal)
+    for folder in ("new", "grown"):
+        with opened(tmp_path / folder) as journal:
+            work = {name: work_of(journal, partial(step, journal)) for name, (step, _) in STEPS.items()}
+        assert work == {name: cost for name, (_, cost) in STEPS.items()}, folder
+
+
+def test_orders_that_are_decided_together_are_made_durable_together(tmp_path: Path) -> None:
+    with opened(tmp_path) as journal:
+        begin(journal)
+        work = work_of(journal, lambda: journal.intend(*map(intent, range(30))))
+    assert work == Counter(BEGIN=1, SELECT=31, INSERT=30, COMMIT=1)
