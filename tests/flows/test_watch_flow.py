@@ -175,6 +175,27 @@ def test_a_halt_is_acknowledged_and_ends_the_event(tmp_path: Path) -> None:
     play(story)
 
 
+def test_a_halt_names_in_the_end_of_an_account_no_other(tmp_path: Path) -> None:
+    one = account()
+    other = Account(account_id=DU2, channel=one.channel, allocations_url="https://targets.example/DU2")
+
+    async def story() -> None:
+        stage = Stage(tmp_path, accounts={"DU2": {"cash": "10000"}})
+        async with stage.watching(one, other):
+            assert stage.scene.journal is not None
+            stage.scene.journal.halt(Halt(at=stage.scene.ours.now(), reason="a test"))
+            stage.say(TRADES)
+            await asyncio.sleep(60)
+        ends = [text for text in stage.scene.notices.texts if text.startswith("Failed: ")]
+        assert len(ends) == 2
+        for text, (mine, foreign) in zip(ends, [(one.account_id, DU2), (DU2, one.account_id)], strict=True):
+            assert f" for {mine}. Trading has been halted since " in text
+            assert text.endswith(" UTC: a test. Nothing was sent.")
+            assert foreign not in text
+
+    play(story)
+
+
 def test_told_to_stop_it_cancels_what_is_open_and_the_next_process_goes_on(tmp_path: Path) -> None:
     async def story() -> None:
         stage = Stage(
