@@ -10,6 +10,7 @@ from tests.support.notation import allocation_body
 from tests.support.trading_scene import account
 from tests.support.watch_scene import DU2, TRADES, Stage, play
 
+from ibkr_rebalancer.core.notices import Severity
 from ibkr_rebalancer.core.policy import Account
 from ibkr_rebalancer.core.report import Report, RunMode
 from ibkr_rebalancer.ports import Halt
@@ -96,6 +97,9 @@ def test_of_a_burst_only_the_newest_is_carried_out(tmp_path: Path) -> None:
             assert stage.scene.journal is not None
             assert stage.scene.journal.inbox.pending() == ()
         assert stage.ends() == ["done"]
+        ends = [notice for notice in stage.scene.notices.heard if notice.event == "event.step"]
+        assert len(ends) == 40
+        assert {notice.severity for notice in ends} == {Severity.STEP}, "of what is superseded nobody is warned"
 
     play(story)
 
