@@ -32,7 +32,7 @@ WINDOW = 4_000
 two."""
 
 MOST_AHEAD = timedelta(minutes=1)
-"""By how much Ably's clock is believed to be ahead of ours."""
+"""By how much Ably's clock is believed to be ahead of ours; whatever is dated further ahead has a wrong date."""
 
 Redact = Callable[[str], str]
 """Takes secrets out of a text. A stranger chose it, and what is kept of it may be shown to anybody."""
@@ -80,12 +80,9 @@ class Event:
 
     @property
     def stands_at(self) -> datetime:
-        """Where it stands among the events of an account: when it was published, aware UTC.
-
-        If that is ahead of our clock, it is no more than a minute after it was received: a message that is dated into
-        a distant future must not be newer than everything that will ever come.
-        """
-        return min(self.published, self.received + MOST_AHEAD)
+        """Where it stands among the events of an account, aware UTC: when it was published; if that cannot be
+        believed, when it was received. What is dated into a distant future must not be newer than all that follows."""
+        return self.published if self.published <= self.received + MOST_AHEAD else self.received
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
