@@ -133,6 +133,24 @@ def test_a_partial_run_does_not_supersede_its_own_event() -> None:
     assert due(again, carried_out=again.event.published).next == again
 
 
+CENTURY = timedelta(days=36_500)
+
+
+def test_what_is_dated_into_a_distant_future_is_newer_than_nothing_that_is_published_after_it() -> None:
+    ahead, later = entry(1), entry(2)
+    strange = replace(ahead, event=replace(ahead.event, published=NOW + CENTURY))
+    assert due(strange, later).next == later
+    assert due(later, carried_out=strange.event.stands_at).next == later
+    assert due(strange, carried_out=strange.event.stands_at).next == strange, "it does not supersede itself"
+
+
+def test_where_clocks_differ_by_seconds_events_stand_as_they_were_published() -> None:
+    published = entry(1).event.published
+    for ahead_s in (-5, 5, 60):
+        assert entry(1, late=timedelta(seconds=-ahead_s)).event.stands_at == published
+    assert entry(1, late=timedelta(seconds=-61)).event.stands_at == published - timedelta(seconds=61)
+
+
 def test_what_was_published_too_long_ago_is_told_and_not_carried_out() -> None:
     just, old = entry(1, late=MAX_AGE), entry(2, late=MAX_AGE + timedelta(minutes=6))
     what = due(old, just, now=LATER + MAX_AGE)

@@ -128,7 +128,30 @@ def test_without_secrets_a_text_stays_as_it_is(secrets: list[str]) -> None:
 
 def test_a_short_secret_is_not_looked_for_in_base64() -> None:
     """Two characters of base64 are in every other word."""
-    assert redactor(["ab"])("YW YWI cab") == "YW YWI c***"
+    assert redactor(["ab"])("YW YWI key=ab") == "YW YWI key=***"
+
+
+SENTENCES = [
+    "event.step: Put off until 2026-11-23 15:30:05 UTC: event 856579f872da for DU1. A market is closed.",
+    "orders.send: SELL 1 AAA, BUY 200 BBB at 49.98; it's a test of 5 orders",
+]
+
+
+@pytest.mark.parametrize("secret", ["a", "e", "1", ".", " ", "test", "order", "AAA", "200", "a b"])
+def test_a_short_secret_leaves_sentences_as_they_are(secret: str) -> None:
+    assert [redactor([secret])(sentence) for sentence in SENTENCES] == SENTENCES
+
+
+@pytest.mark.parametrize("secret", ["a", "1", "test", "p+w=", "pä/s"])
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_a_short_secret_goes_where_it_stands_as_a_value(encoding: str, secret: str) -> None:
+    written = ENCODINGS[encoding](secret)
+    for place in ("{}", "key={}", "key={}&more", "https://me:{}@host", "Authorization: Bearer {}", '{{"key": "{}"}}'):
+        assert redactor([secret])(place.format(written)) == place.format("***"), place
+
+
+def test_a_secret_that_is_no_longer_short_goes_wherever_it_stands() -> None:
+    assert redactor(["secret"])("mysecrets") == "my***s"
 
 
 def test_message_arguments_and_traceback_are_cleaned() -> None:

@@ -15,6 +15,8 @@ from ibkr_rebalancer.core.policy import Account
 Story = Callable[[Stage], Awaitable[None]]
 
 TRADED = ("SELL 1 AAA", "BUY 200 BBB")
+CENTURY_H = 100 * 365 * 24
+
 STRANGE = 20
 """Payloads that are no wish for a rebalance; ten thousand of them are for others."""
 
@@ -88,6 +90,20 @@ async def down_all_night(stage: Stage) -> None:
     await stage.let_pass(20)
     async with stage.watching():
         await stage.let_pass(5)
+
+
+async def dated_into_a_distant_future(stage: Stage) -> None:
+    """The first of four events; the last two come to the next process."""
+    async with stage.watching():
+        stage.say(TRADES, age_h=-CENTURY_H)
+        await asyncio.sleep(20)
+        stage.say(TRADES)
+        await asyncio.sleep(60)
+    async with stage.watching():
+        stage.say(TRADES)
+        await asyncio.sleep(60)
+        stage.say({})
+        await asyncio.sleep(60)
 
 
 async def flood(stage: Stage) -> None:
@@ -184,12 +200,18 @@ OF_WATCHES = (
         number=35,
         fault="events come out of order, late, or ahead of the clock",
         instead="when an event was published is for Ably to say, and no publisher: one that is ahead of our clock is"
-        " carried out.",
+        " carried out, and what is published after it is newer.",
         proven_by=("tests/core/test_inbox.py::test_whatever_the_order_of_arrival",),
         cases=(
             Watched(how="the older one after the newer one", story=comes_late, ends="done", sent=TRADED),
             Watched(how="a day old", story=said(TRADES, age_h=24.1), ends="", says="published 24.1 hours before"),
             Watched(how="ahead of our clock", story=said(TRADES, age_h=-2), ends="done", sent=TRADED),
+            Watched(
+                how="a century ahead of our clock, and others after it",
+                story=dated_into_a_distant_future,
+                ends="done, nothing-to-do, nothing-to-do, nothing-to-do",
+                sent=TRADED,
+            ),
         ),
     ),
     Row(

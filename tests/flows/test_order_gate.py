@@ -77,7 +77,7 @@ def test_a_halt_between_orders_says_that_no_more_were_sent(tmp_path: Path) -> No
         assert isinstance(report, Report)
         assert (report.outcome, len(scene.orders)) == ("halted", 1)
         assert report.trouble.endswith(": a test. Nothing more was sent for DU1.")
-        with pytest.raises(Halted, match=r": a test\. Nothing was sent for DU1\."):
+        with pytest.raises(Halted, match=r": a test\. Nothing was sent\.$"):
             await scene.rebalance(SWITCH)
 
     play(tmp_path, story)

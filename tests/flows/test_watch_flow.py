@@ -10,6 +10,7 @@ from tests.support.notation import allocation_body
 from tests.support.trading_scene import account
 from tests.support.watch_scene import DU2, TRADES, Stage, play
 
+from ibkr_rebalancer.core.notices import Severity
 from ibkr_rebalancer.core.policy import Account
 from ibkr_rebalancer.core.report import Report, RunMode
 from ibkr_rebalancer.ports import Halt
@@ -96,6 +97,9 @@ def test_of_a_burst_only_the_newest_is_carried_out(tmp_path: Path) -> None:
             assert stage.scene.journal is not None
             assert stage.scene.journal.inbox.pending() == ()
         assert stage.ends() == ["done"]
+        ends = [notice for notice in stage.scene.notices.heard if notice.event == "event.step"]
+        assert len(ends) == 40
+        assert {notice.severity for notice in ends} == {Severity.STEP}, "of what is superseded nobody is warned"
 
     play(story)
 
@@ -171,6 +175,27 @@ def test_a_halt_is_acknowledged_and_ends_the_event(tmp_path: Path) -> None:
             await asyncio.sleep(60)
         assert stage.ends() == ["HALTED"]
         assert stage.scene.orders == []
+
+    play(story)
+
+
+def test_a_halt_names_in_the_end_of_an_account_no_other(tmp_path: Path) -> None:
+    one = account()
+    other = Account(account_id=DU2, channel=one.channel, allocations_url="https://targets.example/DU2")
+
+    async def story() -> None:
+        stage = Stage(tmp_path, accounts={"DU2": {"cash": "10000"}})
+        async with stage.watching(one, other):
+            assert stage.scene.journal is not None
+            stage.scene.journal.halt(Halt(at=stage.scene.ours.now(), reason="a test"))
+            stage.say(TRADES)
+            await asyncio.sleep(60)
+        ends = [text for text in stage.scene.notices.texts if text.startswith("Failed: ")]
+        assert len(ends) == 2
+        for text, (mine, foreign) in zip(ends, [(one.account_id, DU2), (DU2, one.account_id)], strict=True):
+            assert f" for {mine}. Trading has been halted since " in text
+            assert text.endswith(" UTC: a test. Nothing was sent.")
+            assert foreign not in text
 
     play(story)
 

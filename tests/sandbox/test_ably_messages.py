@@ -64,6 +64,8 @@ def test_bytes_in_the_old_msgpack_are_bytes() -> None:
         ({"action": 9}, 40000),
         ({"data": 7}, 40013),
         ({"data": True}, 40013),
+        ({"data": "\ud800"}, 40013),
+        ({"clientId": "\ud800"}, 40000),
         ({"data": "no base64", "encoding": "base64"}, 40013),
         ({"data": "x" * (MAX_MESSAGE_SIZE + 1)}, 40009),
     ],
@@ -74,7 +76,10 @@ def test_what_is_no_message(body: object, code: int) -> None:
     assert refused.value.code == code
 
 
-@pytest.mark.parametrize(("content", "binary"), [(b"{", False), (b"\xff", False), (b"\xc1", True), (b"\x92\x01", True)])
+@pytest.mark.parametrize(
+    ("content", "binary"),
+    [(b"{", False), (b"\xff", False), (b"\xc1", True), (b"\x92\x01", True), (b"[" * 100_000, False)],
+)
 def test_what_can_not_be_decoded(content: bytes, binary: bool) -> None:
     with pytest.raises(Refused, match="can't be decoded"):
         unpacked(content, binary=binary)

@@ -128,6 +128,9 @@ async def test_a_change_of_prices_fills_what_rests(start_sandbox: StartSandbox) 
         ("POST", "/notice", {}, "code must be a whole number, was None"),
         ("POST", "/order", {"contract": "NOPE"}, "order.contract: 0 contracts fit"),
         ("POST", "/order", {"contract": "AAA", "price": 5}, "order: unknown key 'price'"),
+        ("POST", "/publish", {"channel": "c", "data": "\ud800"}, "publish: data is no Unicode text: "),
+        ("POST", "/publish", {"channel": "c", "name": "\ud800"}, "publish: name is no Unicode text: "),
+        ("POST", "/publish", {"channel": "c", "data": 1}, "publish: data is text, bytes, an object, a list or nothing"),
         ("POST", "/correct", {"exec_id": "x", "price": "1"}, "exec_id: there is no execution 'x'"),
         ("POST", "/correct", {"exec_id": "x"}, "price: expected a number, was None"),
         ("PATCH", "", {"read_only": "yes"}, "scenario.read_only: expected true or false, was 'yes'"),
@@ -145,8 +148,14 @@ async def test_what_is_wrong_is_said_and_changes_nothing(
     assert not sent(sandbox.log)
 
 
-async def test_no_json_is_said(start_sandbox: StartSandbox) -> None:
+@pytest.mark.parametrize(
+    ("body", "charset"),
+    [(b"{", "utf-8"), (b"\xff", "utf-8"), (b"{}", "nonsense"), (b"[" * 100_000 + b"]" * 100_000, "utf-8")],
+    ids=["cut off", "no text", "no charset", "too deep"],
+)
+async def test_no_json_is_said(start_sandbox: StartSandbox, body: bytes, charset: str) -> None:
     sandbox = await start_sandbox()
-    async with aiohttp.ClientSession() as http, http.patch(sandbox.control_url, data="{") as response:
+    content = {"Content-Type": f"application/json; charset={charset}"}
+    async with aiohttp.ClientSession() as http, http.patch(sandbox.control_url, data=body, headers=content) as response:
         assert response.status == 400
         assert (await response.json())["error"].startswith("no JSON: ")

@@ -7,7 +7,7 @@ An event never chooses the account, the size, the symbols or the limits: of its 
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from ibkr_rebalancer.core.documents import digest, encode
@@ -30,6 +30,9 @@ LONGEST_STATED_ID = 200
 WINDOW = 4_000
 """Characters of a text that are searched for secrets, to keep the first `KEPT` of them; at their end one may be cut in
 two."""
+
+MOST_AHEAD = timedelta(minutes=1)
+"""By how much Ably's clock is believed to be ahead of ours; whatever is dated further ahead has a wrong date."""
 
 Redact = Callable[[str], str]
 """Takes secrets out of a text. A stranger chose it, and what is kept of it may be shown to anybody."""
@@ -74,6 +77,12 @@ class Event:
     """Why it is a dry run; empty for one that trades."""
     payload: str
     """Its beginning, to be looked at."""
+
+    @property
+    def stands_at(self) -> datetime:
+        """Where it stands among the events of an account, aware UTC: when it was published; if that cannot be
+        believed, when it was received. What is dated into a distant future must not be newer than all that follows."""
+        return self.published if self.published <= self.received + MOST_AHEAD else self.received
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -116,7 +116,7 @@ def agenda(pending: Sequence[Entry], *, carried_out: datetime | None, max_age: t
     The newest event wins: whatever the older ones announced is in the targets that are fetched for it. A pending
     rebalance is never displaced by a dry run; a dry run that is due together with one would show nothing more.
 
-    `carried_out` is when the newest event was published for which the account was rebalanced.
+    `carried_out` is where the newest event stands (`Event.stands_at`) for which the account was rebalanced.
     """
     dropped: list[tuple[Entry, Ended]] = []
     kept: dict[RunMode, Entry] = {}
@@ -124,13 +124,13 @@ def agenda(pending: Sequence[Entry], *, carried_out: datetime | None, max_age: t
     def drop(entry: Entry, code: str, text: str) -> None:
         dropped.append((entry, Ended(at=now, code=code, text=text, exit_code=EXIT_DONE, run_id="")))
 
-    for entry in sorted(pending, key=_published, reverse=True):
+    for entry in sorted(pending, key=_in_order, reverse=True):
         event = entry.event
         age = event.received - event.published
         if age > max_age and not entry.steps:
             hours = age.total_seconds() / 3600
             drop(entry, "EVENT_TOO_OLD", f"It was published {hours:.1f} hours before it was received.")
-        elif event.mode in kept or (carried_out is not None and event.published < carried_out):
+        elif event.mode in kept or (carried_out is not None and event.stands_at < carried_out):
             drop(entry, "EVENT_SUPERSEDED", "A newer event of the account stands for it.")
         else:
             kept[event.mode] = entry
@@ -235,5 +235,5 @@ def _pause(entry: Entry, helps: Remedy) -> timedelta:
     return min(doubled, LONGEST[helps])
 
 
-def _published(entry: Entry) -> tuple[datetime, str, str]:
-    return entry.event.published, entry.event.serial, entry.event.event_id
+def _in_order(entry: Entry) -> tuple[datetime, str, str]:
+    return entry.event.stands_at, entry.event.serial, entry.event.event_id

@@ -34,6 +34,12 @@ CHATTY = {
 
 MASK = "***"
 
+SHORTEST_ANYWHERE = 6
+"""Characters of a secret that is taken out wherever it stands. A shorter one is part of words and of quantities: it is
+taken out only where it stands as a value, whole, or is all of the text."""
+
+BEFORE_A_VALUE = r"""(?:(?<=[=:/?&@'"])|(?<=Bearer ))"""
+
 SHORTEST_TRACE = 4
 """Characters that a secret must leave in a base64 text to be looked for there; fewer would be found everywhere."""
 
@@ -67,6 +73,7 @@ def configure_logging(
 def redactor(secrets: Iterable[str]) -> Callable[[str], str]:
     """A function that replaces the secrets in a text: plain, escaped, percent-encoded, and inside any base64.
 
+    Of one with fewer than `SHORTEST_ANYWHERE` characters, sentences stay as they are.
     A byte of a secret that is no text is given as its surrogate (`errors="surrogateescape"`).
     """
     forms = {form for secret in secrets if secret for form in _forms(secret)}
@@ -133,7 +140,9 @@ class _JsonLines(_Lines):
 
 def _forms(secret: str) -> Iterator[str]:
     """Patterns of all the ways in which a secret may be written."""
-    yield "".join(_written(character) for character in secret)
+    plain = "".join(_written(character) for character in secret)
+    is_short = len(secret) < SHORTEST_ANYWHERE
+    yield rf"{BEFORE_A_VALUE}{plain}(?!\w)|\A{plain}\Z" if is_short else plain
     for offset in range(3):
         if len(trace := _base64_trace(_bytes(secret), offset)) >= SHORTEST_TRACE:
             before = "[A-Za-z0-9+/_-]?" if offset else ""

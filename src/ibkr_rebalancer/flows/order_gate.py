@@ -70,13 +70,13 @@ class OrderGate:
             StorageFailed: the journal failed; likewise.
             GatewayUnavailable: the connection failed; the docket has what was sent and what may have been.
         """
-        self.require_running(begun=bool(docket.orders))
+        self.require_running(f"Nothing {'more ' if docket.orders else ''}was sent for {self._account}.")
         docket.intend(intents)
         waiting, heard = list(intents), list[Heard]()
         try:
             while waiting:
                 async with self._session.desk.turn:
-                    self.require_running(begun=True)
+                    self.require_running(f"Nothing more was sent for {self._account}.")
                     intent = waiting.pop(0)
                     await _whole(self._place(intent, heard))
         finally:
@@ -87,10 +87,10 @@ class OrderGate:
         await self._session.desk.place(intent)
         heard.append(Heard(order_ref=intent.order_ref, evidence=Sent(at=self._clock.now())))
 
-    def require_running(self, *, begun: bool = False) -> None:
+    def require_running(self, so_far: str = "Nothing was sent.") -> None:
         """Check that nobody has halted trading, and that the journal has not failed under anybody.
 
-        `begun` says whether orders of the run may have been sent.
+        `so_far` is a sentence about what the run has sent; before it has sent anything, the same for all its accounts.
 
         Raises:
             Halted: somebody has (`HALTED`).
@@ -101,8 +101,7 @@ class OrderGate:
         if halt is not None:
             raise Halted(
                 "HALTED",
-                f"Trading has been halted since {halt.at:%Y-%m-%d %H:%M} UTC: {halt.reason}. "
-                f"Nothing {'more ' if begun else ''}was sent for {self._account}.",
+                f"Trading has been halted since {halt.at:%Y-%m-%d %H:%M} UTC: {halt.reason}. {so_far}",
                 hint="When the reason is gone, run: rebalancer resume",
             )
 

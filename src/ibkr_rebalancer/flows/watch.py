@@ -322,5 +322,6 @@ class Watch:
 
 
 def _severity(step: Step) -> Severity:
-    is_done = isinstance(step, Ended) and step.exit_code == EXIT_DONE and not step.code
+    """A burst of events is nothing to warn of: the newest one stands for all of them."""
+    is_done = isinstance(step, Ended) and step.exit_code == EXIT_DONE and step.code in {"", "EVENT_SUPERSEDED"}
     return Severity.STEP if is_done else Severity.WARNING

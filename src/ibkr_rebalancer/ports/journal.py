@@ -185,8 +185,8 @@ class Inbox(Protocol):
         ...
 
     def carried_out(self, account: AccountId) -> datetime | None:
-        """When the newest event was published for which a run of the account has ended with a report, also one that
-        left something undone."""
+        """Where the newest event stands (`Event.stands_at`) for which a run of the account has ended with a report,
+        also one that left something undone."""
         ...
 
     def newest_run(self, entry: Entry) -> RunRecord | None:

@@ -88,7 +88,7 @@ async def _body(request: web.Request) -> Document:
     """The JSON object in the request."""
     try:
         body = json.loads(await request.text() or "{}")
-    except ValueError as exc:
+    except (ValueError, RecursionError, LookupError) as exc:  # the last for a charset that does not exist
         raise _bad_request(f"no JSON: {exc}") from exc
     if not isinstance(body, dict):
         raise _bad_request("expected an object")

@@ -299,6 +299,15 @@ def test_an_account_is_carried_out_up_to_the_newest_event_whose_run_has_a_report
         assert journal.inbox.carried_out(OTHER) is None
 
 
+def test_an_account_is_not_carried_out_up_to_a_distant_future(tmp_path: Path) -> None:
+    strange = replace(event(1), published=NOW + timedelta(days=36_500))
+    with opened(tmp_path) as journal:
+        journal.inbox.keep(strange, [ACCOUNT])
+        run_for(journal, journal.inbox.pending()[0], "a", reported=True)
+    with opened(tmp_path) as journal:
+        assert journal.inbox.carried_out(ACCOUNT) == strange.received
+
+
 def test_a_dry_run_carries_nothing_out(tmp_path: Path) -> None:
     """Also if one should ever be kept like a run."""
     with opened(tmp_path) as journal:

@@ -70,7 +70,7 @@ class JournalInbox:
                         of_event=_id_of(connection, event),
                         account=account,
                         mode=event.mode.value,
-                        published=in_order(event.published),
+                        published=in_order(event.stands_at),
                     )
             of_event = _id_of(connection, known or event)
             for mark in _marks(event):
@@ -100,7 +100,7 @@ class JournalInbox:
                 )
 
     def carried_out(self, account: AccountId) -> datetime | None:
-        """When the newest event was published for which the account was rebalanced, as far as it went.
+        """Where the newest event stands for which the account was rebalanced, as far as it went.
 
         A run that has a report has dealt with the targets of that moment, though orders of it may be unfilled, and
         whatever was decided to do about those: an older event has nothing to add. A run without one sent nothing, or

@@ -143,7 +143,7 @@ entries = _history(
     UniqueConstraint("of_event", "account"),
     Index("entries_by_account", "account", "mode", "published"),
 )
-"""An event is to be carried out for an account."""
+"""An event is to be carried out for an account. `published` is where it stands among others (`Event.stands_at`)."""
 
 steps = _history(
     "steps",

@@ -122,7 +122,10 @@ def _read_data(data: object, encoding: str) -> tuple[str | bytes | None, str]:
         except binascii.Error as exc:
             raise Refused(40013, 400, f"data is no base64: {exc}") from exc
     if isinstance(data, str) and not data.isascii():
-        raw = data.encode(errors="surrogateescape")
+        try:
+            raw = data.encode(errors="surrogateescape")
+        except UnicodeEncodeError as exc:
+            raise Refused(40013, 400, f"data is no Unicode text: {exc}") from exc
         try:
             return raw.decode(), encoding
         except UnicodeDecodeError:
@@ -136,4 +139,8 @@ def _text(body: dict[str, Any], key: str) -> str | None:
     value = body.get(key)
     if value is not None and not isinstance(value, str):
         raise Refused(40000, 400, f"{key} is text, was {value!r}")
+    try:
+        (value or "").encode()
+    except UnicodeEncodeError as exc:
+        raise Refused(40000, 400, f"{key} is no Unicode text: {exc}") from exc
     return value

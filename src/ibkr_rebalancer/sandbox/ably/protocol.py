@@ -79,7 +79,7 @@ def unpacked(content: bytes, *, binary: bool) -> Any:
             # Older spellings of msgpack have text and bytes as one; what is no text then survives as surrogates.
             return msgpack.unpackb(content, raw=False, unicode_errors="surrogateescape", strict_map_key=False)
         return json.loads(content)
-    except (ValueError, msgpack.UnpackException) as exc:
+    except (ValueError, RecursionError, msgpack.UnpackException) as exc:
         raise Refused(40000, 400, f"can't be decoded: {exc}") from exc
 
 
