@@ -131,11 +131,11 @@ def test_people_read_what_programs_read(here: Here) -> None:
                 "faults": [fault("reqMktData", "error", parameters={"code": 10168}, where={"conId": 320227571})],
             },
             {
-                ("prices", FIRST, "warning", "PRICE_MISSING"),
-                ("prices", SECOND, "warning", "PRICE_MISSING"),
+                ("prices", FIRST, "problem", "PRICE_MISSING"),
+                ("prices", SECOND, "problem", "PRICE_MISSING"),
                 ("prices", SECOND, "warning", "PRICE_NOT_LIVE"),
             },
-            0,
+            11,
         ),
         (
             {"clock": "2026-11-23T15:30:00Z", "allocations": {"secondary": {"http": {"body": {"status": "error"}}}}},
