@@ -108,7 +108,8 @@ def settings_files(
     """The files that settings come from, where they are: accounts.yaml, .env and those named by `*_FILE`.
 
     `own_keys` are the variables that the owner has named. A .env that others may read is not among the files:
-    `load_settings` itself warns of it, or refuses it.
+    `load_settings` itself warns of it, or refuses it. Neither is what systemd hands to this service alone, whatever its
+    mode says: systemd.exec(5), `LoadCredential=`.
 
     Raises:
         ConfigError: a .env cannot be read.
@@ -120,6 +121,9 @@ def settings_files(
     secret = [dotenv.path for dotenv in dotenvs if not dotenv.is_exposed]
     named = file_names(known_variables(own_keys))
     secret += [located(given[name].text, given, cwd=cwd) for name in named if name in given]
+    handed = environ.get("CREDENTIALS_DIRECTORY")
+    if handed:
+        secret = [file for file in secret if not file.is_relative_to(handed)]
     files = [*([(accounts, False)] if accounts else []), *((file, True) for file in secret)]
     return tuple(
         FileMode(path=str(file), mode=stat.S_IMODE(file.stat().st_mode), is_secret=is_secret)
