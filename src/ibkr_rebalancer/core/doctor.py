@@ -4,7 +4,7 @@ A finding is a problem if a command could not do its work, a warning if it could
 one and what the other for paper is not always so for real money.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -240,6 +240,17 @@ def on_mode(managed: Sequence[AccountId], mode: TradingMode) -> Finding:
         hint=f"Log the gateway in for {kind} trading, ask at the other gateway's IBKR_PORT, or change TRADING_MODE.",
     )
     return problem(Check.MODE, error)
+
+
+def on_known_orders(account: AccountId, ours: Collection[str]) -> Finding:
+    """Orders of ours of which the broker tells, and which the journal has, all of them."""
+    if not ours:
+        return well(Check.ORDERS, "The broker tells of no order of ours today.", account)
+    return well(
+        Check.ORDERS,
+        f"The journal has what the broker tells of today: {_counted(len(ours), 'order')} of ours.",
+        account,
+    )
 
 
 def on_contracts(account: AccountId, chosen: Mapping[str, Contract]) -> Finding:
