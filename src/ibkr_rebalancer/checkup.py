@@ -101,7 +101,7 @@ class _Steps:
 def _on_settings(settings: Settings) -> list[Finding]:
     count = len(settings.accounts)
     text = f"{settings.config_path} lists {count} account{'' if count == 1 else 's'}; trading is {settings.mode.value}."
-    doubts = [warning(Check.CONFIGURATION, _doubt(sentence)) for sentence in settings.warnings]
+    doubts = [warning(Check.CONFIGURATION, _doubt(sentence)) for sentence in settings.doubts]
     try:
         realtime_key(settings)
     except ConfigError as error:  # without events, plan and execute do their work

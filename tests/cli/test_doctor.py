@@ -234,6 +234,12 @@ def test_what_this_machine_may_have_wrong(here: Here) -> None:
         ("events", None, "warning", "CONFIG_MISSING_KEY"),
     }
     assert ended.exit_code == 14
+    doubt, *files = [c for c in ended.document["checks"] if c["check"] in {"configuration", "files"} and c["code"]]
+    assert doubt["text"] == f"{here.folder}/.env:1: ALLOCATION_API_KEY is not read. Did you mean ALLOCATIONS_API_KEY?"
+    assert [file["hint"] for file in files] == [
+        f"Run: chmod {mode} {here.folder}/{name}"
+        for mode, name in (("644", "accounts.yaml"), ("600", ".env"), ("600", "key"))
+    ]
     texts = [check["text"] for check in ended.document["checks"] if check["state"] == "warning"]
     assert len([text for text in texts if text.startswith("Other users of this machine may")]) == 4
     assert "secret-key-of-mine" not in ended.out + ended.err
@@ -362,6 +368,7 @@ def test_a_readable_dotenv_keeps_real_money_from_everything_but_the_gateway(here
     ended = examined(here)
     assert wrong(ended) == {
         ("configuration", None, "problem", "CONFIG_SECRETS_EXPOSED"),
+        ("files", None, "warning", "INSECURE_PATH"),
         ("mode", None, "problem", "MODE_MISMATCH"),
     }
 
