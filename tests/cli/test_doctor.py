@@ -12,7 +12,9 @@ from tests.support.journal import begin, intent
 from tests.support.sandbox import events, fault, order_messages, received
 from tests.support.schemas import check_document, schema
 
+from ibkr_rebalancer.checkup import PREVIEWER
 from ibkr_rebalancer.cli.tables import findings_view
+from ibkr_rebalancer.config.schema import ENVIRONMENT
 from ibkr_rebalancer.core.doctor import Check, problem, warning, well
 from ibkr_rebalancer.core.errors import GatewayRefused, Refused
 from ibkr_rebalancer.core.portfolio import AccountId
@@ -21,6 +23,9 @@ from ibkr_rebalancer.sandbox.tws.messages import FROM_CLIENT
 from ibkr_rebalancer.sandbox.venue.document import Document
 
 LIVE = "U1234567"
+
+PREVIEWED = ENVIRONMENT["IBKR_CLIENT_ID"].default + PREVIEWER
+"""The client id over which a checkup asks about orders."""
 
 UNKNOWN = {
     "status": "success",
@@ -164,6 +169,11 @@ def test_people_read_what_programs_read(here: Here) -> None:
             78,
         ),
         (
+            {"faults": [fault("startApi", "error", parameters={"code": 326}, where={"clientId": PREVIEWED})]},
+            {("orders", None, "warning", "CLIENT_ID_IN_USE"), ("trading", None, "warning", "CLIENT_ID_IN_USE")},
+            0,
+        ),
+        (
             {"faults": [fault("connect", "disconnect")]},
             {("gateway", None, "problem", "GATEWAY_NOT_READY")},
             20,
@@ -191,6 +201,7 @@ def test_people_read_what_programs_read(here: Here) -> None:
         "clock",
         "no history",
         "no capability",
+        "another doctor",
         "no gateway",
         "cut off early",
         "cut off late",
