@@ -13,6 +13,7 @@ from ibkr_rebalancer.core.doctor import (
     Check,
     EventAccess,
     Finding,
+    exit_code,
     grave_for,
     in_order,
     on_address,
@@ -24,18 +25,22 @@ from ibkr_rebalancer.core.doctor import (
 )
 from ibkr_rebalancer.core.errors import ConfigError, GatewayRefused, Halted, RebalancerError, UnknownOutcome
 from ibkr_rebalancer.core.notices import Notice, Severity
+from ibkr_rebalancer.core.order_book import OrderBook
 from ibkr_rebalancer.core.orders import OrderIntent
 from ibkr_rebalancer.core.policy import Account, select_accounts
-from ibkr_rebalancer.core.portfolio import TradingMode, belongs_to
+from ibkr_rebalancer.core.portfolio import AccountId, TradingMode, belongs_to
 from ibkr_rebalancer.edges.host import SystemClock, free_bytes
 from ibkr_rebalancer.flows.doctor import World, ask_world
-from ibkr_rebalancer.ports import MarketView, Observer, WhatIf
+from ibkr_rebalancer.ports import MarketView, Observer, OrderDesk, WhatIf
 
 if TYPE_CHECKING:  # what it stands on is heavy
     from ibkr_rebalancer.edges.journal.journal import Journal
 
+Known = Callable[[Collection[str]], Collection[str]]
+
 PREVIEWER = 9
-"""Added to the configured client id for the one preview: the last of the readers' ids, which they hardly come to."""
+"""Added to the configured client id by whoever asks about orders, and previews one: the last of the readers' ids, which
+they hardly come to."""
 
 
 async def check_up(
@@ -64,12 +69,14 @@ async def check_up(
         except ConfigError as error:
             return in_order([*found, *([] if error.code == settings.code else [problem(Check.CONFIGURATION, error)])])
         found += _on_state(folder, mode, observer=steps)
-        return in_order([*found, *await _asked((), mode, gateway, None, steps)])
+        return in_order([*found, *await _asked((), mode, gateway, None, None, steps)])
     mode = settings.mode
     found += _on_settings(settings)
     accounts, on_them = _selected(settings, named)
-    found += [*on_them, *_on_state(settings.state_path, mode, observer=steps)]
-    return in_order([*found, *await _asked(accounts, mode, settings.gateway, settings, steps)])
+    on_state = _on_state(settings.state_path, mode, observer=steps)
+    known = _knower(settings.state_path, on_state, observer=steps)
+    found += [*on_them, *on_state]
+    return in_order([*found, *await _asked(accounts, mode, settings.gateway, settings, known, steps)])
 
 
 def read_settings(path: Path | None, *, state: Path | None = None) -> Settings | ConfigError:
@@ -94,7 +101,7 @@ class _Steps:
 def _on_settings(settings: Settings) -> list[Finding]:
     count = len(settings.accounts)
     text = f"{settings.config_path} lists {count} account{'' if count == 1 else 's'}; trading is {settings.mode.value}."
-    doubts = [warning(Check.CONFIGURATION, _doubt(sentence)) for sentence in settings.warnings]
+    doubts = [warning(Check.CONFIGURATION, _doubt(sentence)) for sentence in settings.doubts]
     try:
         realtime_key(settings)
     except ConfigError as error:  # without events, plan and execute do their work
@@ -185,12 +192,33 @@ def _on_journal(journal: "Journal", folder: Path) -> list[Finding]:
         )
         found.append(warning(Check.ORDERS, unknown))
     else:
-        found.append(well(Check.ORDERS, "Every order of ours has an outcome."))
+        found.append(well(Check.ORDERS, "Every order in the journal has an outcome."))
     return found
 
 
+def _knower(folder: Path, on_state: Sequence[Finding], *, observer: Observer) -> Known | None:
+    """The question which orders the journal has, if it can be read."""
+    from ibkr_rebalancer.edges.journal.opening import open_journal
+
+    if exit_code(finding for finding in on_state if finding.check is Check.JOURNAL):
+        return None
+
+    def known(order_refs: Collection[str]) -> Collection[str]:
+        if not order_refs:
+            return ()
+        with open_journal(folder, mode=None, clock=SystemClock(), observer=observer) as journal:
+            return journal.known(order_refs)
+
+    return known
+
+
 async def _asked(
-    accounts: Sequence[Account], mode: TradingMode, at: Gateway, settings: Settings | None, observer: Observer
+    accounts: Sequence[Account],
+    mode: TradingMode,
+    at: Gateway,
+    settings: Settings | None,
+    known: Known | None,
+    observer: Observer,
 ) -> list[Finding]:
     """What the world answers; without settings there are no accounts, and only the gateway is asked."""
     from ibkr_rebalancer.edges.ibkr.connection import open_desk, open_gateway
@@ -202,14 +230,25 @@ async def _asked(
             view = open_gateway(host=at.host, port=at.port, client_id=at.client_id, clock=clock, observer=observer)
             return await connection.enter_async_context(view)
 
+        desks: list[OrderDesk] = []
+
+        async def desk() -> OrderDesk:
+            if not desks:  # once: a gateway may take a client id for busy that has just gone
+                opening = open_desk(host=at.host, port=at.port, client_id=client_id, clock=clock, observer=observer)
+                desks.append((await connection.enter_async_context(opening)).desk)
+            return desks[0]
+
         async def preview(intent: OrderIntent) -> WhatIf:
-            desk = open_desk(host=at.host, port=at.port, client_id=client_id, clock=clock, observer=observer)
-            async with desk as trading:
-                return await trading.desk.what_if(intent)
+            return await (await desk()).what_if(intent)
+
+        async def order_book(account: AccountId) -> OrderBook:
+            return await (await desk()).order_book(account)
 
         world = World(
             gateway=gateway,
             preview=preview,
+            order_book=order_book,
+            known=known,
             client_id=client_id,
             source=Targets(settings.allocations_api_keys if settings else {}),
             events=_trier(settings) if settings else None,

@@ -12,14 +12,20 @@ from tests.support.journal import begin, intent
 from tests.support.sandbox import events, fault, order_messages, received
 from tests.support.schemas import check_document, schema
 
+from ibkr_rebalancer.checkup import PREVIEWER
 from ibkr_rebalancer.cli.tables import findings_view
+from ibkr_rebalancer.config.schema import ENVIRONMENT
 from ibkr_rebalancer.core.doctor import Check, problem, warning, well
 from ibkr_rebalancer.core.errors import GatewayRefused, Refused
 from ibkr_rebalancer.core.portfolio import AccountId
+from ibkr_rebalancer.sandbox.log import Record
 from ibkr_rebalancer.sandbox.tws.messages import FROM_CLIENT
 from ibkr_rebalancer.sandbox.venue.document import Document
 
 LIVE = "U1234567"
+
+PREVIEWED = ENVIRONMENT["IBKR_CLIENT_ID"].default + PREVIEWER
+"""The client id over which a checkup asks about orders."""
 
 UNKNOWN = {
     "status": "success",
@@ -42,6 +48,10 @@ def placed(here: Here) -> list[object]:
     log = here.sandbox.log
     asked = [FROM_CLIENT[3].read(message["fields"]).texts for message in received(log, "placeOrder")]
     return [*events(log, "order"), *order_messages(log)[len(asked) :], *(o for o in asked if o["whatIf"] != "1")]
+
+
+def is_preview(message: Record) -> bool:
+    return FROM_CLIENT[3].read(message["fields"]).texts["whatIf"] == "1"
 
 
 def wrong(ended: Ended) -> set[tuple[str, str | None, str, str]]:
@@ -109,7 +119,7 @@ def test_people_read_what_programs_read(here: Here) -> None:
     ended = here.run("doctor")
     assert ended.exit_code == 21
     assert "Untick Read-Only API in the gateway's configuration" in ended.out
-    assert ended.out.rstrip().endswith("1 problem, 0 warnings, 21 ok")
+    assert ended.out.rstrip().endswith("1 problem, 0 warnings, 23 ok")
     assert "Looking up 7 contracts" in ended.err
 
 
@@ -131,11 +141,11 @@ def test_people_read_what_programs_read(here: Here) -> None:
                 "faults": [fault("reqMktData", "error", parameters={"code": 10168}, where={"conId": 320227571})],
             },
             {
-                ("prices", FIRST, "warning", "PRICE_MISSING"),
-                ("prices", SECOND, "warning", "PRICE_MISSING"),
+                ("prices", FIRST, "problem", "PRICE_MISSING"),
+                ("prices", SECOND, "problem", "PRICE_MISSING"),
                 ("prices", SECOND, "warning", "PRICE_NOT_LIVE"),
             },
-            0,
+            11,
         ),
         (
             {"clock": "2026-11-23T15:30:00Z", "allocations": {"secondary": {"http": {"body": {"status": "error"}}}}},
@@ -157,6 +167,11 @@ def test_people_read_what_programs_read(here: Here) -> None:
                 ("events", None, "warning", "EVENTS_NOT_PERMITTED"),
             },
             78,
+        ),
+        (
+            {"faults": [fault("startApi", "error", parameters={"code": 326}, where={"clientId": PREVIEWED})]},
+            {("orders", None, "warning", "CLIENT_ID_IN_USE"), ("trading", None, "warning", "CLIENT_ID_IN_USE")},
+            0,
         ),
         (
             {"faults": [fault("connect", "disconnect")]},
@@ -186,6 +201,7 @@ def test_people_read_what_programs_read(here: Here) -> None:
         "clock",
         "no history",
         "no capability",
+        "another doctor",
         "no gateway",
         "cut off early",
         "cut off late",
@@ -229,9 +245,46 @@ def test_what_this_machine_may_have_wrong(here: Here) -> None:
         ("events", None, "warning", "CONFIG_MISSING_KEY"),
     }
     assert ended.exit_code == 14
+    doubt, *files = [c for c in ended.document["checks"] if c["check"] in {"configuration", "files"} and c["code"]]
+    assert doubt["text"] == f"{here.folder}/.env:1: ALLOCATION_API_KEY is not read. Did you mean ALLOCATIONS_API_KEY?"
+    assert [file["hint"] for file in files] == [
+        f"Run: chmod {mode} {here.folder}/{name}"
+        for mode, name in (("644", "accounts.yaml"), ("600", ".env"), ("600", "key"))
+    ]
     texts = [check["text"] for check in ended.document["checks"] if check["state"] == "warning"]
     assert len([text for text in texts if text.startswith("Other users of this machine may")]) == 4
     assert "secret-key-of-mine" not in ended.out + ended.err
+
+
+def test_a_journal_that_lacks_orders_of_ours_is_a_problem_before_a_watch_ends_of_it(here: Here) -> None:
+    """Another state folder has sent them, as on a machine that was moved from."""
+    assert here.run("execute", SECOND, "--yes").exit_code == 0
+    sent = [message for message in received(here.sandbox.log, "placeOrder") if not is_preview(message)]
+    whole = here.run("doctor", "--json").document
+    known = [check["text"] for check in whole["checks"] if check["check"] == "orders" and check["account"] == SECOND]
+    assert known == [f"The journal has what the broker tells of today: {len(sent)} orders of ours."]
+    lacking = here.run("doctor", "--json", "--state", str(here.folder / "elsewhere"))
+    check_document(lacking.document)
+    assert wrong(lacking) == {("orders", SECOND, "problem", "JOURNAL_LOST")}
+    assert lacking.exit_code == 30
+    assert [message for message in received(here.sandbox.log, "placeOrder") if not is_preview(message)] == sent
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        (321, {("orders", None, "problem", "GATEWAY_REFUSED")}),
+        (None, {("orders", None, "problem", "SNAPSHOT_INCOMPLETE")}),
+    ],
+)
+def test_orders_that_nobody_tells_of(
+    here: Here, code: int | None, expected: set[tuple[str, str | None, str, str]]
+) -> None:
+    what = {"parameters": {"code": code}} if code else {}
+    here.sandbox.change({"faults": [fault("reqExecutions", "error" if code else "disconnect", **what)]})
+    ended = examined(here)
+    assert wrong(ended) >= expected
+    assert "prices" in asked(ended)
 
 
 def test_accounts_that_cannot_be_asked_about(here: Here) -> None:
@@ -326,6 +379,7 @@ def test_a_readable_dotenv_keeps_real_money_from_everything_but_the_gateway(here
     ended = examined(here)
     assert wrong(ended) == {
         ("configuration", None, "problem", "CONFIG_SECRETS_EXPOSED"),
+        ("files", None, "warning", "INSECURE_PATH"),
         ("mode", None, "problem", "MODE_MISMATCH"),
     }
 

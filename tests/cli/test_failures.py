@@ -513,7 +513,8 @@ FAILURES = (
         exit_code=78,
         code="CONFIG_NOT_FOUND",
         sentence="There is no {folder}/other.yaml.",
-        hint="Name the file with -c, or write this to {folder}/other.yaml, with your own values: "
+        hint="Name the file with -c, or run: rebalancer init -c {folder}/other.yaml. Or write this there, "
+        "with your own values: "
         '- {account_id: DU123456, notification: {channel: rebalance}, allocations: {url: "https://example.com/targets"}}',
         env={"REBALANCER_CONFIG": "other.yaml"},
     ),

@@ -86,7 +86,7 @@ def test_a_halt_is_a_document(here: Here) -> None:
 
 
 def watch_of(process: Process) -> str:
-    return f"pid {process.pid}, since 2026-11-23T15:30:00Z"
+    return f"pid {process.pid}, since 2026-11-23 15:30 UTC"
 
 
 def test_a_running_watch_confirms_a_halt(here: Here) -> None:

@@ -1,7 +1,9 @@
 """`rebalancer watch` as its owner runs it: a process, real channels, a real gateway; ended by a signal."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from signal import SIGHUP, SIGKILL, SIGTERM
+from typing import Any
 
 import pytest
 from tests.support.commands import FIRST, SECOND, START_S, Here
@@ -68,6 +70,52 @@ def test_halt_is_heard_by_a_running_watch_and_stops_its_events(here: Here) -> No
         (error,) = watch.result()["errors"]
         assert error["code"] == "HALTED"
     assert not order_messages(here.sandbox.log)
+
+
+def lines_of(log: str) -> list[dict[str, Any]]:
+    """A log of which each line is an object, and none shows an account number."""
+    assert FIRST not in log
+    assert SECOND not in log
+    return [json.loads(line) for line in log.splitlines()]
+
+
+def test_where_the_log_is_json_errors_stand_in_it_and_nowhere_else(here: Here) -> None:
+    """An account's, and the one that ends it: with reason code and hint, and account numbers masked."""
+    here.run("halt", "a test")
+    with here.start("watch") as process:
+        assert process.stderr is not None
+        said = ""
+        while '"events.up"' not in said:
+            said += process.stderr.readline()
+        here.sandbox.publish("rebalance-primary", TRADES)
+        while '"event.step"' not in said:
+            said += process.stderr.readline()
+        second = here.run("watch")
+        process.send_signal(SIGTERM)
+        out, rest = process.communicate(timeout=START_S)
+    (step,) = [line for line in lines_of(said + rest) if line["event"] == "event.step"]
+    assert (step["account"], step["code"]) == (f"{FIRST[:2]}…{FIRST[-3:]}", "HALTED")
+    assert step["hint"] == "When the reason is gone, run: rebalancer resume"
+    assert (process.returncode, out) == (0, "")
+    assert second.exit_code == 15
+    last = lines_of(second.err)[-1]
+    assert (last["event"], last["code"], bool(last["hint"])) == ("watch.fail", "WATCH_BUSY", True)
+
+
+def test_settings_that_are_wrong_are_told_in_the_log_too(here: Here) -> None:
+    entry = here.entry(FIRST, "primary")
+    here.accounts({**entry, "allocations": {**entry["allocations"], "api_key_env": "KEY_OF_NOBODY"}})
+    ended = here.run("watch")
+    (line,) = lines_of(ended.err)
+    assert (ended.exit_code, line["code"]) == (78, "CONFIG_MISSING_KEY")
+    assert "KEY_OF_NOBODY" in line["text"]
+    assert here.run("watch", "--json").document["error"]["code"] == "CONFIG_MISSING_KEY"
+
+
+def test_why_it_ends_is_told_however_little_is_logged(here: Here) -> None:
+    here.set(LOG_LEVEL="ERROR", REALTIME_API_KEY="")
+    (line,) = lines_of(here.run("watch").err)
+    assert (line["level"], line["code"]) == ("ERROR", "CONFIG_MISSING_KEY")
 
 
 def test_only_one_watches_on_a_state_folder(here: Here) -> None:

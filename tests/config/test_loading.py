@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from ibkr_rebalancer.config import loading
-from ibkr_rebalancer.config.loading import find_state, load_settings
+from ibkr_rebalancer.config.loading import find_state, load_settings, settings_files
 from ibkr_rebalancer.config.settings import Gateway, Settings
 from ibkr_rebalancer.core.errors import ConfigError
 from ibkr_rebalancer.core.portfolio import TradingMode
@@ -368,6 +368,21 @@ def test_a_dotenv_that_others_may_read_is_refused_on_live(cwd: Path, tmp_path: P
     assert error.hint == f"Run: chmod 600 {path}"
     path.chmod(0o600)
     assert load(cwd, config, TRADING_MODE="live").mode is TradingMode.LIVE
+
+
+def test_a_credential_that_systemd_hands_over_is_no_file_to_look_after(cwd: Path, tmp_path: Path) -> None:
+    """Its mode has bits for the group that stand for an entry of an access list: the service's own user."""
+    put(cwd)
+    handed, kept = tmp_path / "credentials" / "key", tmp_path / "credentials-of-mine"
+    handed.parent.mkdir()
+    for file in (handed, kept):
+        file.write_text("a-key", encoding="utf-8")
+        file.chmod(0o440)
+    environ = {"ALLOCATIONS_API_KEY_FILE": str(handed), "REALTIME_API_KEY_FILE": str(kept)}
+    paths = {file.path for file in settings_files(None, environ=environ, cwd=cwd)}
+    assert paths == {str(cwd / "accounts.yaml"), str(handed), str(kept)}
+    as_service = {**environ, "CREDENTIALS_DIRECTORY": str(handed.parent)}
+    assert {file.path for file in settings_files(None, environ=as_service, cwd=cwd)} == paths - {str(handed)}
 
 
 def test_what_a_first_accounts_yaml_may_look_like_is_one(cwd: Path) -> None:

@@ -1,5 +1,6 @@
 """What findings are made of facts: how grave they are, in which order they stand, and what becomes of the exit code."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -42,7 +43,7 @@ from ibkr_rebalancer.core.errors import (
     Refused,
 )
 from ibkr_rebalancer.core.instruments import ConId, Contract
-from ibkr_rebalancer.core.policy import Account, OrderType, Policy
+from ibkr_rebalancer.core.policy import Account, OrderType, Policy, Substitution
 from ibkr_rebalancer.core.portfolio import AccountId, TradingMode
 from ibkr_rebalancer.core.quotes import DataKind, NoQuote, Quote
 
@@ -212,6 +213,21 @@ def test_prices_of_a_kind_are_told_together() -> None:
     live, missing = on_prices(account(), TradingMode.LIVE, contracts, answers)
     assert live.text == "Live prices: A, C."
     assert (missing.text, missing.hint, missing.exit_code) == ("No price for B, D: nobody sells.", "Wait.", 11)
+
+
+@pytest.mark.parametrize("mode", TradingMode)
+def test_a_target_without_a_price_keeps_everything_from_being_planned(mode: TradingMode) -> None:
+    """Be it that there is no quote, or one that holds a bid alone; what a substitute is bought for may do without."""
+    policy = {"substitutions": {"B": Substitution(use="B"), "C": Substitution(use="A")}}
+    contracts = {symbol: contract(symbol, number) for number, symbol in enumerate("ABC")}
+    bid_alone = replace(quote(DataKind.LIVE), ask=None, last=None, close=None)
+    why = NoQuote(reason="nobody sells", remedy="Wait.")
+    found = on_prices(account(**policy), mode, contracts, {ConId(0): why, ConId(1): bid_alone, ConId(2): why})
+    assert [(each.state, each.code, each.text[:16]) for each in found] == [
+        (State.PROBLEM, "PRICE_MISSING", "No price for A: "),
+        (State.PROBLEM, "PRICE_MISSING", "No price for B: "),
+        (State.WARNING, "PRICE_MISSING", "No price for C: "),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ from ibkr_rebalancer.core.watch_status import (
 DU1 = AccountId("DU1")
 LATER = NOW + timedelta(minutes=1)
 NEW = WatchStatus(pid=7, started=NOW, beat=NOW, mode=TradingMode.PAPER, dry_run=False)
-WATCHER = "pid 7, since 2026-11-23T15:30:00Z"
+WATCHER = "pid 7, since 2026-11-23 15:30 UTC"
 
 
 def after(*notices: Notice, status: WatchStatus = NEW) -> WatchStatus:

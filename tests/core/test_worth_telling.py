@@ -150,6 +150,26 @@ def test_what_is_put_off_for_the_same_reason_again_is_told_once() -> None:
     assert is_news(certain(notification_of(replace(notice, news=event_news("next event", step, error)), ALL)), first)
 
 
+def test_what_is_put_off_is_deferred_until_it_has_failed() -> None:
+    error = GatewayUnavailable("LINK_DOWN", "Not there.", hint="Wait.")
+    waits = PutOff(at=NOW, due=ENDED, remedy=Remedy.RETURN, code=error.code, text=error.message, run_id="")
+    fails = Ended(at=NOW, code=error.code, text=error.message, exit_code=error.exit_code, run_id="")
+    notice = Notice(event="event.step", text="what", account=DU1, news=event_news("event", waits, error))
+    first = certain(notification_of(notice, ALL))
+    assert (first.title, first.weight) == ("rebalancer: DU1 deferred", Weight.NEWS)
+    assert notification_of(notice, PROBLEMS) is None
+    last = certain(notification_of(replace(notice, news=event_news("event", fails, error)), PROBLEMS))
+    assert (last.title, last.weight) == ("rebalancer: DU1 failed", Weight.PROBLEM)
+    assert is_news(last, first)
+
+
+def test_what_a_run_has_left_undone_is_told_as_that_also_if_another_one_follows() -> None:
+    step = PutOff(at=NOW, due=ENDED, remedy=Remedy.PLAN, code=HALF.code, text="why", run_id=HALF.run_id)
+    notice = Notice(event="event.step", text="what", account=DU1, news=event_news("event", step, HALF))
+    told_of = certain(notification_of(notice, PROBLEMS))
+    assert (told_of.title, told_of.weight) == ("rebalancer: DU1 partly done", Weight.PROBLEM)
+
+
 @pytest.mark.parametrize("event", TOPICS)
 def test_what_is_no_run_is_told_as_it_is(event: str) -> None:
     told_of = certain(notification_of(Notice(event=event, text="so it is"), ALL))

@@ -97,7 +97,7 @@ def test_what_waits_is_told_once_however_often_it_is_tried(tmp_path: Path) -> No
             stage.say(TRADES)
             await asyncio.sleep(600)
 
-    assert told_of(notices_of(story, tmp_path)) == ["DU1 failed"]
+    assert told_of(notices_of(story, tmp_path)) == ["DU1 deferred"]
 
 
 def test_titles_and_texts_are_cleaned_and_short() -> None:

@@ -87,7 +87,8 @@ def load_settings(path: Path | None, *, environ: Mapping[str, str], cwd: Path, s
         config_path=config_path,
         state_path=_state_path(state, given, cwd),
         secrets=_secrets(variables, accounts),
-        warnings=(*(w for dotenv in dotenvs for w in dotenv.warnings), *_exposures(dotenvs, mode)),
+        doubts=tuple(warning for dotenv in dotenvs for warning in dotenv.warnings),
+        exposed=_exposed(dotenvs, mode),
     )
 
 
@@ -107,8 +108,8 @@ def settings_files(
 ) -> tuple[FileMode, ...]:
     """The files that settings come from, where they are: accounts.yaml, .env and those named by `*_FILE`.
 
-    `own_keys` are the variables that the owner has named. A .env that others may read is not among the files:
-    `load_settings` itself warns of it, or refuses it.
+    `own_keys` are the variables that the owner has named. What systemd hands to this service alone is not among the
+    files, whatever its mode says: systemd.exec(5), `LoadCredential=`.
 
     Raises:
         ConfigError: a .env cannot be read.
@@ -117,9 +118,12 @@ def settings_files(
     dotenvs = _dotenvs(path, environ, cwd)
     given = merged(environ, dotenvs)
     accounts = _first_there(_places(path, given, cwd))
-    secret = [dotenv.path for dotenv in dotenvs if not dotenv.is_exposed]
+    secret = [dotenv.path for dotenv in dotenvs]
     named = file_names(known_variables(own_keys))
     secret += [located(given[name].text, given, cwd=cwd) for name in named if name in given]
+    handed = environ.get("CREDENTIALS_DIRECTORY")
+    if handed:
+        secret = [file for file in secret if not file.is_relative_to(handed)]
     files = [*([(accounts, False)] if accounts else []), *((file, True) for file in secret)]
     return tuple(
         FileMode(path=str(file), mode=stat.S_IMODE(file.stat().st_mode), is_secret=is_secret)
@@ -217,7 +221,8 @@ def _first_file(places: Sequence[Path]) -> tuple[Path, str]:
         raise ConfigError(
             "CONFIG_NOT_FOUND",
             f"There is no {' and no '.join(map(str, places))}.",
-            hint=f"Name the file with -c, or write this to {places[0]}, with your own values: {SMALLEST}",
+            hint=f"Name the file with -c, or run: rebalancer init -c {places[0]}. Or write this there, with your own "
+            f"values: {SMALLEST}",
         )
     try:
         return place, place.read_bytes().decode("utf-8-sig")
@@ -285,13 +290,13 @@ def _secrets_in(url: str) -> Iterator[str]:
         yield unquote(secret, errors="surrogateescape")
 
 
-def _exposures(dotenvs: Sequence[DotEnv], mode: TradingMode) -> list[str]:
-    """Warnings about files with secrets that others may read; for real money that is an error."""
-    exposed = [dotenv.path for dotenv in dotenvs if dotenv.is_exposed]
+def _exposed(dotenvs: Sequence[DotEnv], mode: TradingMode) -> tuple[Path, ...]:
+    """Files with secrets that others may read; for real money that is an error."""
+    exposed = tuple(dotenv.path for dotenv in dotenvs if dotenv.is_exposed)
     if exposed and mode is TradingMode.LIVE:
         raise ConfigError(
             "CONFIG_SECRETS_EXPOSED",
             f"Other users of this machine may read {exposed[0]}, and TRADING_MODE is live.",
             hint=f"Run: chmod 600 {exposed[0]}",
         )
-    return [f"Other users of this machine may read {path}; run: chmod 600 {path}" for path in exposed]
+    return exposed

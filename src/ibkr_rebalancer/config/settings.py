@@ -70,8 +70,18 @@ class Settings:
     """The folder of the journal; it may not be there yet."""
     secrets: tuple[str, ...] = field(repr=False)
     """Every text that must not be seen in a log or message."""
-    warnings: tuple[str, ...]
+    doubts: tuple[str, ...]
     """Sentences about what is allowed, but hardly meant."""
+    exposed: tuple[Path, ...]
+    """The .env files that other users of this machine may read."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Sentences about all that its owner should know."""
+        return (
+            *self.doubts,
+            *(f"Other users of this machine may read {path}; run: chmod 600 {path}" for path in self.exposed),
+        )
 
 
 def realtime_key(settings: Settings) -> str:

@@ -4,7 +4,7 @@ A finding is a problem if a command could not do its work, a warning if it could
 one and what the other for paper is not always so for real money.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -28,7 +28,7 @@ from ibkr_rebalancer.core.orders import OrderIntent, OrderType, order_ref
 from ibkr_rebalancer.core.plan import Side
 from ibkr_rebalancer.core.policy import Account
 from ibkr_rebalancer.core.portfolio import AccountId, TradingMode, belongs_to
-from ibkr_rebalancer.core.quotes import DataKind, NoQuote, Quote
+from ibkr_rebalancer.core.quotes import DataKind, NoQuote, Quote, prices_of, unpriced
 
 MEGABYTE = 1024 * 1024
 LITTLE_ROOM = 500 * MEGABYTE
@@ -242,6 +242,17 @@ def on_mode(managed: Sequence[AccountId], mode: TradingMode) -> Finding:
     return problem(Check.MODE, error)
 
 
+def on_known_orders(account: AccountId, ours: Collection[str]) -> Finding:
+    """Orders of ours of which the broker tells, and which the journal has, all of them."""
+    if not ours:
+        return well(Check.ORDERS, "The broker tells of no order of ours today.", account)
+    return well(
+        Check.ORDERS,
+        f"The journal has what the broker tells of today: {_counted(len(ours), 'order')} of ours.",
+        account,
+    )
+
+
 def on_contracts(account: AccountId, chosen: Mapping[str, Contract]) -> Finding:
     """The contracts that symbols of the targets mean."""
     return well(Check.CONTRACTS, f"{_counted(len(chosen), 'contract')} found: {', '.join(sorted(chosen))}.", account)
@@ -252,20 +263,31 @@ def on_prices(
 ) -> list[Finding]:
     """Which prices there are for the targets: live ones, delayed ones, or none and why.
 
-    Real money is not traded on what is not live, unless the account's policy allows it.
+    Nothing is planned without the price of a target, be it for play money; only of one that a substitute is bought for
+    is none needed, unless it is held. Real money is not traded on what is not live, unless the account's policy allows
+    it.
     """
-    kinds: dict[DataKind | NoQuote, list[str]] = {}
+    kinds: dict[tuple[DataKind | NoQuote, bool], list[str]] = {}
     for symbol, contract in sorted(contracts.items()):
-        answer = quotes[contract.con_id]
-        kinds.setdefault(answer if isinstance(answer, NoQuote) else answer.data, []).append(symbol)
-    return [_on_kind(account, mode, kind, symbols) for kind, symbols in kinds.items()]
+        substitution = account.policy.substitutions.get(symbol)
+        is_replaced = substitution is not None and substitution.use != symbol
+        kinds.setdefault((_kind(quotes[contract.con_id]), is_replaced), []).append(symbol)
+    return [_on_kind(account, mode, kind, symbols, is_replaced) for (kind, is_replaced), symbols in kinds.items()]
 
 
-def _on_kind(account: Account, mode: TradingMode, kind: DataKind | NoQuote, symbols: Sequence[str]) -> Finding:
+def _kind(answer: Quote | NoQuote) -> DataKind | NoQuote:
+    if isinstance(answer, NoQuote):
+        return answer
+    return unpriced(answer) if prices_of(answer) is None else answer.data
+
+
+def _on_kind(
+    account: Account, mode: TradingMode, kind: DataKind | NoQuote, symbols: Sequence[str], is_replaced: bool
+) -> Finding:
     listed = ", ".join(symbols)
     if isinstance(kind, NoQuote):
         error = Refused("PRICE_MISSING", f"No price for {listed}: {kind.reason}.", hint=kind.remedy)
-        return grave_for(mode, Check.PRICES, error, account.account_id)
+        return (warning if is_replaced else problem)(Check.PRICES, error, account.account_id)
     if kind in SUBSCRIBED:
         return well(Check.PRICES, f"{kind.value.capitalize()} prices: {listed}.", account.account_id)
     error = Refused(

@@ -29,6 +29,8 @@ class RunNews:
     """What to do about it; empty if nobody has said."""
     report: Report | None
     """None when no run began, or its report is not at hand."""
+    is_put_off: bool = False
+    """Whether the event is carried out again later, without anybody doing anything."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

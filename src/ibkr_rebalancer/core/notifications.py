@@ -14,7 +14,7 @@ from ibkr_rebalancer.core.errors import (
     Refused,
     UnknownOutcome,
 )
-from ibkr_rebalancer.core.inbox import Ended, Step
+from ibkr_rebalancer.core.inbox import Ended, PutOff, Step
 from ibkr_rebalancer.core.money import ZERO, amount_text
 from ibkr_rebalancer.core.notices import Notice, RunNews, Severity
 from ibkr_rebalancer.core.portfolio import AccountId
@@ -97,7 +97,8 @@ HEADINGS: Mapping[int, str] = {
     Halted.exit_code: "halted",
     UnknownOutcome.exit_code: "ORDER OUTCOME UNKNOWN",
 }
-"""What a run came to, by its exit code; the others have failed."""
+"""What a run came to, by its exit code; the others have failed. What waits before a run has begun is deferred, whatever
+it waits for; what a run has left undone is told as that, also if another one follows."""
 
 ORDINARY = frozenset({EXIT_DONE, Deferred.exit_code})
 """Ends that ask nothing of anybody."""
@@ -143,6 +144,7 @@ def event_news(trigger: str, step: Step, outcome: Report | RebalancerError | Non
         code=step.code,
         hint=outcome.hint if outcome is not None else "",
         report=outcome if isinstance(outcome, Report) else None,
+        is_put_off=isinstance(step, PutOff),
     )
 
 
@@ -182,8 +184,9 @@ def _of_a_run(notice: Notice, news: RunNews, wishes: Wishes) -> Notification | N
         return None
     report = news.report
     is_dry_run = report is not None and report.mode is RunMode.DRY_RUN
-    weight = Weight.NEWS if news.exit_code in ORDINARY else Weight.PROBLEM
-    heading = HEADINGS.get(news.exit_code, "failed")
+    exit_code = Deferred.exit_code if news.is_put_off and report is None else news.exit_code
+    weight = Weight.NEWS if exit_code in ORDINARY else Weight.PROBLEM
+    heading = HEADINGS.get(exit_code, "failed")
     if news.exit_code == EXIT_DONE and report is None:
         heading = "not carried out"
     if is_dry_run:
@@ -197,7 +200,7 @@ def _of_a_run(notice: Notice, news: RunNews, wishes: Wishes) -> Notification | N
         worth, cash = amount_text(plan.net_liquidation), amount_text(plan.cash_after)
         lines.append(f"Before it net liquidation {worth} {plan.currency}; cash if all fills {cash} {plan.currency}.")
     did_nothing = report is not None and (is_dry_run or not report.orders) and news.exit_code == EXIT_DONE
-    state = came_of_it if did_nothing else f"{news.trigger} {news.exit_code} {news.code}"
+    state = came_of_it if did_nothing else f"{news.trigger} {exit_code} {news.code}"
     account = notice.account or ""
     return _notification(f"run of {account}", state, f"{account} {heading}".strip(), lines, weight)
 

@@ -58,8 +58,9 @@ def configure_logging(
 ) -> None:
     """Log to `stream` (standard error if None) from `level` upwards, in place of any earlier set-up.
 
-    The lines are for people, or each is a JSON object with `time`, `level`, `event`, `account` and `text`. A record
-    that cannot be formatted is dropped: Python would print its raw arguments instead.
+    The lines are for people, or each is a JSON object with `time`, `level`, `event`, `account` and `text`, and where
+    something came to no good end also `code` and `hint`. A record that cannot be formatted is dropped: Python would
+    print its raw arguments instead.
     """
     handler = logging.StreamHandler(stream)
     handler.setFormatter((_JsonLines if as_json else _Lines)(redactor(secrets)))
@@ -101,6 +102,11 @@ class LogObserver:
         logger.log(LEVELS[notice.severity], "%s: %s", notice.event, notice.line, extra={NOTICE: notice})
 
 
+def log_end(notice: Notice) -> None:
+    """Write why the process ends, whatever LOG_LEVEL is."""
+    logger.error("%s: %s", notice.event, notice.line, extra={NOTICE: notice})
+
+
 class _Lines(logging.Formatter):
     """Lines for people, their time in UTC, cleaned."""
 
@@ -124,9 +130,11 @@ class _JsonLines(_Lines):
 
     def format(self, record: logging.LogRecord) -> str:
         notice = getattr(record, NOTICE, None)
-        event, account, text = record.name, None, super().format(record)
+        event, account, text, why = record.name, None, super().format(record), {}
         if isinstance(notice, Notice):
             event, account, text = notice.event, notice.account, self.clean(notice.text)
+            if notice.news is not None and notice.news.code:
+                why = {"code": notice.news.code, "hint": self.clean(notice.news.hint)}
         return json.dumps(
             {
                 "time": self.formatTime(record, self.datefmt),
@@ -134,6 +142,7 @@ class _JsonLines(_Lines):
                 "event": self.clean(event),
                 "account": account and self.clean(account),
                 "text": text,
+                **why,
             }
         )
 

@@ -1,6 +1,7 @@
 """Ask the world what a run would ask it, and tell each answer: what fails ends no other question.
 
-Nothing here can trade: the gateway is a `MarketView`, and beside it stands one question, the preview of an order.
+Nothing here can trade: the gateway is a `MarketView`, and beside it stand two questions, about orders: which there are,
+and the preview of one.
 """
 
 import asyncio
@@ -15,20 +16,24 @@ from ibkr_rebalancer.core.doctor import (
     on_allocation,
     on_contracts,
     on_events,
+    on_known_orders,
     on_mode,
     on_preview,
     on_prices,
     preview_of,
     problem,
+    warning,
     well,
 )
-from ibkr_rebalancer.core.errors import RebalancerError, Refused
+from ibkr_rebalancer.core.errors import Busy, RebalancerError, Refused, StorageFailed
 from ibkr_rebalancer.core.instruments import Contract, ContractQuery, choose_contract
 from ibkr_rebalancer.core.notices import Notice
+from ibkr_rebalancer.core.order_book import OrderBook
 from ibkr_rebalancer.core.orders import OrderIntent
 from ibkr_rebalancer.core.policy import Account
 from ibkr_rebalancer.core.portfolio import AccountId, TradingMode
 from ibkr_rebalancer.flows.rebalance import Fetched, fetch_allocations, queries_of
+from ibkr_rebalancer.flows.reconcile import require_known_to
 from ibkr_rebalancer.flows.snapshot import read_portfolios, require_managed, skew
 from ibkr_rebalancer.ports import AllocationSource, Clock, MarketView, Observer, WhatIf
 
@@ -41,8 +46,12 @@ class World:
     """Connect, once."""
     preview: Callable[[OrderIntent], Awaitable[WhatIf]]
     """`OrderDesk.what_if`, which nothing but an order can answer: whether the gateway takes any."""
+    order_book: Callable[[AccountId], Awaitable[OrderBook]]
+    """`OrderDesk.order_book`."""
+    known: Callable[[Collection[str]], Collection[str]] | None
+    """`Ledger.known`; None where the journal cannot be read."""
     client_id: int
-    """Of the connection that previews."""
+    """Of the connection that asks about orders."""
     source: AllocationSource
     events: Callable[[Collection[str]], Awaitable[EventAccess]] | None
     """Try channels; None without a key for them."""
@@ -99,13 +108,36 @@ async def _gateway(
         else:
             found.append(well(Check.MANAGED, "The gateway manages it.", account.account_id))
             ours.append(account)
-    clock, portfolios, (contracts, on_them) = await asyncio.gather(
-        _clock(mode, market, world), _portfolios(ours, market, world), _contracts(ours, targets, market, world)
+    clock, portfolios, (contracts, on_them), orders = await asyncio.gather(
+        _clock(mode, market, world),
+        _portfolios(ours, market, world),
+        _contracts(ours, targets, market, world),
+        _orders(ours, world),  # before the preview, which would be an order in the book
     )
     prices, trading = await asyncio.gather(
         _prices(ours, mode, contracts, market, world), _trading(ours, contracts, world)
     )
-    return [*found, clock, *portfolios, *on_them, *prices, *trading]
+    return [*found, *orders, clock, *portfolios, *on_them, *prices, *trading]
+
+
+async def _orders(accounts: Sequence[Account], world: World) -> list[Finding]:
+    """Whether the journal has all orders of ours that the broker tells of: else they might be sent again."""
+    if world.known is None or not accounts:
+        return []
+    world.observer.notify(_step("orders.look", "Comparing the broker's orders with the journal"))
+    found = []
+    for account in accounts:
+        try:
+            ours = require_known_to(world.known, account.account_id, await world.order_book(account.account_id))
+        except StorageFailed as lost:
+            found.append(problem(Check.ORDERS, lost, account.account_id))
+        except Busy as error:  # somebody else is asking
+            return [*found, warning(Check.ORDERS, error)]
+        except RebalancerError as error:
+            return [*found, problem(Check.ORDERS, error)]
+        else:
+            found.append(on_known_orders(account.account_id, ours))
+    return found
 
 
 async def _clock(mode: TradingMode, market: MarketView, world: World) -> Finding:

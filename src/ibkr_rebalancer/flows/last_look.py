@@ -27,7 +27,7 @@ async def look_before_sending(planned: Planned, gate: OrderGate, *, ledger: Ledg
     book, positions = await asyncio.gather(
         gate.look(Docket((), ledger=ledger)), gate.session.market.positions((account,))
     )
-    require_known_to(ledger, account, book)
+    require_known_to(ledger.known, account, book)
     require_none_open(account, book)
     require_no_foreign_orders(plan, book.open_orders)
     changed = unexplained(plan, planned.snapshot.portfolio, (), positions)

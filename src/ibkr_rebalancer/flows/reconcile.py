@@ -6,7 +6,7 @@ is nowhere to be found, look again. Nothing is ever sent here but cancels of our
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -98,7 +98,7 @@ async def _ended(
     """The book once nothing of ours is open in it, or may be."""
     left_open = len(docket.orders)
     book = await gate.look(docket)
-    require_known_to(ledger, account, book)
+    require_known_to(ledger.known, account, book)
     late = [heard for heard in book.heard if isinstance(heard.evidence, Executed | Commissioned)]
     if late:  # also of orders that had ended: what has traded since belongs to their history
         unheard = ledger.observe(late)
@@ -226,10 +226,18 @@ def require_known(account: AccountId, docket: Docket, gate: OrderGate) -> None:
     )
 
 
-def require_known_to(ledger: Ledger, account: AccountId, book: OrderBook) -> None:
-    """A journal that has lost orders cannot keep them from being sent again."""
+def require_known_to(
+    known: Callable[[Collection[str]], Collection[str]], account: AccountId, book: OrderBook
+) -> Collection[str]:
+    """A journal that has lost orders cannot keep them from being sent again; those of ours that the book tells of.
+
+    `known` is `Ledger.known`.
+
+    Raises:
+        StorageFailed: the journal lacks some of them (`JOURNAL_LOST`).
+    """
     ours = book.ours_open(account).keys() | {heard.order_ref for heard in book.heard}
-    lost = sorted(ours - ledger.known(ours))
+    lost = sorted(ours.difference(known(ours)))
     if lost:
         raise StorageFailed(
             "JOURNAL_LOST",
@@ -238,6 +246,7 @@ def require_known_to(ledger: Ledger, account: AccountId, book: OrderBook) -> Non
             hint="Restore the state folder that sent them, or name it with --state; "
             "if it is lost for good, wait for the next trading day and check the account by hand.",
         )
+    return ours
 
 
 async def _cancelled_over_their_ids(

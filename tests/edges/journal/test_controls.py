@@ -35,7 +35,7 @@ def test_an_account_is_held_by_one_process(tmp_path: Path) -> None:
         busy = refusal(journal)
         assert (busy.code, busy.exit_code) == ("ACCOUNT_BUSY", 15)
         assert busy.message == (
-            f"Another run is at work on DU1 (pid {other.pid}, since 2026-11-23T15:30:00Z). Nothing was sent."
+            f"Another run is at work on DU1 (pid {other.pid}, since 2026-11-23 15:30 UTC). Nothing was sent."
         )
         assert busy.hint == "Wait until it has ended, or end it; then run the command again."
 
@@ -86,12 +86,12 @@ def test_one_process_watches(tmp_path: Path) -> None:
         assert other.lines(1) == ["ready"]
         with pytest.raises(Busy) as caught, journal.watch():
             pass
-        assert journal.watcher() == f"pid {other.pid}, since 2026-11-23T15:30:00Z"
+        assert journal.watcher() == f"pid {other.pid}, since 2026-11-23 15:30 UTC"
         with journal.hold(ACCOUNT):
             pass
     assert (caught.value.code, caught.value.exit_code) == ("WATCH_BUSY", 15)
     assert caught.value.message == (
-        f"Another process already watches with the state in {tmp_path} (pid {other.pid}, since 2026-11-23T15:30:00Z). "
+        f"Another process already watches with the state in {tmp_path} (pid {other.pid}, since 2026-11-23 15:30 UTC). "
         "Nothing was sent."
     )
     assert caught.value.hint == (
@@ -103,7 +103,7 @@ def test_nobody_watches_before_and_after(tmp_path: Path) -> None:
     with opened(tmp_path) as journal:
         assert journal.watcher() is None
         with journal.watch():
-            assert journal.watcher() == f"pid {os.getpid()}, since 2026-11-23T15:30:00Z"
+            assert journal.watcher() == f"pid {os.getpid()}, since 2026-11-23 15:30 UTC"
             with pytest.raises(Busy), journal.watch():
                 pass
         assert journal.watcher() is None

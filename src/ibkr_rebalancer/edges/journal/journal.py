@@ -259,7 +259,7 @@ class Journal:
         return watch_lock(self._store.path.parent, at=self._clock.now())
 
     def watcher(self) -> str | None:
-        """Who watches, such as `pid 7, since 2026-11-23T15:30:00Z`; None if nobody does."""
+        """Who watches, such as `pid 7, since 2026-11-23 15:30 UTC`; None if nobody does."""
         return watcher(self._store.path.parent)
 
 

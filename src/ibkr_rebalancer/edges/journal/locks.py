@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
-from ibkr_rebalancer.core.documents import encode
 from ibkr_rebalancer.core.errors import Busy
 from ibkr_rebalancer.core.portfolio import AccountId
 from ibkr_rebalancer.edges.journal.folder import open_private
@@ -56,7 +55,7 @@ def watch_lock(folder: Path, *, at: datetime) -> Iterator[None]:
 
 
 def watcher(folder: Path) -> str | None:
-    """The process that watches, such as `pid 7, since 2026-11-23T15:30:00Z`; None if there is none.
+    """The process that watches, such as `pid 7, since 2026-11-23 15:30 UTC`; None if there is none.
 
     Raises:
         StorageFailed: the lock file cannot be read.
@@ -94,7 +93,7 @@ def _taken(descriptor: int, path: Path, at: datetime) -> str | None:
             if not _try(descriptor, fcntl.LOCK_SH):
                 return _holder(descriptor)
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"pid {os.getpid()}, since {encode(at)}".encode(), 0)
+        os.pwrite(descriptor, f"pid {os.getpid()}, since {at:%Y-%m-%d %H:%M} UTC".encode(), 0)
     except OSError as error:
         raise storage_failure(error, path, NOTHING_SENT) from error
     return None
