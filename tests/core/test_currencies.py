@@ -88,7 +88,7 @@ def test_a_currency_in_which_nothing_is_wanted_keeps_no_reserve_and_counts_as_wo
     dollars, euros = plan.cash_by_currency
     assert [dollars.cash, dollars.cash_after, dollars.cash_reserve] == [1_000, 1_000, 0]
     assert euros.cash_after >= euros.cash_reserve > 0
-    assert "1,000.00 USD in cash buys nothing: no target or holding is in USD." in plan.remarks
+    assert "1,000.00 USD in cash buys nothing: nothing that is managed is in USD." in plan.remarks
     assert plan.trades[0].weight_target > Decimal("0.99")
 
 

@@ -64,6 +64,13 @@ class Purse:
     spendable: Decimal
     """By purchases, down to the reserve."""
     reserve: Decimal
+    raised: Decimal
+    """What of the reserve a person has asked for."""
+
+    @property
+    def must_be_filled(self) -> bool:
+        """Whatever there is in other currencies."""
+        return self.cash < 0 or self.raised > 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,10 +96,20 @@ class Problem:
     def spendable(self) -> Decimal:
         return sum((purse.spendable for purse in self.purses.values()), ZERO)
 
+    def fills(self, currency: str) -> bool:
+        """Whether sales in this currency have to bring it to its reserve: it is the only one, or owes, or is asked to.
+        Of others only all together have to have theirs."""
+        return len(self.purses) == 1 or self.purses[currency].must_be_filled
+
+    def raises(self, currency: str) -> bool:
+        """Whether what is wanted may be sold for cash."""
+        purse = self.purses[currency]
+        return purse.cash < purse.reserve and (self.fills(currency) or self.cash < self.reserve)
+
     @cached_property
     def is_short_of_cash(self) -> bool:
-        """Whether a currency has less than has to stay: then sales raise it."""
-        return any(purse.cash < purse.reserve for purse in self.purses.values())
+        """Whether less is there than has to stay: then sales raise it."""
+        return any(self.raises(currency) for currency in self.purses)
 
     @cached_property
     def ideals(self) -> Mapping[ConId, Decimal]:
@@ -126,8 +143,7 @@ class Problem:
         """By the owner's rules. Below the reserve everything may have to go."""
         if not name.sellable:
             return 0
-        purse = self.purses[name.currency]
-        if name.use is None or purse.cash < purse.reserve:
+        if name.use is None or self.raises(name.currency):
             return name.whole
         return max(0, int(name.held - self.ideals[name.con_id] / name.middle))
 
@@ -232,6 +248,7 @@ def _purses(names: Sequence[Name], portfolio: Portfolio, case: Case) -> Mapping[
             spendable=min(amount, alone) - balances.net_liquidation * _for_limits(policy) * parts[currency],
             reserve=balances.net_liquidation * policy.cash_reserve_pct / 100 * parts[currency]
             + (case.purpose.raise_cash if currency == balances.currency else ZERO),
+            raised=case.purpose.raise_cash if currency == balances.currency else ZERO,
         )
         for currency, amount in kept.items()
     }
@@ -309,8 +326,7 @@ def _wrongs(trade: Trade, name: Name | None, problem: Problem, plan: Plan) -> It
 def _most_sold(name: Name, problem: Problem, plan: Plan) -> int:
     """Shares of a replaced target that its weight does not cover, once the costs of the plan are off the ideals."""
     least = (problem.ideal(name) - 2 * name.weight * costs_of(plan, problem)) / name.middle
-    purse = problem.purses[name.currency]
-    return name.whole if purse.cash < purse.reserve else max(problem.most_sold(name), int(name.held - least))
+    return name.whole if problem.raises(name.currency) else max(problem.most_sold(name), int(name.held - least))
 
 
 _NOBODY = Name(con_id=ConId(0), weight=ZERO, held=ZERO, bid=ZERO, ask=ZERO)
@@ -333,19 +349,20 @@ def overspent(plan: Plan, case: Case) -> Decimal:
 def left_owing(plan: Plan, case: Case) -> Decimal:
     """By how much a plan that trades leaves less than the reserve in cash, though its sales could fill it; 0 is right.
 
-    Where all that can be sold, fees paid, does not reach the reserve, it has to bring what it can.
+    Where all that can be sold, fees paid, does not reach the reserve, it has to bring what it can. In one currency
+    among several the reserve has to be there where it owed, or was to raise cash; else only in all of them together.
     """
     if not plan.trades or case.purpose.buy_only:
         return ZERO
     before = problem_of(case)
     after = problem_of(replace(case, snapshot=fill(plan, case.snapshot)))
-    lacking = [ZERO]
-    for currency, purse in after.purses.items():
-        ours = [name for name in before.names if name.currency == currency]
-        brought = sum((n.whole * n.bid - _fee(n) for n in ours), ZERO)
-        was = before.purses[currency].cash if currency in before.purses else ZERO
-        lacking.append(min(purse.reserve, was + brought) - purse.cash)
-    return max(lacking)
+    could_be = {currency: purse.cash for currency, purse in before.purses.items()}
+    for name in before.names:
+        could_be[name.currency] += name.whole * name.bid - _fee(name)
+    filled = [currency for currency in before.purses if before.fills(currency)]
+    lacking = [min(after.purses[c].reserve, could_be[c]) - after.purses[c].cash for c in filled if c in after.purses]
+    told = {c: max(p.cash, p.reserve) if c in filled else p.cash for c, p in after.purses.items()}
+    return max(ZERO, min(after.reserve, sum(could_be.values(), ZERO)) - sum(told.values(), ZERO), *lacking)
 
 
 def given_up(plan: Plan, case: Case) -> Decimal:
@@ -420,9 +437,13 @@ def optimum_bp(problem: Problem, *, reached_bp: float) -> float | None:
     for currency, purse in problem.purses.items():
         ours = np.array([name.currency == currency for name in problem.names])
         spendable = float(purse.spendable) * scale
-        must_stay = min(float(purse.reserve) * scale, spendable + float((bid * ours) @ sold_at_most))
+        reached = spendable + float((bid * ours) @ sold_at_most) if problem.fills(currency) else spendable
+        must_stay = min(float(purse.reserve) * scale, reached)
         row = np.concatenate([-ask * ours, bid * ours, np.zeros(count + 1)])
         budgets.append(LinearConstraint(row, lb=must_stay - spendable - 1e-9))
+    spendable = float(problem.spendable) * scale
+    must_stay = min(float(problem.reserve) * scale, spendable + float(bid @ sold_at_most))
+    budgets.append(LinearConstraint(np.concatenate([-ask, bid, np.zeros(count + 1)]), lb=must_stay - spendable - 1e-9))
     result = milp(
         c=np.concatenate([np.zeros(2 * count), np.ones(count + 1)]),
         constraints=[
@@ -450,7 +471,11 @@ def brute_force_bp(problem: Problem) -> float:
     for combination in product(*reach):
         shares = dict(zip(ids, combination, strict=True))
         change = problem.traded(shares)
-        if all(purse.spendable + problem.traded(shares, c) >= purse.reserve for c, purse in problem.purses.items()):
+        if all(
+            purse.spendable + problem.traded(shares, c)
+            >= (purse.reserve if problem.fills(c) else min(purse.reserve, purse.spendable))
+            for c, purse in problem.purses.items()
+        ) and problem.spendable + change >= min(problem.reserve, problem.spendable):
             best = min(best, problem.drift_bp(shares, problem.cash + change))
     return best
 

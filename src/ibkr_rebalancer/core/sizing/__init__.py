@@ -32,6 +32,7 @@ from ibkr_rebalancer.core.sizing.accounting import (
 )
 from ibkr_rebalancer.core.sizing.choice import choose_shares, fewest_of
 from ibkr_rebalancer.core.sizing.purses import Purses, purses_of
+from ibkr_rebalancer.core.sizing.reserves import kept_where_cash_is
 
 __all__ = [
     "Funds",
@@ -142,12 +143,12 @@ def _from_there(names: Sequence[Managed], shares: Quantities, purses: Purses) ->
 def _is_nearer(names: Sequence[Managed], again: Quantities, shares: Quantities, ideal: Ideal, purses: Purses) -> bool:
     """Whether `again` keeps every rule that `shares` had to keep, and comes nearer."""
     drifts = [drift_of(names, these, cash_left(names, these, purses.cash), ideal) for these in (again, shares)]
-    return drifts[0] < drifts[1] and all(_is_allowed(ours, again, ideal, funds) for ours, funds in purses.parts(names))
+    kept = kept_where_cash_is(names, purses, ideal)
+    return drifts[0] < drifts[1] and all(_is_allowed(ours, again, ideal, funds) for ours, funds in kept.parts(names))
 
 
 def _is_allowed(names: Sequence[Managed], shares: Quantities, ideal: Ideal, funds: Funds) -> bool:
-    raising = funds.cash < funds.reserve
-    reached = all(shares[name.con_id] >= fewest_of(name, ideal, raising=raising) for name in names)
+    reached = all(shares[name.con_id] >= fewest_of(name, ideal, raising=funds.raises_cash) for name in names)
     return reached and (not names or shortfall(names, shares, funds) <= 0)
 
 
@@ -165,9 +166,10 @@ def _settle_costs(names: Sequence[Managed], purses: Purses, *, nearest: bool) ->
 
 
 def _choose_by_currency(names: Sequence[Managed], ideal: Ideal, purses: Purses, *, nearest: bool) -> Quantities:
-    goals = purses.cash_goals(names, ideal)
+    kept = kept_where_cash_is(names, purses, ideal)
+    goals = kept.cash_goals(names, ideal)
     shares: dict[ConId, int] = {}
-    for ours, funds in purses.parts(names):
+    for ours, funds in kept.parts(names):
         if ours:
             shares |= choose_shares(ours, replace(ideal, cash=goals[funds.currency]), funds, nearest=nearest)
     return shares
