@@ -430,31 +430,33 @@ def optimum_bp(problem: Problem, *, reached_bp: float) -> float | None:
     cash, goal = (float(m) * scale for m in (problem.cash, problem.cash_goal))
     most_bought = np.where(bought_not, 0, np.maximum(0, np.ceil(missing / middle - 1e-9)))
     most_sold = np.clip(np.floor((reached_bp - missing) / middle + 1e-9), 0, sold_at_most)
-    # Columns: bought, sold, shortfall of each name, shortfall of cash.
-    each_name = np.hstack([np.diag(middle), -np.diag(middle), np.eye(count), np.zeros((count, 1))])
-    cash_row = np.concatenate([-ask, bid, np.zeros(count), [1]])
-    budgets = []
+    # A currency that has less than its reserve, and need not fill it, may buy only if its sales bring that.
+    waiting = [c for c, purse in problem.purses.items() if purse.spendable < purse.reserve and not problem.fills(c)]
+    # Columns: bought, sold, shortfall of each name, shortfall of cash, whether each of these currencies buys.
+    switches = len(waiting)
+    each_name = np.hstack([np.diag(middle), -np.diag(middle), np.eye(count), np.zeros((count, 1 + switches))])
+    cash_row = np.concatenate([-ask, bid, np.zeros(count), [1], np.zeros(switches)])
+    rules = [LinearConstraint(each_name, lb=missing), LinearConstraint(cash_row, lb=goal - cash)]
     for currency, purse in problem.purses.items():
         ours = np.array([name.currency == currency for name in problem.names])
         spendable = float(purse.spendable) * scale
-        reached = spendable + float((bid * ours) @ sold_at_most) if problem.fills(currency) else spendable
-        must_stay = min(float(purse.reserve) * scale, reached)
-        row = np.concatenate([-ask * ours, bid * ours, np.zeros(count + 1)])
-        budgets.append(LinearConstraint(row, lb=must_stay - spendable - 1e-9))
-    spendable = float(problem.spendable) * scale
-    must_stay = min(float(problem.reserve) * scale, spendable + float(bid @ sold_at_most))
-    budgets.append(LinearConstraint(np.concatenate([-ask, bid, np.zeros(count + 1)]), lb=must_stay - spendable - 1e-9))
+        must_stay = min(float(purse.reserve) * scale, spendable + float((bid * ours) @ sold_at_most))
+        buys = np.array([other == currency for other in waiting])
+        lacking = must_stay - spendable
+        row = np.concatenate([-ask * ours, bid * ours, np.zeros(count + 1), -lacking * buys])
+        rules.append(LinearConstraint(row, lb=(0 if currency in waiting else lacking) - 1e-9))
+        if currency in waiting:
+            bought = np.concatenate([ours, np.zeros(2 * count + 1), -float(most_bought @ ours) * buys])
+            rules.append(LinearConstraint(bought, ub=0))
     result = milp(
-        c=np.concatenate([np.zeros(2 * count), np.ones(count + 1)]),
-        constraints=[
-            LinearConstraint(each_name, lb=missing),
-            LinearConstraint(cash_row, lb=goal - cash),
-            *budgets,
-        ],
-        integrality=np.concatenate([np.ones(2 * count), np.zeros(count + 1)]),
+        c=np.concatenate([np.zeros(2 * count), np.ones(count + 1), np.zeros(switches)]),
+        constraints=rules,
+        integrality=np.concatenate([np.ones(2 * count), np.zeros(count + 1), np.ones(switches)]),
         bounds=Bounds(
-            np.concatenate([np.zeros(count), np.where(leaving, whole, 0), np.zeros(count + 1)]),
-            np.concatenate([most_bought, np.where(leaving, whole, most_sold), np.full(count + 1, np.inf)]),
+            np.concatenate([np.zeros(count), np.where(leaving, whole, 0), np.zeros(count + 1 + switches)]),
+            np.concatenate(
+                [most_bought, np.where(leaving, whole, most_sold), np.full(count + 1, np.inf), np.ones(switches)]
+            ),
         ),
         options={"time_limit": 3},
     )
@@ -471,13 +473,17 @@ def brute_force_bp(problem: Problem) -> float:
     for combination in product(*reach):
         shares = dict(zip(ids, combination, strict=True))
         change = problem.traded(shares)
-        if all(
-            purse.spendable + problem.traded(shares, c)
-            >= (purse.reserve if problem.fills(c) else min(purse.reserve, purse.spendable))
-            for c, purse in problem.purses.items()
-        ) and problem.spendable + change >= min(problem.reserve, problem.spendable):
+        if all(_is_left(problem, shares, currency) for currency in problem.purses):
             best = min(best, problem.drift_bp(shares, problem.cash + change))
     return best
+
+
+def _is_left(problem: Problem, shares: Mapping[ConId, int], currency: str) -> bool:
+    """Whether the reserve of a currency is there, if it has to be: by itself, or because something is bought."""
+    purse = problem.purses[currency]
+    bought = any(shares[name.con_id] > name.whole for name in problem.names if name.currency == currency)
+    asked = problem.fills(currency) or bought
+    return not asked or purse.spendable + problem.traded(shares, currency) >= purse.reserve
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,7 +30,7 @@ class Conversions:
     exchanges: Sequence[Conversion]
     """What can be converted then; the currency that lacks most comes first."""
     to_be_sold: Mapping[str, Decimal]
-    """By currency, what it would lack even then: nobody has that in cash before something else is sold. In its own."""
+    """By currency, and in it, what it would lack even then and others have beyond their targets, but not in cash."""
 
     @property
     def worth(self) -> Decimal:
@@ -65,4 +65,9 @@ def conversions(names: Sequence[Managed], sizing: Sizing, purses: Purses) -> Con
                     worth=worth,
                 )
             )
-    return Conversions(exchanges=exchanges, to_be_sold={c: lacks[c] / purses.funds[c].rate for c in lacks})
+    elsewhere = sum((max(ZERO, beyond) for beyond in over.values()), ZERO)
+    unsold = elsewhere - sum((each.worth for each in exchanges), ZERO)
+    return Conversions(
+        exchanges=exchanges,
+        to_be_sold={currency: min(lacks[currency], unsold) / purses.funds[currency].rate for currency in lacks},
+    )
