@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_FLOOR, Decimal
 
 from ibkr_rebalancer.core.managed import Managed
-from ibkr_rebalancer.core.money import ZERO
+from ibkr_rebalancer.core.money import CENT, ZERO
 from ibkr_rebalancer.core.sizing import Purses, Sizing
 
 
@@ -16,7 +16,7 @@ class Conversion:
     source: str
     target: str
     pays: Decimal
-    """In `source`."""
+    """In `source`, in whole cents."""
     brings: Decimal
     """In `target`."""
     worth: Decimal
@@ -51,16 +51,17 @@ def conversions(names: Sequence[Managed], sizing: Sizing, purses: Purses) -> Con
     exchanges = []
     for target in sorted(lacks, key=lambda currency: (-lacks[currency], currency)):
         for source in sorted(gives, key=lambda currency: (-gives[currency], currency)):
-            worth = min(gives[source], lacks[target])
+            pays = (min(gives[source], lacks[target]) / purses.funds[source].rate).quantize(CENT, ROUND_FLOOR)
+            worth = pays * purses.funds[source].rate
             if worth <= 0:
-                break
+                continue
             gives[source] -= worth
             lacks[target] -= worth
             exchanges.append(
                 Conversion(
                     source=source,
                     target=target,
-                    pays=worth / purses.funds[source].rate,
+                    pays=pays,
                     brings=worth / purses.funds[target].rate,
                     worth=worth,
                 )

@@ -158,16 +158,28 @@ def _settle_costs(names: Sequence[Managed], purses: Purses, *, nearest: bool) ->
     for _ in range(COST_ROUNDS):
         ideal = _ideal(names, purses, ZERO if nearest else costs)
         shares = _choose_by_currency(names, ideal, purses, nearest=nearest)
-        actual = costs_of(names, shares)
+        actual = costs_of(names, shares if len(purses.funds) == 1 else _once_converted(names, shares, ideal))
         if actual <= costs:
             break
         costs = actual
     return ideal, shares
 
 
+def _once_converted(names: Sequence[Managed], shares: Quantities, ideal: Ideal) -> Quantities:
+    """What is held once cash that lacks in a currency is there too: that its purchases will cost is counted now, or
+    what is bought today would then be over its ideal, and be sold."""
+    bought = {name.con_id: int(ideal.shares(name)) for name in names if name.weight and name.stands_for is None}
+    return {con_id: max(held, bought.get(con_id, 0)) for con_id, held in shares.items()}
+
+
 def _choose_by_currency(names: Sequence[Managed], ideal: Ideal, purses: Purses, *, nearest: bool) -> Quantities:
+    """Cash that a currency does not need itself is wanted all the same, where it lacks in another: it is not spent on
+    shares that bring the account nearer only while nobody converts it, and are sold when somebody has."""
     kept = kept_where_cash_is(names, purses, ideal)
     goals = kept.cash_goals(names, ideal)
+    if len(purses.funds) > 1:
+        left = purses.uninvested(names, ideal)
+        goals = {currency: max(goal, left[currency]) for currency, goal in goals.items()}
     shares: dict[ConId, int] = {}
     for ours, funds in kept.parts(names):
         if ours:
