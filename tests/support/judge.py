@@ -152,15 +152,36 @@ class Problem:
         worth = sum((n.middle * n.held for n in self.names), self.cash)
         return max(self.reserve, worth - sum(self.ideals.values(), ZERO))
 
+    @cached_property
+    def cash_goals(self) -> Sequence[tuple[frozenset[str], Decimal]]:
+        """What should be there in cash, in some currencies together: in all of them, unless one lacks cash for its
+        names. Then each other should have what that one lacks ready to be converted, beside its own reserve."""
+        left = {
+            currency: purse.cash
+            + sum((n.middle * n.held - self.ideals[n.con_id] for n in self.names if n.currency == currency), ZERO)
+            for currency, purse in self.purses.items()
+        }
+        giving = {currency for currency, purse in self.purses.items() if left[currency] >= purse.reserve}
+        if len(giving) == len(self.purses) or not giving or len(self.purses) == 1:
+            return [(frozenset(self.purses), self.cash_goal)]
+        return [(frozenset({currency}), left[currency]) for currency in sorted(giving)]
+
     def ideal(self, name: Name) -> Decimal:
         return self.ideals[name.con_id]
 
-    def drift_bp(self, shares: Mapping[ConId, int], cash: Decimal) -> float:
-        """How far from the ideal the account is with these whole shares and this cash."""
+    def drift_bp(self, shares: Mapping[ConId, int], cash: Mapping[str, Decimal]) -> float:
+        """How far from the ideal the account is with these whole shares and this cash in each currency."""
         short = sum(
             (max(ZERO, self.ideal(n) - n.middle * (shares[n.con_id] + n.held - n.whole)) for n in self.names), ZERO
         )
-        return float((short + max(ZERO, self.cash_goal - cash)) / self.net_liquidation * 10_000)
+        short += sum(
+            (max(ZERO, goal - sum((cash[c] for c in currencies), ZERO)) for currencies, goal in self.cash_goals), ZERO
+        )
+        return float(short / self.net_liquidation * 10_000)
+
+    def cash_at(self, shares: Mapping[ConId, int]) -> Mapping[str, Decimal]:
+        """Of each currency, commissions aside."""
+        return {currency: purse.cash + self.traded(shares, currency) for currency, purse in self.purses.items()}
 
     def traded(self, shares: Mapping[ConId, int], currency: str | None = None) -> Decimal:
         """By how much cash, of one currency or of all, changes on the way to these shares, commissions aside."""
@@ -282,7 +303,10 @@ def shares_after(plan: Plan, problem: Problem) -> dict[ConId, int]:
 
 def plan_drift_bp(plan: Plan, problem: Problem) -> float:
     shares = shares_after(plan, problem)
-    return problem.drift_bp(shares, problem.cash + problem.traded(shares) - plan.commission)
+    cash = dict(problem.cash_at(shares))
+    for trade in plan.trades:
+        cash[trade.currency] -= trade.commission * trade.rate
+    return problem.drift_bp(shares, cash)
 
 
 def broken_rules(plan: Plan, case: Case) -> list[str]:
@@ -427,35 +451,39 @@ def optimum_bp(problem: Problem, *, reached_bp: float) -> float | None:
     leaving = np.array([not name.weight and name.sellable for name in problem.names])
     bought_not = np.array([not name.weight or name.use is not None for name in problem.names])
     sold_at_most = np.array([problem.most_sold(name) for name in problem.names])
-    cash, goal = (float(m) * scale for m in (problem.cash, problem.cash_goal))
     most_bought = np.where(bought_not, 0, np.maximum(0, np.ceil(missing / middle - 1e-9)))
     most_sold = np.clip(np.floor((reached_bp - missing) / middle + 1e-9), 0, sold_at_most)
     # A currency that has less than its reserve, and need not fill it, may buy only if its sales bring that.
     waiting = [c for c, purse in problem.purses.items() if purse.spendable < purse.reserve and not problem.fills(c)]
-    # Columns: bought, sold, shortfall of each name, shortfall of cash, whether each of these currencies buys.
-    switches = len(waiting)
-    each_name = np.hstack([np.diag(middle), -np.diag(middle), np.eye(count), np.zeros((count, 1 + switches))])
-    cash_row = np.concatenate([-ask, bid, np.zeros(count), [1], np.zeros(switches)])
-    rules = [LinearConstraint(each_name, lb=missing), LinearConstraint(cash_row, lb=goal - cash)]
+    # Columns: bought, sold, shortfall of each name, of each goal for cash, whether each of these currencies buys.
+    goals, switches = len(problem.cash_goals), len(waiting)
+    each_name = np.hstack([np.diag(middle), -np.diag(middle), np.eye(count), np.zeros((count, goals + switches))])
+    rules = [LinearConstraint(each_name, lb=missing)]
+    for number, (currencies, goal) in enumerate(problem.cash_goals):
+        ours = np.array([name.currency in currencies for name in problem.names])
+        short = np.arange(goals) == number
+        cash = sum((problem.purses[currency].cash for currency in currencies), ZERO)
+        row = np.concatenate([-ask * ours, bid * ours, np.zeros(count), short, np.zeros(switches)])
+        rules.append(LinearConstraint(row, lb=float(goal - cash) * scale))
     for currency, purse in problem.purses.items():
         ours = np.array([name.currency == currency for name in problem.names])
         spendable = float(purse.spendable) * scale
         must_stay = min(float(purse.reserve) * scale, spendable + float((bid * ours) @ sold_at_most))
         buys = np.array([other == currency for other in waiting])
         lacking = must_stay - spendable
-        row = np.concatenate([-ask * ours, bid * ours, np.zeros(count + 1), -lacking * buys])
+        row = np.concatenate([-ask * ours, bid * ours, np.zeros(count + goals), -lacking * buys])
         rules.append(LinearConstraint(row, lb=(0 if currency in waiting else lacking) - 1e-9))
         if currency in waiting:
-            bought = np.concatenate([ours, np.zeros(2 * count + 1), -float(most_bought @ ours) * buys])
+            bought = np.concatenate([ours, np.zeros(2 * count + goals), -float(most_bought @ ours) * buys])
             rules.append(LinearConstraint(bought, ub=0))
     result = milp(
-        c=np.concatenate([np.zeros(2 * count), np.ones(count + 1), np.zeros(switches)]),
+        c=np.concatenate([np.zeros(2 * count), np.ones(count + goals), np.zeros(switches)]),
         constraints=rules,
-        integrality=np.concatenate([np.ones(2 * count), np.zeros(count + 1), np.ones(switches)]),
+        integrality=np.concatenate([np.ones(2 * count), np.zeros(count + goals), np.ones(switches)]),
         bounds=Bounds(
-            np.concatenate([np.zeros(count), np.where(leaving, whole, 0), np.zeros(count + 1 + switches)]),
+            np.concatenate([np.zeros(count), np.where(leaving, whole, 0), np.zeros(count + goals + switches)]),
             np.concatenate(
-                [most_bought, np.where(leaving, whole, most_sold), np.full(count + 1, np.inf), np.ones(switches)]
+                [most_bought, np.where(leaving, whole, most_sold), np.full(count + goals, np.inf), np.ones(switches)]
             ),
         ),
         options={"time_limit": 3},
@@ -472,9 +500,8 @@ def brute_force_bp(problem: Problem) -> float:
     best = float("inf")
     for combination in product(*reach):
         shares = dict(zip(ids, combination, strict=True))
-        change = problem.traded(shares)
         if all(_is_left(problem, shares, currency) for currency in problem.purses):
-            best = min(best, problem.drift_bp(shares, problem.cash + change))
+            best = min(best, problem.drift_bp(shares, problem.cash_at(shares)))
     return best
 
 
