@@ -30,7 +30,7 @@ from ibkr_rebalancer.core.sizing.accounting import (
     shortfall,
     trade_price,
 )
-from ibkr_rebalancer.core.sizing.choice import choose_shares, fewest_of
+from ibkr_rebalancer.core.sizing.choice import choose_shares, fewest_of, sold_down
 from ibkr_rebalancer.core.sizing.purses import Purses, purses_of
 from ibkr_rebalancer.core.sizing.reserves import kept_where_cash_is
 
@@ -179,7 +179,9 @@ def _choose_by_currency(names: Sequence[Managed], ideal: Ideal, purses: Purses, 
     goals = kept.cash_goals(names, ideal)
     if len(purses.funds) > 1:
         left = purses.uninvested(names, ideal)
-        goals = {currency: max(goal, left[currency]) for currency, goal in goals.items()}
+        ends = _once_converted(names, sold_down(names, ideal), ideal)
+        costs = {funds.currency: costs_of(ours, ends) for ours, funds in purses.parts(names)}
+        goals = {currency: max(goal, left[currency] - costs[currency]) for currency, goal in goals.items()}
     shares: dict[ConId, int] = {}
     for ours, funds in kept.parts(names):
         if ours:
