@@ -92,10 +92,10 @@ def test_dollars_that_lack_are_named_with_the_euros_to_convert(here: Here) -> No
     (plan,) = here.run("plan", SECOND, "--json").document["plans"]
     (remark,) = [text for text in plan["remarks"] if "convert about" in text]
     assert remark == (
-        "USD lacks cash for its targets, and no currency is converted here: convert about 49,997.81 EUR to USD, "
-        "which gives about 53,997.63 USD."
+        "USD lacks cash for its targets, and no currency is converted here: convert about 49,995.59 EUR to USD, "
+        "which gives about 53,995.23 USD."
     )
-    assert "50,000.00 EUR in cash buys nothing: no target or holding is in EUR." in plan["remarks"]
+    assert "50,000.00 EUR in cash buys nothing: nothing that is managed is in EUR." in plan["remarks"]
     shown = here.run("plan", SECOND).out
     assert "Cash by currency" in shown
     assert "611.45 USD" in shown

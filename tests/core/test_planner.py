@@ -349,7 +349,7 @@ def test_cash_in_another_currency_is_not_invested() -> None:
     plan = planned("DU1 cash 1_000 EUR 250; AAA @10", "AAA 100")
     assert orders(plan) == ["BUY 99 AAA"]
     idle, conversion = plan.remarks
-    assert idle == "250.00 EUR in cash buys nothing: no target or holding is in EUR."
+    assert idle == "250.00 EUR in cash buys nothing: nothing that is managed is in EUR."
     assert conversion == (
         "USD lacks cash for its targets, and no currency is converted here: convert about 249.09 EUR to USD, "
         "which gives about 274.00 USD."

@@ -64,6 +64,13 @@ class Purse:
     spendable: Decimal
     """By purchases, down to the reserve."""
     reserve: Decimal
+    raised: Decimal
+    """What of the reserve a person has asked for."""
+
+    @property
+    def must_be_filled(self) -> bool:
+        """Whatever there is in other currencies."""
+        return self.cash < 0 or self.raised > 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,10 +96,20 @@ class Problem:
     def spendable(self) -> Decimal:
         return sum((purse.spendable for purse in self.purses.values()), ZERO)
 
+    def fills(self, currency: str) -> bool:
+        """Whether sales in this currency have to bring it to its reserve: it is the only one, or owes, or is asked to.
+        Of others only all together have to have theirs."""
+        return len(self.purses) == 1 or self.purses[currency].must_be_filled
+
+    def raises(self, currency: str) -> bool:
+        """Whether what is wanted may be sold for cash."""
+        purse = self.purses[currency]
+        return purse.cash < purse.reserve and (self.fills(currency) or self.cash < self.reserve)
+
     @cached_property
     def is_short_of_cash(self) -> bool:
-        """Whether a currency has less than has to stay: then sales raise it."""
-        return any(purse.cash < purse.reserve for purse in self.purses.values())
+        """Whether less is there than has to stay: then sales raise it."""
+        return any(self.raises(currency) for currency in self.purses)
 
     @cached_property
     def ideals(self) -> Mapping[ConId, Decimal]:
@@ -126,8 +143,7 @@ class Problem:
         """By the owner's rules. Below the reserve everything may have to go."""
         if not name.sellable:
             return 0
-        purse = self.purses[name.currency]
-        if name.use is None or purse.cash < purse.reserve:
+        if name.use is None or self.raises(name.currency):
             return name.whole
         return max(0, int(name.held - self.ideals[name.con_id] / name.middle))
 
@@ -136,15 +152,36 @@ class Problem:
         worth = sum((n.middle * n.held for n in self.names), self.cash)
         return max(self.reserve, worth - sum(self.ideals.values(), ZERO))
 
+    @cached_property
+    def cash_goals(self) -> Sequence[tuple[frozenset[str], Decimal]]:
+        """What should be there in cash, in some currencies together: in all of them, unless one lacks cash for its
+        names. Then each other should have what that one lacks ready to be converted, beside its own reserve."""
+        left = {
+            currency: purse.cash
+            + sum((n.middle * n.held - self.ideals[n.con_id] for n in self.names if n.currency == currency), ZERO)
+            for currency, purse in self.purses.items()
+        }
+        giving = {currency for currency, purse in self.purses.items() if left[currency] >= purse.reserve}
+        if len(giving) == len(self.purses) or not giving or len(self.purses) == 1:
+            return [(frozenset(self.purses), self.cash_goal)]
+        return [(frozenset({currency}), left[currency]) for currency in sorted(giving)]
+
     def ideal(self, name: Name) -> Decimal:
         return self.ideals[name.con_id]
 
-    def drift_bp(self, shares: Mapping[ConId, int], cash: Decimal) -> float:
-        """How far from the ideal the account is with these whole shares and this cash."""
+    def drift_bp(self, shares: Mapping[ConId, int], cash: Mapping[str, Decimal]) -> float:
+        """How far from the ideal the account is with these whole shares and this cash in each currency."""
         short = sum(
             (max(ZERO, self.ideal(n) - n.middle * (shares[n.con_id] + n.held - n.whole)) for n in self.names), ZERO
         )
-        return float((short + max(ZERO, self.cash_goal - cash)) / self.net_liquidation * 10_000)
+        short += sum(
+            (max(ZERO, goal - sum((cash[c] for c in currencies), ZERO)) for currencies, goal in self.cash_goals), ZERO
+        )
+        return float(short / self.net_liquidation * 10_000)
+
+    def cash_at(self, shares: Mapping[ConId, int]) -> Mapping[str, Decimal]:
+        """Of each currency, commissions aside."""
+        return {currency: purse.cash + self.traded(shares, currency) for currency, purse in self.purses.items()}
 
     def traded(self, shares: Mapping[ConId, int], currency: str | None = None) -> Decimal:
         """By how much cash, of one currency or of all, changes on the way to these shares, commissions aside."""
@@ -232,6 +269,7 @@ def _purses(names: Sequence[Name], portfolio: Portfolio, case: Case) -> Mapping[
             spendable=min(amount, alone) - balances.net_liquidation * _for_limits(policy) * parts[currency],
             reserve=balances.net_liquidation * policy.cash_reserve_pct / 100 * parts[currency]
             + (case.purpose.raise_cash if currency == balances.currency else ZERO),
+            raised=case.purpose.raise_cash if currency == balances.currency else ZERO,
         )
         for currency, amount in kept.items()
     }
@@ -265,7 +303,10 @@ def shares_after(plan: Plan, problem: Problem) -> dict[ConId, int]:
 
 def plan_drift_bp(plan: Plan, problem: Problem) -> float:
     shares = shares_after(plan, problem)
-    return problem.drift_bp(shares, problem.cash + problem.traded(shares) - plan.commission)
+    cash = dict(problem.cash_at(shares))
+    for trade in plan.trades:
+        cash[trade.currency] -= trade.commission * trade.rate
+    return problem.drift_bp(shares, cash)
 
 
 def broken_rules(plan: Plan, case: Case) -> list[str]:
@@ -309,8 +350,7 @@ def _wrongs(trade: Trade, name: Name | None, problem: Problem, plan: Plan) -> It
 def _most_sold(name: Name, problem: Problem, plan: Plan) -> int:
     """Shares of a replaced target that its weight does not cover, once the costs of the plan are off the ideals."""
     least = (problem.ideal(name) - 2 * name.weight * costs_of(plan, problem)) / name.middle
-    purse = problem.purses[name.currency]
-    return name.whole if purse.cash < purse.reserve else max(problem.most_sold(name), int(name.held - least))
+    return name.whole if problem.raises(name.currency) else max(problem.most_sold(name), int(name.held - least))
 
 
 _NOBODY = Name(con_id=ConId(0), weight=ZERO, held=ZERO, bid=ZERO, ask=ZERO)
@@ -333,19 +373,20 @@ def overspent(plan: Plan, case: Case) -> Decimal:
 def left_owing(plan: Plan, case: Case) -> Decimal:
     """By how much a plan that trades leaves less than the reserve in cash, though its sales could fill it; 0 is right.
 
-    Where all that can be sold, fees paid, does not reach the reserve, it has to bring what it can.
+    Where all that can be sold, fees paid, does not reach the reserve, it has to bring what it can. In one currency
+    among several the reserve has to be there where it owed, or was to raise cash; else only in all of them together.
     """
     if not plan.trades or case.purpose.buy_only:
         return ZERO
     before = problem_of(case)
     after = problem_of(replace(case, snapshot=fill(plan, case.snapshot)))
-    lacking = [ZERO]
-    for currency, purse in after.purses.items():
-        ours = [name for name in before.names if name.currency == currency]
-        brought = sum((n.whole * n.bid - _fee(n) for n in ours), ZERO)
-        was = before.purses[currency].cash if currency in before.purses else ZERO
-        lacking.append(min(purse.reserve, was + brought) - purse.cash)
-    return max(lacking)
+    could_be = {currency: purse.cash for currency, purse in before.purses.items()}
+    for name in before.names:
+        could_be[name.currency] += name.whole * name.bid - _fee(name)
+    filled = [currency for currency in before.purses if before.fills(currency)]
+    lacking = [min(after.purses[c].reserve, could_be[c]) - after.purses[c].cash for c in filled if c in after.purses]
+    told = {c: max(p.cash, p.reserve) if c in filled else p.cash for c, p in after.purses.items()}
+    return max(ZERO, min(after.reserve, sum(could_be.values(), ZERO)) - sum(told.values(), ZERO), *lacking)
 
 
 def given_up(plan: Plan, case: Case) -> Decimal:
@@ -410,30 +451,40 @@ def optimum_bp(problem: Problem, *, reached_bp: float) -> float | None:
     leaving = np.array([not name.weight and name.sellable for name in problem.names])
     bought_not = np.array([not name.weight or name.use is not None for name in problem.names])
     sold_at_most = np.array([problem.most_sold(name) for name in problem.names])
-    cash, goal = (float(m) * scale for m in (problem.cash, problem.cash_goal))
     most_bought = np.where(bought_not, 0, np.maximum(0, np.ceil(missing / middle - 1e-9)))
     most_sold = np.clip(np.floor((reached_bp - missing) / middle + 1e-9), 0, sold_at_most)
-    # Columns: bought, sold, shortfall of each name, shortfall of cash.
-    each_name = np.hstack([np.diag(middle), -np.diag(middle), np.eye(count), np.zeros((count, 1))])
-    cash_row = np.concatenate([-ask, bid, np.zeros(count), [1]])
-    budgets = []
+    # A currency that has less than its reserve, and need not fill it, may buy only if its sales bring that.
+    waiting = [c for c, purse in problem.purses.items() if purse.spendable < purse.reserve and not problem.fills(c)]
+    # Columns: bought, sold, shortfall of each name, of each goal for cash, whether each of these currencies buys.
+    goals, switches = len(problem.cash_goals), len(waiting)
+    each_name = np.hstack([np.diag(middle), -np.diag(middle), np.eye(count), np.zeros((count, goals + switches))])
+    rules = [LinearConstraint(each_name, lb=missing)]
+    for number, (currencies, goal) in enumerate(problem.cash_goals):
+        ours = np.array([name.currency in currencies for name in problem.names])
+        short = np.arange(goals) == number
+        cash = sum((problem.purses[currency].cash for currency in currencies), ZERO)
+        row = np.concatenate([-ask * ours, bid * ours, np.zeros(count), short, np.zeros(switches)])
+        rules.append(LinearConstraint(row, lb=float(goal - cash) * scale))
     for currency, purse in problem.purses.items():
         ours = np.array([name.currency == currency for name in problem.names])
         spendable = float(purse.spendable) * scale
         must_stay = min(float(purse.reserve) * scale, spendable + float((bid * ours) @ sold_at_most))
-        row = np.concatenate([-ask * ours, bid * ours, np.zeros(count + 1)])
-        budgets.append(LinearConstraint(row, lb=must_stay - spendable - 1e-9))
+        buys = np.array([other == currency for other in waiting])
+        lacking = must_stay - spendable
+        row = np.concatenate([-ask * ours, bid * ours, np.zeros(count + goals), -lacking * buys])
+        rules.append(LinearConstraint(row, lb=(0 if currency in waiting else lacking) - 1e-9))
+        if currency in waiting:
+            bought = np.concatenate([ours, np.zeros(2 * count + goals), -float(most_bought @ ours) * buys])
+            rules.append(LinearConstraint(bought, ub=0))
     result = milp(
-        c=np.concatenate([np.zeros(2 * count), np.ones(count + 1)]),
-        constraints=[
-            LinearConstraint(each_name, lb=missing),
-            LinearConstraint(cash_row, lb=goal - cash),
-            *budgets,
-        ],
-        integrality=np.concatenate([np.ones(2 * count), np.zeros(count + 1)]),
+        c=np.concatenate([np.zeros(2 * count), np.ones(count + goals), np.zeros(switches)]),
+        constraints=rules,
+        integrality=np.concatenate([np.ones(2 * count), np.zeros(count + goals), np.ones(switches)]),
         bounds=Bounds(
-            np.concatenate([np.zeros(count), np.where(leaving, whole, 0), np.zeros(count + 1)]),
-            np.concatenate([most_bought, np.where(leaving, whole, most_sold), np.full(count + 1, np.inf)]),
+            np.concatenate([np.zeros(count), np.where(leaving, whole, 0), np.zeros(count + goals + switches)]),
+            np.concatenate(
+                [most_bought, np.where(leaving, whole, most_sold), np.full(count + goals, np.inf), np.ones(switches)]
+            ),
         ),
         options={"time_limit": 3},
     )
@@ -449,10 +500,17 @@ def brute_force_bp(problem: Problem) -> float:
     best = float("inf")
     for combination in product(*reach):
         shares = dict(zip(ids, combination, strict=True))
-        change = problem.traded(shares)
-        if all(purse.spendable + problem.traded(shares, c) >= purse.reserve for c, purse in problem.purses.items()):
-            best = min(best, problem.drift_bp(shares, problem.cash + change))
+        if all(_is_left(problem, shares, currency) for currency in problem.purses):
+            best = min(best, problem.drift_bp(shares, problem.cash_at(shares)))
     return best
+
+
+def _is_left(problem: Problem, shares: Mapping[ConId, int], currency: str) -> bool:
+    """Whether the reserve of a currency is there, if it has to be: by itself, or because something is bought."""
+    purse = problem.purses[currency]
+    bought = any(shares[name.con_id] > name.whole for name in problem.names if name.currency == currency)
+    asked = problem.fills(currency) or bought
+    return not asked or purse.spendable + problem.traded(shares, currency) >= purse.reserve
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

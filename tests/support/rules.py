@@ -75,11 +75,11 @@ def _underweight(account: Ruled, random: Random, fresh: list[Line]) -> Ruled:  #
 
 
 def _purpose(account: Ruled, random: Random, cash: Decimal) -> Purpose:
-    """Cash is raised only where there surely is so much: of targets that are held, and of what is there."""
+    """Cash is raised only where there surely is so much: of targets held in dollars, and of what is there."""
     drawn = random.random()
     if drawn < ON:
         return Purpose(buy_only=True)
-    sellable = _worth([line for line in account.lines if line.symbol in account.weights])
+    sellable = _worth([li for li in account.lines if li.symbol in account.weights and li.currency == "USD"])
     if drawn < 2 * ON and cash >= 0 and sellable > 0.5 * _worth(account.lines):
         part = random.uniform(0.01, 0.4) * (sellable + float(cash))
         return Purpose(raise_cash=Decimal(f"{part:.2f}"))

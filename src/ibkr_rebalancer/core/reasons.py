@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from decimal import Decimal
 
+from ibkr_rebalancer.core.conversions import conversions
 from ibkr_rebalancer.core.managed import Managed, Substitute
 from ibkr_rebalancer.core.money import BASIS_POINT, ZERO, share_of
 from ibkr_rebalancer.core.policy import Policy
@@ -15,14 +16,16 @@ def idle_reason(names: Sequence[Managed], sizing: Sizing, purses: Purses, policy
     """Why what could be traded is not, or None.
 
     A plan must be worth its trades, unless something has to go, or cash to be raised: a loan is never left standing,
-    and cash that a person asks for is raised to the cent.
+    and cash that a person asks for is raised to the cent. What sales bring for another currency to buy with, once it is
+    converted, is worth as much as what is bought.
     """
     trades = any(sizing.shares[name.con_id] != name.whole for name in names)
     least = policy.min_gain_bp * BASIS_POINT * purses.net_liquidation
-    gain = sizing.drift_before - sizing.drift_after
+    gain = sizing.drift_before - sizing.drift_after + _to_be_converted(names, sizing, purses)
     has_to_go = any(not name.weight and name.may_be_sold for name in names)
-    lacks_cash = any(
-        funds.cash < (funds.reserve if funds.raised else max(ZERO, funds.reserve - least))
+    lacks_cash = purses.lacking > min(purses.reserve, least) or any(
+        funds.must_be_filled
+        and funds.cash < funds.reserve
         and any(sizing.shares[name.con_id] != name.whole for name in ours)
         for ours, funds in purses.parts(names)
     )
@@ -30,6 +33,12 @@ def idle_reason(names: Sequence[Managed], sizing: Sizing, purses: Purses, policy
         return None
     gain_bp = max(ZERO, gain / purses.net_liquidation / BASIS_POINT)
     return f"the whole plan would remove {gain_bp:.1f} bp of drift, less than min_gain_bp {policy.min_gain_bp}"
+
+
+def _to_be_converted(names: Sequence[Managed], sizing: Sizing, purses: Purses) -> Decimal:
+    """By how much more could be converted once the plan has filled than could without it."""
+    before = sizing.held(names, purses)
+    return conversions(names, sizing, purses).worth - conversions(names, before, purses).worth
 
 
 def trade_reason(name: Managed, names: Sequence[Managed], sizing: Sizing, funds: Funds) -> str:

@@ -6,7 +6,7 @@ from itertools import groupby
 
 from ibkr_rebalancer.core.allocation import Allocation
 from ibkr_rebalancer.core.commissions import SCHEDULE_CURRENCY
-from ibkr_rebalancer.core.conversions import Conversion, conversions
+from ibkr_rebalancer.core.conversions import Conversions, conversions
 from ibkr_rebalancer.core.hours import is_open, next_open_of_all
 from ibkr_rebalancer.core.managed import Managed
 from ibkr_rebalancer.core.money import CENT, ZERO, amount_text
@@ -45,9 +45,9 @@ def remarks(
     yield from _halt_remarks(trades, snapshot)
     yield from _cash_remarks(snapshot.portfolio, names, trades, purses)
     yield from _limit_remarks(decided, purses)
-    lacking = list(conversions(names, decided, purses))
+    lacking = conversions(names, decided, purses)
     yield from _idle_cash_remarks(lacking, decided, purses, idle)
-    yield from _conversion_remarks(lacking, trades, purses)
+    yield from _conversion_remarks(lacking, names, trades, purses)
     yield from _value_remarks(names, snapshot.portfolio)
     abroad = sorted({trade.currency for trade in trades} - {SCHEDULE_CURRENCY})
     if abroad:
@@ -121,7 +121,8 @@ def _cash_remarks(
             yield f"Of {amount_text(cash)} {currency} in cash {amount_text(counted)} counts: {' and '.join(debts)}."
         if not ours:
             if funds.cash > 0:
-                yield f"{amount_text(counted)} {currency} in cash buys nothing: no target or holding is in {currency}."
+                cash_text = f"{amount_text(counted)} {currency} in cash"
+                yield f"{cash_text} buys nothing: nothing that is managed is in {currency}."
             continue
         sells = any(trade.side is Side.SELL and trade.currency == currency for trade in trades)
         before = " before the sales" if sells else ""
@@ -140,12 +141,10 @@ def _limit_remarks(decided: Sizing, purses: Purses) -> Iterator[str]:
             yield f"{funds.told(kept)} is kept beyond the reserve: {why}."
 
 
-def _idle_cash_remarks(
-    lacking: Sequence[Conversion], decided: Sizing, purses: Purses, idle: str | None
-) -> Iterator[str]:
+def _idle_cash_remarks(lacking: Conversions, decided: Sizing, purses: Purses, idle: str | None) -> Iterator[str]:
     """Cash that should be invested and stays; what is kept back for a reason, or lacks elsewhere, is told by others."""
     wanted_elsewhere: dict[str, Decimal] = {}
-    for each in lacking:
+    for each in lacking.exchanges:
         wanted_elsewhere[each.source] = wanted_elsewhere.get(each.source, ZERO) + each.worth
     for currency, funds in purses.funds.items():
         left = decided.cash_after[currency] - decided.cash_goals[currency] - (funds.cash - funds.for_purchases)
@@ -154,17 +153,27 @@ def _idle_cash_remarks(
             yield f"{funds.told(left)} stays uninvested: {idle or NO_SHARE}."
 
 
-def _conversion_remarks(lacking: Sequence[Conversion], trades: Sequence[Trade], purses: Purses) -> Iterator[str]:
-    """What a person could convert, as nothing here does."""
-    for each in lacking:
-        if each.worth <= WORTH_CONVERTING * purses.net_liquidation:
-            continue
+def _conversion_remarks(
+    lacking: Conversions, names: Sequence[Managed], trades: Sequence[Trade], purses: Purses
+) -> Iterator[str]:
+    """What a person could convert, as nothing here does; and what lacks even then, if it is more than rounding."""
+    least = WORTH_CONVERTING * purses.net_liquidation
+    told = [each for each in lacking.exchanges if each.worth > least]
+    for each in told:
         sells = any(trade.side is Side.SELL and trade.currency == each.source for trade in trades)
         yield (
             f"{each.target} lacks cash for its targets, and no currency is converted here: "
             f"convert about {amount_text(each.pays)} {each.source} to {each.target}, which gives about "
-            f"{amount_text(each.brings)} {each.target}{', once its sales are done' if sells else ''}."
+            f"{amount_text(each.brings)} {each.target}{f', once the sales in {each.source} are done' if sells else ''}."
         )
+    for currency, amount in lacking.to_be_sold.items():
+        a_share = max((name.prices.value for name in names if name.currency != currency), default=ZERO)
+        if amount * purses.funds[currency].rate > max(least, a_share):
+            more = "more " if any(each.target == currency for each in told) else ""
+            yield (
+                f"{currency} lacks about {amount_text(amount)} {currency} {more}for its targets: "
+                "that would first have to come from sales in other currencies, which this plan does not make."
+            )
 
 
 def _value_remarks(names: Sequence[Managed], portfolio: Portfolio) -> Iterator[str]:

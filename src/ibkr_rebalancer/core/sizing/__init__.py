@@ -30,8 +30,9 @@ from ibkr_rebalancer.core.sizing.accounting import (
     shortfall,
     trade_price,
 )
-from ibkr_rebalancer.core.sizing.choice import choose_shares, fewest_of
+from ibkr_rebalancer.core.sizing.choice import choose_shares, fewest_of, sold_down
 from ibkr_rebalancer.core.sizing.purses import Purses, purses_of
+from ibkr_rebalancer.core.sizing.reserves import kept_where_cash_is
 
 __all__ = [
     "Funds",
@@ -142,12 +143,12 @@ def _from_there(names: Sequence[Managed], shares: Quantities, purses: Purses) ->
 def _is_nearer(names: Sequence[Managed], again: Quantities, shares: Quantities, ideal: Ideal, purses: Purses) -> bool:
     """Whether `again` keeps every rule that `shares` had to keep, and comes nearer."""
     drifts = [drift_of(names, these, cash_left(names, these, purses.cash), ideal) for these in (again, shares)]
-    return drifts[0] < drifts[1] and all(_is_allowed(ours, again, ideal, funds) for ours, funds in purses.parts(names))
+    kept = kept_where_cash_is(names, purses, ideal)
+    return drifts[0] < drifts[1] and all(_is_allowed(ours, again, ideal, funds) for ours, funds in kept.parts(names))
 
 
 def _is_allowed(names: Sequence[Managed], shares: Quantities, ideal: Ideal, funds: Funds) -> bool:
-    raising = funds.cash < funds.reserve
-    reached = all(shares[name.con_id] >= fewest_of(name, ideal, raising=raising) for name in names)
+    reached = all(shares[name.con_id] >= fewest_of(name, ideal, raising=funds.raises_cash) for name in names)
     return reached and (not names or shortfall(names, shares, funds) <= 0)
 
 
@@ -157,17 +158,32 @@ def _settle_costs(names: Sequence[Managed], purses: Purses, *, nearest: bool) ->
     for _ in range(COST_ROUNDS):
         ideal = _ideal(names, purses, ZERO if nearest else costs)
         shares = _choose_by_currency(names, ideal, purses, nearest=nearest)
-        actual = costs_of(names, shares)
+        actual = costs_of(names, shares if len(purses.funds) == 1 else _once_converted(names, shares, ideal))
         if actual <= costs:
             break
         costs = actual
     return ideal, shares
 
 
+def _once_converted(names: Sequence[Managed], shares: Quantities, ideal: Ideal) -> Quantities:
+    """What is held once cash that lacks in a currency is there too: that its purchases will cost is counted now, or
+    what is bought today would then be over its ideal, and be sold."""
+    bought = {name.con_id: int(ideal.shares(name)) for name in names if name.weight and name.stands_for is None}
+    return {con_id: max(held, bought.get(con_id, 0)) for con_id, held in shares.items()}
+
+
 def _choose_by_currency(names: Sequence[Managed], ideal: Ideal, purses: Purses, *, nearest: bool) -> Quantities:
-    goals = purses.cash_goals(names, ideal)
+    """Cash that a currency does not need itself is wanted all the same, where it lacks in another: it is not spent on
+    shares that bring the account nearer only while nobody converts it, and are sold when somebody has."""
+    kept = kept_where_cash_is(names, purses, ideal)
+    goals = kept.cash_goals(names, ideal)
+    if len(purses.funds) > 1:
+        left = purses.uninvested(names, ideal)
+        ends = _once_converted(names, sold_down(names, ideal), ideal)
+        costs = {funds.currency: costs_of(ours, ends) for ours, funds in purses.parts(names)}
+        goals = {currency: max(goal, left[currency] - costs[currency]) for currency, goal in goals.items()}
     shares: dict[ConId, int] = {}
-    for ours, funds in purses.parts(names):
+    for ours, funds in kept.parts(names):
         if ours:
             shares |= choose_shares(ours, replace(ideal, cash=goals[funds.currency]), funds, nearest=nearest)
     return shares

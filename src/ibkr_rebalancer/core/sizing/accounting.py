@@ -38,15 +38,33 @@ class Funds:
     """The same for a plan with purchases; at least as much."""
     raised: Decimal = ZERO
     """Cash that is to be there beyond the reserve, and is counted as part of it."""
+    only_surplus_goes: bool = False
+    """Whether nothing that is wanted is sold to fill the reserve: what lacks is kept in other currencies."""
 
     def told(self, amount: Decimal) -> str:
         """An amount in a sentence: in `currency`, which is named where it is not the account's."""
         return amount_text(amount) if self.is_base else f"{amount_text(amount / self.rate)} {self.currency}"
 
     @property
+    def part(self) -> Decimal:
+        """What is kept of the reserve of the account."""
+        return self.reserve_rate * self.net_liquidation
+
+    @property
     def reserve(self) -> Decimal:
         """Cash that no purchase may touch."""
-        return self.reserve_rate * self.net_liquidation + self.raised
+        return self.part + self.raised
+
+    @property
+    def must_be_filled(self) -> bool:
+        """Whether it has to come to its reserve by its own sales, whatever there is in other currencies: a loan is
+        paid back, and cash that a person asks for is raised."""
+        return self.cash < 0 or bool(self.raised)
+
+    @property
+    def raises_cash(self) -> bool:
+        """Whether also what is wanted may be sold."""
+        return self.cash < self.reserve and not self.only_surplus_goes
 
     @property
     def withheld(self) -> Decimal:

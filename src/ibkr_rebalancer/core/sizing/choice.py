@@ -45,7 +45,7 @@ def choose_shares(names: Sequence[Managed], ideal: Ideal, funds: Funds, *, neare
     wanted_cash = ZERO if nearest else max(ZERO, ideal.cash - funds.reserve - (funds.cash - cash))
 
     def choice(room: float) -> Quantities:
-        raising = funds.cash < funds.reserve
+        raising = funds.raises_cash
         below = [b for name in names for b in _below(name, floors[name.con_id], ideal, room, raising=raising)]
         chosen = _chosen(names, floors, above, below, funds, budget=budget, cash_goal=wanted_cash)
         left = cash_left(names, chosen, cash) - funds.reserve - wanted_cash
@@ -102,6 +102,11 @@ def _topped_up(growing: Sequence[Managed], chosen: Quantities, ideal: Ideal, lef
             shares[name.con_id] += 1
             left -= outlay
     return shares
+
+
+def sold_down(names: Sequence[Managed], ideal: Ideal) -> Quantities:
+    """What is held once all is sold that is beyond its ideal, to the whole share, and nothing is bought."""
+    return {name.con_id: _floor(name, ideal, ZERO) for name in names}
 
 
 def _affordable_level(names: Sequence[Managed], ideal: Ideal, funds: Funds) -> Decimal | None:

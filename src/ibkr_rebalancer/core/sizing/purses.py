@@ -41,6 +41,13 @@ class Purses:
     def reserve(self) -> Decimal:
         return self.reserve_rate * self.net_liquidation + self.raised
 
+    @property
+    def lacking(self) -> Decimal:
+        """What all currencies together lack to the reserve, beside what one has to bring itself; negative if more is
+        there."""
+        each = ((funds.reserve - funds.cash, funds.must_be_filled) for funds in self.funds.values())
+        return sum((min(ZERO, lacks) if brings_itself else lacks for lacks, brings_itself in each), ZERO)
+
     def parts(self, names: Sequence[Managed]) -> Iterator[tuple[Sequence[Managed], Funds]]:
         """The names of each currency, with its money."""
         for currency, funds in self.funds.items():
