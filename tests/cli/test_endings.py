@@ -111,19 +111,21 @@ def test_ctrl_c_is_how_one_stops_looking(here: Here) -> None:
     assert "Interrupted" not in err
 
 
-@pytest.mark.parametrize("closed", ["stdout", "stderr"])
+READ_ON = {
+    "plan": 0,
+    "plan --json": 0,
+    "--help": 0,
+    "--version": 0,
+    "plan DU000001": 2,
+    "plan DU000001 --json": 2,
+    "paln": 2,
+}
+"""Commands that are soon done, and how they end."""
+
+
 @pytest.mark.parametrize(
-    ("command", "exit_code"),
-    [
-        ("plan", 0),
-        ("plan --json", 0),
-        ("demo", 0),
-        ("--help", 0),
-        ("--version", 0),
-        ("plan DU000001", 2),
-        ("plan DU000001 --json", 2),
-        ("paln", 2),
-    ],
+    ("command", "exit_code", "closed"),
+    [("demo", 0, "stdout"), *((*each, stream) for each in READ_ON.items() for stream in ("stdout", "stderr"))],
 )
 def test_a_reader_that_is_gone_is_no_trouble(here: Here, command: str, exit_code: int, closed: str) -> None:
     """As with `rebalancer plan | head -1`: no traceback, no complaint of the interpreter."""
