@@ -82,6 +82,18 @@ async def test_each_channel_is_told_of_as_it_is(start_sandbox: StartSandbox) -> 
     )
 
 
+async def test_a_channel_that_the_key_covers_again_is_told_of_once(start_sandbox: StartSandbox) -> None:
+    """It is heard before its history is read: what was said of that minutes ago is nothing to tell."""
+    sandbox, notices = await start_sandbox(realtime={"operations": []}), Notices()
+    deadlines = replace(QUICK, refused_pause_s=0.5)
+    async with listening(sandbox, Kept(), notices=notices, deadlines=deadlines, attached=False):
+        await until(lambda: down(notices))
+        slow = realtime_fault("history", "delay", parameters={"ms": 200})
+        sandbox.change({"realtime": {"operations": ["subscribe", "history"]}, "faults": [slow]})
+        await until(lambda: notices.heard[-1].event == "events.up")
+    assert [notice.event for notice in notices.heard] == ["events.down", "events.up"]
+
+
 # A channel with any other error
 
 

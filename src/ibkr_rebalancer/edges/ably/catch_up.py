@@ -69,6 +69,7 @@ class CatchUp:
         self._attached.add(channel)
         self._unbroken.discard(channel)
         self._called.add(channel)
+        self._health.expect_history(channel)
         self._wake.set()
 
     def lose(self, channel: str) -> None:
