@@ -19,6 +19,7 @@ from tests.support.channels import (
 from tests.support.reading import Notices
 from tests.support.sandbox import StartSandbox, events, realtime_fault
 
+from ibkr_rebalancer.edges.ably import catch_up
 from ibkr_rebalancer.sandbox.run import Sandbox
 from ibkr_rebalancer.sandbox.venue.document import Document
 
@@ -134,6 +135,39 @@ async def test_a_channel_that_is_never_attached_takes_no_other_with_it(start_san
         await until(lambda: notices.heard[-1].event == "events.up")
     assert connects(sandbox) == 1
     assert down(notices)[0].startswith(f"Events on {BAD} are not heard as they are published:")
+
+
+async def test_no_channel_waits_for_the_history_of_another(start_sandbox: StartSandbox) -> None:
+    """Neither when it is looked at by the clock, nor when it is called for."""
+    silent = [f"silent-{number}" for number in range(6)]
+    faults = [MUTE, *(realtime_fault("history", "drop", where={"channel": name}) for name in silent)]
+    sandbox, sink = await start_sandbox(channels=[*silent, CHANNEL], faults=faults), Kept()
+    deadlines = replace(QUICK, answer_s=1.5, shortest_pause_s=10, longest_pause_s=10)
+    async with listening(sandbox, sink, [*silent, CHANNEL], deadlines=deadlines, attached=False):
+        await until(lambda: looks(sandbox) > 3)
+        assert asked_in_vain(sandbox) == len(silent)
+        sandbox.publish(CHANNEL, REBALANCE)
+        await until(lambda: sink.taken)
+        assert asked_in_vain(sandbox) == len(silent)
+
+
+def asked_in_vain(sandbox: Sandbox) -> int:
+    """How often history did not answer."""
+    return sum((record["message"], record["action"]) == ("history", "drop") for record in events(sandbox.log, "fault"))
+
+
+async def test_a_gap_is_judged_by_the_time_at_which_history_answers(
+    start_sandbox: StartSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What Ably still kept when the look began may be gone by then."""
+    monkeypatch.setattr(catch_up, "KEPT", timedelta(seconds=0.4))
+    slow = realtime_fault("history", "delay", parameters={"ms": 500}, count=1)
+    sandbox, sink = await start_sandbox(faults=[slow]), Kept()
+    begun = clock_of(sandbox)
+    sink.begin(CHANNEL, begun)
+    async with listening(sandbox, sink, attached=False):
+        await until(lambda: sink.gaps)
+    assert sink.gaps[0].since == begun
 
 
 # A start while Ably cannot be reached

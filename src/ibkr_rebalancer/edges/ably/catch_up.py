@@ -1,8 +1,7 @@
 """What history shows of channels: all that the socket has not brought, or a gap, told and kept."""
 
 import asyncio
-import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -26,27 +25,30 @@ UNPROVEN = (
 class CatchUp:
     """Looks at the history of all channels by the clock, and at once where something calls for it.
 
-    What is wrong with one channel is its own: it is tried again alone, while the others are looked at as ever.
+    They are looked at side by side, and none waits for another. What is wrong with one is its own: it is tried again
+    alone, while the others are looked at as ever.
     """
 
     def __init__(
         self,
-        channels: Collection[str],
+        histories: Mapping[str, History],
         sink: EventSink,
         take: Callable[[Delivery], None],
-        history: History,
         health: Health,
         *,
+        ably: History,
         clock: Clock,
         observer: Observer,
         deadlines: Deadlines,
     ) -> None:
+        """`histories` are those of the channels, one for each, and `ably` is one more, to ask for the time."""
         self.answers_again = asyncio.Event()
         """Set while the history of a channel at least can be read."""
-        self._channels = channels
+        self._histories = histories
+        self._channels = channels = frozenset(histories)
         self._sink = sink
         self._take = take
-        self._history = history
+        self._ably = ably
         self._health = health
         self._observer = observer
         self._deadlines = deadlines
@@ -55,11 +57,17 @@ class CatchUp:
         self._new = frozenset(name for name in channels if sink.cursor(name) is None)
         """The channels that were never listened to before, until Ably has told the time."""
         self._called: set[str] = set()
+        self._at_work: set[str] = set()
+        """The channels whose history is being read."""
+        self._found: dict[str, Trouble | None] = {}
+        """What came of the looks that have ended, until it is told."""
         self._wake = asyncio.Event()
-        self._pauses = Pauses(deadlines, deadlines.history_every_s)
-        self._pauses_of = {name: Pauses(deadlines, deadlines.history_every_s) for name in channels}
+        self._look_at = self._born_at
+        """When all channels are looked at again."""
         self._again_at: dict[str, float] = {}
         """When the channels are tried again that could not be read."""
+        self._pauses = Pauses(deadlines, deadlines.history_every_s)
+        self._pauses_of = {name: Pauses(deadlines, deadlines.history_every_s) for name in channels}
         self._attached: set[str] = set()
         self._unbroken: set[str] = set()
         """The channels that have been attached ever since their history was last read."""
@@ -79,33 +87,56 @@ class CatchUp:
 
     async def run(self) -> None:
         """Look, for ever."""
-        while True:
-            called, self._called = self._called, set()
-            self._wake.clear()
-            await set_within(self._wake, await self._look(called))
-
-    async def _look(self, called: Collection[str]) -> float:
-        """Take what is new on the channels that were called for, or are not in a pause of their own; seconds until the
-        next look."""
-        asked_at = _now()
         try:
-            now = await self._history.now()
+            async with asyncio.TaskGroup() as looks:
+                while True:
+                    self._wake.clear()
+                    self._report()
+                    if self._called - self._at_work or _now() >= self._next_at():
+                        await self._look(looks)
+                    await set_within(self._wake, max(0.0, self._next_at() - _now()))
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+
+    def _next_at(self) -> float:
+        return min([self._look_at, *self._again_at.values()])
+
+    async def _look(self, looks: asyncio.TaskGroup) -> None:
+        """Begin to look at the channels that were called for, or are not in a pause of their own."""
+        asked_at, called = _now(), self._called - self._at_work
+        self._called -= called
+        try:
+            now = await self._ably.now()
         except AblyTrouble as failure:
             self._begin_by_our_clock()
             self.answers_again.clear()
             self._health.hear_history(dict.fromkeys(self._channels, failure.trouble))
-            return self._pauses.after(failure.trouble)
+            self._again_at.clear()
+            self._look_at = _now() + self._pauses.after(failure.trouble)
+            return
         self._pauses.start_over()
         self._begin(now, waited=timedelta(seconds=asked_at - self._born_at))
-        waiting = {name for name, at in self._again_at.items() if at > _now()}.difference(called)
-        found = {name: await self._looked_at(name, now) for name in self._channels if name not in waiting}
-        if None in found.values():
+        self._look_at = asked_at + self._deadlines.history_every_s
+        waiting = {name for name, at in self._again_at.items() if at > _now()} - called
+        due = self._channels - self._at_work - waiting
+        self._at_work |= due
+        for name in due:
+            self._again_at.pop(name, None)
+            looks.create_task(self._look_at_one(name, now, asked_at))
+
+    async def _look_at_one(self, channel: str, now: datetime, asked_at: float) -> None:
+        """What comes of it is told with that of the others, if those do not take longer."""
+        trouble = self._found[channel] = await self._looked_at(channel, now, asked_at)
+        self._at_work.discard(channel)
+        if trouble is None:
             self.answers_again.set()
-        elif found:
-            self.answers_again.clear()
-        self._health.hear_history(found)
-        soonest = min(self._again_at.values(), default=math.inf) - _now()
-        return max(0.0, min(self._deadlines.history_every_s, soonest))
+        if not self._at_work or channel in self._called:
+            self._wake.set()
+
+    def _report(self) -> None:
+        found, self._found = self._found, {}
+        if found:
+            self._health.hear_history(found)
 
     def _begin(self, now: datetime, *, waited: timedelta) -> None:
         """Give every new channel its cursor, before history can fail for one of them: the time of Ably's at which it
@@ -123,29 +154,33 @@ class CatchUp:
             if self._sink.cursor(channel) is None:
                 self._sink.begin(channel, self._born - self._deadlines.overlap)
 
-    async def _looked_at(self, channel: str, now: datetime) -> Trouble | None:
+    async def _looked_at(self, channel: str, now: datetime, asked_at: float) -> Trouble | None:
         """Take what is new on the channel; or what has prevented it, and then it is tried again after a pause."""
         try:
-            await self._catch_up(channel, now)
+            await self._catch_up(channel, now, asked_at)
         except AblyTrouble as failure:
             trouble = failure.trouble
             self._again_at[channel] = _now() + self._pauses_of[channel].after(trouble)
             if trouble.kind is Kind.CAPABILITY:
                 return replace(trouble, why="the API key may not read their history (error 40160)")
             return trouble
-        self._again_at.pop(channel, None)
         self._pauses_of[channel].start_over()
         if channel in self._attached and channel not in self._called:
             self._unbroken.add(channel)
         return None
 
-    async def _catch_up(self, channel: str, now: datetime) -> None:
-        """Take what is new since the last look, and what came late or out of order before that; tell what is lost."""
-        cursor = self._cursor(channel, now)
-        await self._history.replay(channel, max(cursor.until - self._deadlines.overlap, cursor.since), self._take)
-        if now - cursor.until > KEPT and not await self._history.reaches(channel, cursor.until):
+    async def _catch_up(self, channel: str, now: datetime, asked_at: float) -> None:
+        """Take what is new since the last look, and what came late or out of order before that; tell what is lost.
+
+        Ably was asked for the time, `now`, when the loop's was `asked_at`. History may take its own to answer, and
+        goes no further back than two minutes from then.
+        """
+        history, cursor = self._histories[channel], self._cursor(channel, now)
+        await history.replay(channel, max(cursor.until - self._deadlines.overlap, cursor.since), self._take)
+        kept_since = now + timedelta(seconds=_now() - asked_at) - KEPT
+        if kept_since > cursor.until and not await history.reaches(channel, cursor.until):
             why = UNPROVEN if channel in self._unbroken else UNHEARD
-            self._note_gap(Gap(channel=channel, since=cursor.until, until=now - KEPT, why=why))
+            self._note_gap(Gap(channel=channel, since=cursor.until, until=kept_since, why=why))
         if now > cursor.until:
             self._sink.advance(channel, now)
 
