@@ -1,7 +1,7 @@
 """Several channels, or a start without Ably: what is wrong with one, or for a while, loses nothing of the others."""
 
 import asyncio
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -164,7 +164,7 @@ async def test_a_gap_is_judged_by_the_time_at_which_history_answers(
     slow = realtime_fault("history", "delay", parameters={"ms": 500}, count=1)
     sandbox, sink = await start_sandbox(faults=[slow]), Kept()
     begun = clock_of(sandbox)
-    sink.begin(CHANNEL, begun)
+    sink.begin(CHANNEL, begun, by_our_clock=False)
     async with listening(sandbox, sink, attached=False):
         await until(lambda: sink.gaps)
     assert sink.gaps[0].since == begun
@@ -194,34 +194,78 @@ async def test_what_is_published_while_ably_is_away_at_the_very_first_start_is_f
     assert [delivery.data for delivery in sink.taken] == [REBALANCE]
 
 
-async def test_the_very_first_start_counts_though_it_never_reached_ably(start_sandbox: StartSandbox) -> None:
-    sandbox, sink = await start_sandbox(clock=None, faults=AWAY), Kept()
-    async with listening(sandbox, sink, attached=False):
-        await until(lambda: len(events(sandbox.log, "fault")) > 2)
-    sandbox.publish(CHANNEL, REBALANCE)
+@dataclass
+class OurClock:
+    """So far ahead of that of the sandbox, or behind it."""
+
+    sandbox: Sandbox
+    ahead: timedelta
+
+    def now(self) -> datetime:
+        return clock_of(self.sandbox) + self.ahead
+
+
+async def begin_without_ably(sandbox: Sandbox, sink: Kept, clock: OurClock) -> None:
+    """A process that ends before it has ever reached Ably."""
+    sandbox.change({"faults": AWAY})
+    async with listening(sandbox, sink, attached=False, clock=clock):
+        await until(lambda: sink.cursors)
     sandbox.change({"faults": []})
-    async with listening(sandbox, sink):
-        await until(lambda: sink.taken)
 
 
-async def test_a_cursor_of_a_clock_that_was_wrong_hides_nothing_for_good(start_sandbox: StartSandbox) -> None:
+@pytest.mark.parametrize("ahead", [0, 10, -10])
+async def test_the_very_first_start_counts_though_it_never_reached_ably(
+    start_sandbox: StartSandbox, ahead: int
+) -> None:
+    """Whatever our clock says, nothing from before it is an event, and everything from then on is."""
     sandbox, sink = await start_sandbox(faults=[MUTE]), Kept()
-    sink.begin(CHANNEL, clock_of(sandbox) + timedelta(days=5))
-    async with listening(sandbox, sink):
-        sandbox.publish(CHANNEL, REBALANCE)
+    clock = OurClock(sandbox, timedelta(minutes=ahead))
+    sandbox.publish(CHANNEL, "before")
+    sandbox.change({"clock": (clock_of(sandbox) + timedelta(seconds=5)).isoformat()})
+    await begin_without_ably(sandbox, sink, clock)
+    sandbox.change({"clock": (clock_of(sandbox) + timedelta(seconds=5)).isoformat()})
+    sandbox.publish(CHANNEL, REBALANCE)
+    await begin_without_ably(sandbox, sink, clock)  # once more, which changes nothing
+    async with listening(sandbox, sink, clock=clock):
         await until(lambda: sink.taken)
+    assert [delivery.data for delivery in sink.taken] == [REBALANCE]
+    assert sink.gaps == []
 
 
-async def test_what_is_missed_while_ably_stays_away_from_the_start_is_told(start_sandbox: StartSandbox) -> None:
-    sandbox, sink, notices = await start_sandbox(clock=None, faults=AWAY), Kept(), Notices()
+@pytest.mark.parametrize("ahead", [0, 10, -10])
+async def test_what_is_missed_while_ably_stays_away_from_the_start_is_told(
+    start_sandbox: StartSandbox, ahead: int
+) -> None:
+    """From the first start on, and not from before."""
+    sandbox, sink = await start_sandbox(), Kept()
+    clock = OurClock(sandbox, timedelta(minutes=ahead))
     begun = clock_of(sandbox)
-    async with listening(sandbox, sink, notices=notices, attached=False):
-        await until(lambda: len(events(sandbox.log, "fault")) > 2)
-    sandbox.change({"faults": [], "clock": (begun + timedelta(minutes=10)).isoformat()})
-    async with listening(sandbox, sink, notices=notices):
+    await begin_without_ably(sandbox, sink, clock)
+    ended = clock_of(sandbox)
+    sandbox.change({"clock": (ended + timedelta(minutes=10)).isoformat()})
+    async with listening(sandbox, sink, clock=clock):
         await until(lambda: sink.gaps)
     [gap] = sink.gaps
-    assert timedelta(0) <= begun - gap.since <= QUICK.overlap
+    assert begun <= gap.since <= ended + timedelta(seconds=QUICK.answer_s)
+
+
+@pytest.mark.parametrize("by_our_clock", [True, False])
+async def test_a_cursor_of_a_clock_that_was_put_back_hides_nothing_for_good(
+    start_sandbox: StartSandbox, by_our_clock: bool
+) -> None:
+    """Since when there are events, nobody knows any more: that is told, and what is published from now on is found."""
+    sandbox, sink, notices = await start_sandbox(faults=[MUTE]), Kept(), Notices()
+    clock = OurClock(sandbox, timedelta(0))
+    sandbox.publish(CHANNEL, "before, or not")
+    sandbox.change({"clock": (clock_of(sandbox) + timedelta(seconds=5)).isoformat()})
+    sink.begin(CHANNEL, clock.now() + timedelta(days=5), by_our_clock=by_our_clock)
+    async with listening(sandbox, sink, notices=notices, clock=clock):
+        sandbox.publish(CHANNEL, REBALANCE)
+        await until(lambda: sink.taken)
+    assert [delivery.data for delivery in sink.taken] == [REBALANCE]
+    [gap] = sink.gaps
+    assert gap.why == catch_up.PUT_BACK
+    assert [gap.why in notice.text for notice in notices.heard if notice.event == "events.gap"] == [True]
 
 
 # History alone is away

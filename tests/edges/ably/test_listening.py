@@ -226,7 +226,7 @@ async def test_history_that_fails_is_tried_again(
 ) -> None:
     failing = realtime_fault(request_, what, parameters=parameters, count=2)
     sandbox, sink = await start_sandbox(faults=[*MUTE, failing]), Kept()
-    sink.begin(CHANNEL, clock_of(sandbox))
+    sink.begin(CHANNEL, clock_of(sandbox), by_our_clock=False)
     sandbox.publish(CHANNEL, "1")
     async with listening(sandbox, sink, attached=False, deadlines=replace(QUICK, answer_s=0.2)):
         await until(lambda: sink.taken)

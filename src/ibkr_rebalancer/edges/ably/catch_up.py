@@ -1,7 +1,7 @@
 """What history shows of channels: all that the socket has not brought, or a gap, told and kept."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -18,6 +18,9 @@ UNHEARD = "Nothing shows that the channel was heard all that time, or that Ably'
 UNPROVEN = (
     "What was published then came over the socket; but history, which alone shows whether all of it did, could not be"
     " read, and nothing shows that it reaches back so far."
+)
+PUT_BACK = (
+    "It may be for longer: the clock that told since when or until when the channel was listened to has been put back."
 )
 """Why messages may have been missed."""
 
@@ -54,8 +57,8 @@ class CatchUp:
         self._deadlines = deadlines
 
         self._born_at, self._born = _now(), clock.now()
-        self._new = frozenset(name for name in channels if sink.cursor(name) is None)
-        """The channels that were never listened to before, until Ably has told the time."""
+        self._begun_by_ours = dict(self._without_ably())
+        """Since when, by our clock, the channels are listened to that have no cursor by Ably's; until it is known."""
         self._called: set[str] = set()
         self._at_work: set[str] = set()
         """The channels whose history is being read."""
@@ -71,6 +74,14 @@ class CatchUp:
         self._attached: set[str] = set()
         self._unbroken: set[str] = set()
         """The channels that have been attached ever since their history was last read."""
+
+    def _without_ably(self) -> Iterator[tuple[str, datetime]]:
+        for channel in self._channels:
+            cursor = self._sink.cursor(channel)
+            if cursor is None:
+                yield channel, self._born
+            elif cursor.by_our_clock:
+                yield channel, cursor.since
 
     def call(self, channel: str) -> None:
         """The channel is attached, and the socket may have missed something before: look now."""
@@ -139,20 +150,26 @@ class CatchUp:
             self._health.hear_history(found)
 
     def _begin(self, now: datetime, *, waited: timedelta) -> None:
-        """Give every new channel its cursor, before history can fail for one of them: the time of Ably's at which it
-        was first listened to."""
-        for channel in self._new:
-            self._sink.begin(channel, now - waited)
-        self._new = frozenset()
+        """Give every channel that has none a cursor by Ably's clock, before history can fail for one of them: it is
+        listened to since this process has begun, or as long before that as our clock says."""
+        begun = now - waited
+        for channel, since in self._begun_by_ours.items():
+            if since > self._born:
+                self._put_back(channel, begun)
+            else:
+                self._sink.begin(channel, begun - (self._born - since), by_our_clock=False)
+        self._begun_by_ours = {}
 
     def _begin_by_our_clock(self) -> None:
-        """The same without Ably's time, which will be put in its place: for a process that ends before it is known.
-
-        Our clock may be ahead of Ably's, so it is a little earlier.
-        """
-        for channel in self._new:
+        """Keep since when new channels are listened to, for a process that ends before Ably has told the time."""
+        for channel, since in self._begun_by_ours.items():
             if self._sink.cursor(channel) is None:
-                self._sink.begin(channel, self._born - self._deadlines.overlap)
+                self._sink.begin(channel, since, by_our_clock=True)
+
+    def _put_back(self, channel: str, since: datetime) -> None:
+        """Begin there instead of in the future, where nothing would ever be found."""
+        self._note_gap(Gap(channel=channel, since=since - KEPT, until=since, why=PUT_BACK))
+        self._sink.begin(channel, since, by_our_clock=False)
 
     async def _looked_at(self, channel: str, now: datetime, asked_at: float) -> Trouble | None:
         """Take what is new on the channel; or what has prevented it, and then it is tried again after a pause."""
@@ -188,9 +205,9 @@ class CatchUp:
         cursor = self._sink.cursor(channel)
         if cursor is None:
             raise AssertionError("every channel has been given one")
-        if cursor.until - now > self._deadlines.overlap:  # made by a clock that was wrong: nothing would ever be found
-            self._sink.begin(channel, now - self._deadlines.overlap)
-            return Cursor(since=now - self._deadlines.overlap, until=now - self._deadlines.overlap)
+        if cursor.until - now > self._deadlines.overlap:
+            self._put_back(channel, now)
+            return Cursor(since=now, until=now)
         return cursor
 
     def _note_gap(self, gap: Gap) -> None:
