@@ -77,11 +77,12 @@ class Kept:
     def cursor(self, channel: str) -> Cursor | None:
         return self.cursors.get(channel)
 
-    def begin(self, channel: str, since: datetime) -> None:
-        self.cursors[channel] = Cursor(since=since, until=since)
+    def begin(self, channel: str, since: datetime, *, by_our_clock: bool) -> None:
+        self.cursors[channel] = Cursor(since=since, until=since, by_our_clock=by_our_clock)
 
     def advance(self, channel: str, until: datetime) -> None:
         assert self.cursors[channel].until <= until
+        assert not self.cursors[channel].by_our_clock
         self.cursors[channel] = replace(self.cursors[channel], until=until)
 
     @property

@@ -87,12 +87,14 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cursor:
-    """How far the history of a channel was looked at; both by Ably's clock, aware UTC."""
+    """How far the history of a channel was looked at; both by Ably's clock, aware UTC, as soon as it is known."""
 
     since: datetime
     """When it was first listened to: what was published before is no event."""
     until: datetime
     """Everything that was in its history then has been taken."""
+    by_our_clock: bool = False
+    """Whether Ably could not be asked for the time so far: both are what the clock of this computer said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -121,8 +121,8 @@ class Watch:
     def cursor(self, channel: str) -> Cursor | None:
         return self._inbox.cursor(channel)
 
-    def begin(self, channel: str, since: datetime) -> None:
-        self._inbox.begin(channel, since)
+    def begin(self, channel: str, since: datetime, *, by_our_clock: bool) -> None:
+        self._inbox.begin(channel, since, by_our_clock=by_our_clock)
 
     def advance(self, channel: str, until: datetime) -> None:
         self._inbox.advance(channel, until)

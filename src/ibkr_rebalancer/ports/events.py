@@ -25,8 +25,9 @@ class EventSink(Protocol):
         """How far the channel was looked at; None for one that is new."""
         ...
 
-    def begin(self, channel: str, since: datetime) -> None:
-        """The channel is listened to from this time on, whatever its cursor was."""
+    def begin(self, channel: str, since: datetime, *, by_our_clock: bool) -> None:
+        """The channel is listened to from this time on, whatever its cursor was: a time of Ably's, or of this
+        computer's clock until Ably's is known."""
         ...
 
     def advance(self, channel: str, until: datetime) -> None:

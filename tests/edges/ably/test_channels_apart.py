@@ -1,7 +1,7 @@
 """Several channels, or a start without Ably: what is wrong with one, or for a while, loses nothing of the others."""
 
 import asyncio
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -19,6 +19,7 @@ from tests.support.channels import (
 from tests.support.reading import Notices
 from tests.support.sandbox import StartSandbox, events, realtime_fault
 
+from ibkr_rebalancer.edges.ably import catch_up
 from ibkr_rebalancer.sandbox.run import Sandbox
 from ibkr_rebalancer.sandbox.venue.document import Document
 
@@ -82,6 +83,18 @@ async def test_each_channel_is_told_of_as_it_is(start_sandbox: StartSandbox) -> 
     )
 
 
+async def test_a_channel_that_the_key_covers_again_is_told_of_once(start_sandbox: StartSandbox) -> None:
+    """It is heard before its history is read: what was said of that minutes ago is nothing to tell."""
+    sandbox, notices = await start_sandbox(realtime={"operations": []}), Notices()
+    deadlines = replace(QUICK, refused_pause_s=0.5)
+    async with listening(sandbox, Kept(), notices=notices, deadlines=deadlines, attached=False):
+        await until(lambda: down(notices))
+        slow = realtime_fault("history", "delay", parameters={"ms": 200})
+        sandbox.change({"realtime": {"operations": ["subscribe", "history"]}, "faults": [slow]})
+        await until(lambda: notices.heard[-1].event == "events.up")
+    assert [notice.event for notice in notices.heard] == ["events.down", "events.up"]
+
+
 # A channel with any other error
 
 
@@ -124,6 +137,39 @@ async def test_a_channel_that_is_never_attached_takes_no_other_with_it(start_san
     assert down(notices)[0].startswith(f"Events on {BAD} are not heard as they are published:")
 
 
+async def test_no_channel_waits_for_the_history_of_another(start_sandbox: StartSandbox) -> None:
+    """Neither when it is looked at by the clock, nor when it is called for."""
+    silent = [f"silent-{number}" for number in range(6)]
+    faults = [MUTE, *(realtime_fault("history", "drop", where={"channel": name}) for name in silent)]
+    sandbox, sink = await start_sandbox(channels=[*silent, CHANNEL], faults=faults), Kept()
+    deadlines = replace(QUICK, answer_s=1.5, shortest_pause_s=10, longest_pause_s=10)
+    async with listening(sandbox, sink, [*silent, CHANNEL], deadlines=deadlines, attached=False):
+        await until(lambda: looks(sandbox) > 3)
+        assert asked_in_vain(sandbox) == len(silent)
+        sandbox.publish(CHANNEL, REBALANCE)
+        await until(lambda: sink.taken)
+        assert asked_in_vain(sandbox) == len(silent)
+
+
+def asked_in_vain(sandbox: Sandbox) -> int:
+    """How often history did not answer."""
+    return sum((record["message"], record["action"]) == ("history", "drop") for record in events(sandbox.log, "fault"))
+
+
+async def test_a_gap_is_judged_by_the_time_at_which_history_answers(
+    start_sandbox: StartSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What Ably still kept when the look began may be gone by then."""
+    monkeypatch.setattr(catch_up, "KEPT", timedelta(seconds=0.4))
+    slow = realtime_fault("history", "delay", parameters={"ms": 500}, count=1)
+    sandbox, sink = await start_sandbox(faults=[slow]), Kept()
+    begun = clock_of(sandbox)
+    sink.begin(CHANNEL, begun, by_our_clock=False)
+    async with listening(sandbox, sink, attached=False):
+        await until(lambda: sink.gaps)
+    assert sink.gaps[0].since == begun
+
+
 # A start while Ably cannot be reached
 
 AWAY = [realtime_fault(request, "error", parameters={"code": 50003, "status": 503}) for request in ("time", "upgrade")]
@@ -148,34 +194,78 @@ async def test_what_is_published_while_ably_is_away_at_the_very_first_start_is_f
     assert [delivery.data for delivery in sink.taken] == [REBALANCE]
 
 
-async def test_the_very_first_start_counts_though_it_never_reached_ably(start_sandbox: StartSandbox) -> None:
-    sandbox, sink = await start_sandbox(clock=None, faults=AWAY), Kept()
-    async with listening(sandbox, sink, attached=False):
-        await until(lambda: len(events(sandbox.log, "fault")) > 2)
-    sandbox.publish(CHANNEL, REBALANCE)
+@dataclass
+class OurClock:
+    """So far ahead of that of the sandbox, or behind it."""
+
+    sandbox: Sandbox
+    ahead: timedelta
+
+    def now(self) -> datetime:
+        return clock_of(self.sandbox) + self.ahead
+
+
+async def begin_without_ably(sandbox: Sandbox, sink: Kept, clock: OurClock) -> None:
+    """A process that ends before it has ever reached Ably."""
+    sandbox.change({"faults": AWAY})
+    async with listening(sandbox, sink, attached=False, clock=clock):
+        await until(lambda: sink.cursors)
     sandbox.change({"faults": []})
-    async with listening(sandbox, sink):
-        await until(lambda: sink.taken)
 
 
-async def test_a_cursor_of_a_clock_that_was_wrong_hides_nothing_for_good(start_sandbox: StartSandbox) -> None:
+@pytest.mark.parametrize("ahead", [0, 10, -10])
+async def test_the_very_first_start_counts_though_it_never_reached_ably(
+    start_sandbox: StartSandbox, ahead: int
+) -> None:
+    """Whatever our clock says, nothing from before it is an event, and everything from then on is."""
     sandbox, sink = await start_sandbox(faults=[MUTE]), Kept()
-    sink.begin(CHANNEL, clock_of(sandbox) + timedelta(days=5))
-    async with listening(sandbox, sink):
-        sandbox.publish(CHANNEL, REBALANCE)
+    clock = OurClock(sandbox, timedelta(minutes=ahead))
+    sandbox.publish(CHANNEL, "before")
+    sandbox.change({"clock": (clock_of(sandbox) + timedelta(seconds=5)).isoformat()})
+    await begin_without_ably(sandbox, sink, clock)
+    sandbox.change({"clock": (clock_of(sandbox) + timedelta(seconds=5)).isoformat()})
+    sandbox.publish(CHANNEL, REBALANCE)
+    await begin_without_ably(sandbox, sink, clock)  # once more, which changes nothing
+    async with listening(sandbox, sink, clock=clock):
         await until(lambda: sink.taken)
+    assert [delivery.data for delivery in sink.taken] == [REBALANCE]
+    assert sink.gaps == []
 
 
-async def test_what_is_missed_while_ably_stays_away_from_the_start_is_told(start_sandbox: StartSandbox) -> None:
-    sandbox, sink, notices = await start_sandbox(clock=None, faults=AWAY), Kept(), Notices()
+@pytest.mark.parametrize("ahead", [0, 10, -10])
+async def test_what_is_missed_while_ably_stays_away_from_the_start_is_told(
+    start_sandbox: StartSandbox, ahead: int
+) -> None:
+    """From the first start on, and not from before."""
+    sandbox, sink = await start_sandbox(), Kept()
+    clock = OurClock(sandbox, timedelta(minutes=ahead))
     begun = clock_of(sandbox)
-    async with listening(sandbox, sink, notices=notices, attached=False):
-        await until(lambda: len(events(sandbox.log, "fault")) > 2)
-    sandbox.change({"faults": [], "clock": (begun + timedelta(minutes=10)).isoformat()})
-    async with listening(sandbox, sink, notices=notices):
+    await begin_without_ably(sandbox, sink, clock)
+    ended = clock_of(sandbox)
+    sandbox.change({"clock": (ended + timedelta(minutes=10)).isoformat()})
+    async with listening(sandbox, sink, clock=clock):
         await until(lambda: sink.gaps)
     [gap] = sink.gaps
-    assert timedelta(0) <= begun - gap.since <= QUICK.overlap
+    assert begun <= gap.since <= ended + timedelta(seconds=QUICK.answer_s)
+
+
+@pytest.mark.parametrize("by_our_clock", [True, False])
+async def test_a_cursor_of_a_clock_that_was_put_back_hides_nothing_for_good(
+    start_sandbox: StartSandbox, by_our_clock: bool
+) -> None:
+    """Since when there are events, nobody knows any more: that is told, and what is published from now on is found."""
+    sandbox, sink, notices = await start_sandbox(faults=[MUTE]), Kept(), Notices()
+    clock = OurClock(sandbox, timedelta(0))
+    sandbox.publish(CHANNEL, "before, or not")
+    sandbox.change({"clock": (clock_of(sandbox) + timedelta(seconds=5)).isoformat()})
+    sink.begin(CHANNEL, clock.now() + timedelta(days=5), by_our_clock=by_our_clock)
+    async with listening(sandbox, sink, notices=notices, clock=clock):
+        sandbox.publish(CHANNEL, REBALANCE)
+        await until(lambda: sink.taken)
+    assert [delivery.data for delivery in sink.taken] == [REBALANCE]
+    [gap] = sink.gaps
+    assert gap.why == catch_up.PUT_BACK
+    assert [gap.why in notice.text for notice in notices.heard if notice.event == "events.gap"] == [True]
 
 
 # History alone is away

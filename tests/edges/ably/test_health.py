@@ -112,6 +112,20 @@ def test_a_missing_capability_is_not_mended_by_the_other_side(line: Line) -> Non
     assert line.told == [DOWN, DEGRADED]
 
 
+@pytest.mark.parametrize(("found", "told"), [(None, UP), (FORBIDDEN, DEGRADED)])
+def test_an_old_refusal_of_history_is_not_told_before_history_is_read_anew(
+    line: Line, found: Trouble | None, told: str
+) -> None:
+    line.live(FORBIDDEN, at=1)
+    line.history(FORBIDDEN, at=1)
+    line.now = 301
+    line.health.expect_history("c")
+    line.live(at=301)
+    assert line.told == [DOWN]
+    line.history(found, at=302)
+    assert line.told == [DOWN, told]
+
+
 # Several channels
 
 

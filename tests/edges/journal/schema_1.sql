@@ -25,9 +25,10 @@ CREATE TABLE cursors (
 	seal TEXT NOT NULL, 
 	since TEXT NOT NULL, 
 	until TEXT NOT NULL, 
+	by_our_clock BOOLEAN NOT NULL, 
 	PRIMARY KEY (channel)
 );
-INSERT INTO "cursors" VALUES('rebalance-primary','effeb1116ec7','2026-11-23T15:31:00.000000+00:00','2026-11-23T15:32:00.000000+00:00');
+INSERT INTO "cursors" VALUES('rebalance-primary','1ee659eb78d4','2026-11-23T15:31:00.000000+00:00','2026-11-23T15:32:00.000000+00:00',0);
 CREATE TABLE entries (
 	id INTEGER NOT NULL, 
 	seal TEXT NOT NULL, 

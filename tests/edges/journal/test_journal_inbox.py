@@ -336,8 +336,10 @@ def test_a_cursor_moves_on_and_never_back(tmp_path: Path) -> None:
 def test_a_channel_may_begin_anew_wherever_its_cursor_was(tmp_path: Path) -> None:
     with opened(tmp_path) as journal:
         for since in (NOW, NOW - timedelta(minutes=2), NOW + timedelta(minutes=1)):
-            journal.inbox.begin(CHANNEL, since)
-            assert journal.inbox.cursor(CHANNEL) == Cursor(since=since, until=since)
+            for by_our_clock in (True, False):
+                journal.inbox.begin(CHANNEL, since, by_our_clock=by_our_clock)
+                begun = Cursor(since=since, until=since, by_our_clock=by_our_clock)
+                assert journal.inbox.cursor(CHANNEL) == begun
             journal.inbox.advance(CHANNEL, later := since + timedelta(hours=1))
             assert journal.inbox.cursor(CHANNEL) == Cursor(since=since, until=later)
 
@@ -373,6 +375,7 @@ def test_a_cursor_of_another_zone_is_the_same_moment(tmp_path: Path) -> None:
         ("UPDATE cursors SET until = '2099-01-01T00:00:00.000000+00:00'", lambda inbox: inbox.cursor(CHANNEL)),
         ("UPDATE cursors SET until = '2099-01-01T00:00:00.000000+00:00'", lambda inbox: inbox.advance(CHANNEL, NOW)),
         ("UPDATE cursors SET since = '2026-01-01T00:00:00.000000+00:00'", lambda inbox: inbox.cursor(CHANNEL)),
+        ("UPDATE cursors SET by_our_clock = 1", lambda inbox: inbox.cursor(CHANNEL)),
         ("UPDATE cursors SET channel = 'another'", lambda inbox: inbox.cursor("another")),
         ("UPDATE events SET body = replace(body, 'dry-run', 'rebalance')", lambda inbox: inbox.pending()),
         ("UPDATE events SET channel = 'another'", lambda inbox: inbox.keep(event(1), [])),

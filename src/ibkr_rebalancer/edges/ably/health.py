@@ -37,7 +37,15 @@ class _Side:
     def forgive(self, now: float) -> None:
         """Something else is well again: this will be in a moment, if their trouble was the same."""
         if self.trouble is not None and self.trouble.kind is not Kind.CAPABILITY:
-            self.well_at, self.is_known, self.trouble = now, False, None
+            self._forget(now)
+
+    def doubt(self, now: float) -> None:
+        """It is asked anew: what was refused before may be granted."""
+        if self.trouble is not None and self.trouble.is_refusal:
+            self._forget(now)
+
+    def _forget(self, now: float) -> None:
+        self.well_at, self.is_known, self.trouble = now, False, None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +98,10 @@ class Health:
     def hear_history(self, found: Mapping[str, Trouble | None]) -> None:
         """History of these channels has just been read, or this is wrong with it."""
         self._hear({name: self._channels[name].history for name in found}, found)
+
+    def expect_history(self, channel: str) -> None:
+        """History of the channel is about to be read: a refusal of minutes ago is not told as that of today."""
+        self._channels[channel].history.doubt(self._now())
 
     def _hear(self, sides: Mapping[str, _Side], found: Mapping[str, Trouble | None]) -> None:
         now, patience_s = self._now(), self._deadlines.patience_s

@@ -48,15 +48,15 @@ class AblyEvents:
             StorageFailed: as the sink does.
         """
         names = sorted(set(channels))
-        history = History(api_key=self._api_key, endpoint=self._endpoint, clock=self._clock, deadlines=self._deadlines)
+        ably, histories = self._history(), {name: self._history() for name in names}
         health = Health(names, observer=self._observer, deadlines=self._deadlines, now=asyncio.get_running_loop().time)
         once = _Once(sink)
         catch_up = CatchUp(
-            names,
+            histories,
             sink,
             once.take,
-            history,
             health,
+            ably=ably,
             clock=self._clock,
             observer=self._observer,
             deadlines=self._deadlines,
@@ -70,7 +70,12 @@ class AblyEvents:
         except ExceptionGroup as failures:
             raise failures.exceptions[0] from None
         finally:
-            await history.close()
+            for history in (ably, *histories.values()):
+                await history.close()
+
+    def _history(self) -> History:
+        """With connections of its own, which it drops in trouble."""
+        return History(api_key=self._api_key, endpoint=self._endpoint, clock=self._clock, deadlines=self._deadlines)
 
     async def _stay_connected(self, names: Collection[str], listening: "_Listening") -> None:
         """One client after the other, with growing pauses unless it has lived for a while."""

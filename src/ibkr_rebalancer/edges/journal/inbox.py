@@ -155,13 +155,13 @@ class JournalInbox:
         with self._store.reading() as connection:
             return _cursor(connection, channel)
 
-    def begin(self, channel: str, since: datetime) -> None:
+    def begin(self, channel: str, since: datetime, *, by_our_clock: bool) -> None:
         """Put the cursor of a channel there, whatever it was."""
         with self._keeping_cursor_of(channel) as connection:
-            _put(connection, channel, Cursor(since=since, until=since))
+            _put(connection, channel, Cursor(since=since, until=since, by_our_clock=by_our_clock))
 
     def advance(self, channel: str, until: datetime) -> None:
-        """Move the cursor of a channel, which never goes back; one that is new begins there."""
+        """Move the cursor of a channel, which never goes back, to a time of Ably's; one that is new begins there."""
         with self._keeping_cursor_of(channel) as connection:
             reached = _cursor(connection, channel)
             if reached is None or until > reached.until:
@@ -222,10 +222,19 @@ def _cursor(connection: Connection, channel: str) -> Cursor | None:
     row = first_row(connection, select(cursors).where(cursors.c.channel == channel))
     if row is None:
         return None
-    return Cursor(since=datetime.fromisoformat(row["since"]), until=datetime.fromisoformat(row["until"]))
+    return Cursor(
+        since=datetime.fromisoformat(row["since"]),
+        until=datetime.fromisoformat(row["until"]),
+        by_our_clock=row["by_our_clock"],
+    )
 
 
 def _put(connection: Connection, channel: str, cursor: Cursor) -> None:
-    moved = sealed(channel=channel, since=in_order(cursor.since), until=in_order(cursor.until))
+    moved = sealed(
+        channel=channel,
+        since=in_order(cursor.since),
+        until=in_order(cursor.until),
+        by_our_clock=cursor.by_our_clock,
+    )
     statement = sqlite.insert(cursors).values(moved)
     connection.execute(statement.on_conflict_do_update(index_elements=["channel"], set_=moved))

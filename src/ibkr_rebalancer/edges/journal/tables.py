@@ -163,6 +163,7 @@ cursors = Table(
     _text("seal"),
     _text("since"),
     _text("until"),
+    Column("by_our_clock", Boolean, nullable=False),
 )
 """Since when and how far the messages of a channel have been read. It moves for ever and needs no history: from an
 older one on, messages are read again and known again."""
