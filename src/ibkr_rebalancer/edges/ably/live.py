@@ -98,6 +98,7 @@ class LiveClient:
             return failure.trouble
         try:
             subscriptions = self._subscribe(client)
+            client.connect()
             while (end := self._trouble(client) or self._renewal()) is None:
                 await self._change()
             del subscriptions
@@ -110,6 +111,7 @@ class LiveClient:
         d = self._deadlines
         return AblyRealtime(
             self._api_key,
+            auto_connect=False,  # not before we listen
             transport_params={"heartbeats": "true", "echo": "false"},
             realtime_request_timeout=d.answer_s * 1000,
             disconnected_retry_timeout=d.retry_s * 1000,
