@@ -176,8 +176,8 @@ def told(entry: Entry, step: Step) -> str:
             return f"Done: {what}"
         case Ended(exit_code=code, text=text) if code == EXIT_DONE:
             return f"Not carried out: {what}. {text}"
-        case Ended(text=text):
-            return f"Failed: {what}. {text}"
+        case _:
+            return f"Failed: {what}. {step.text}"
 
 
 def _after_report(entry: Entry, report: Report, now: datetime) -> Step:

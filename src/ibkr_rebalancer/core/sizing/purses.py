@@ -128,9 +128,7 @@ def _parts_wanted(names: Sequence[Managed], base: str) -> Mapping[str, Decimal]:
     A replaced target counts as its substitute, whose weight has its own in it.
     """
     wanted: dict[str, Decimal] = {}
-    for name in names:
-        if name.stands_for is not None:
-            continue
+    for name in [each for each in names if each.stands_for is None]:
         wanted[name.currency] = wanted.get(name.currency, ZERO) + name.weight
     total = sum(wanted.values(), ZERO)
     if not total:
