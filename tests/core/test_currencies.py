@@ -22,7 +22,7 @@ from ibkr_rebalancer.core.limits import activity_of, breaches
 from ibkr_rebalancer.core.order_state import order_state
 from ibkr_rebalancer.core.plan import Plan, Side
 from ibkr_rebalancer.core.planner import plan_rebalance
-from ibkr_rebalancer.core.policy import Limits, Policy
+from ibkr_rebalancer.core.policy import Limits, Policy, Underweight
 from ibkr_rebalancer.core.portfolio import Snapshot
 from ibkr_rebalancer.core.purchases import cash_after_fills, plan_purchases
 
@@ -67,6 +67,15 @@ def test_the_reserve_is_split_as_the_targets_are() -> None:
     whole = plan.net_liquidation / 100
     assert dollars.cash_reserve == pytest.approx(whole / 5, rel=Decimal("0.01"))
     assert euros.cash_reserve * euros.rate == pytest.approx(whole * 4 / 5, rel=Decimal("0.01"))
+
+
+def test_where_nothing_is_wanted_the_reserve_is_the_base_currencys() -> None:
+    policy = Policy(underweight=Underweight.CASH, cash_reserve_pct=Decimal(1))
+    plan = plan_of("DU1 cash 1_000; 100 AAA @10; 100 BBB EUR @10", "AAA 0; BBB 0", policy)
+    assert orders(plan) == ["SELL 100 BBB", "SELL 100 AAA"]
+    dollars, euros = plan.cash_by_currency
+    assert (dollars.currency, euros.cash_reserve) == ("USD", 0)
+    assert dollars.cash_reserve == pytest.approx(plan.net_liquidation / 100, rel=Decimal("0.01"))
 
 
 def test_what_lacks_in_one_currency_is_told_with_what_to_convert() -> None:
