@@ -74,7 +74,8 @@ def test_where_nothing_is_wanted_the_reserve_is_the_base_currencys() -> None:
     plan = plan_of("DU1 cash 1_000; 100 AAA @10; 100 BBB EUR @10", "AAA 0; BBB 0", policy)
     assert orders(plan) == ["SELL 100 BBB", "SELL 100 AAA"]
     dollars, euros = plan.cash_by_currency
-    assert (dollars.currency, euros.cash_reserve) == ("USD", 0)
+    assert dollars.currency == "USD"
+    assert euros.cash_reserve == 0
     assert dollars.cash_reserve == pytest.approx(plan.net_liquidation / 100, rel=Decimal("0.01"))
 
 
