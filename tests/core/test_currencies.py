@@ -79,6 +79,14 @@ def test_where_nothing_is_wanted_the_reserve_is_the_base_currencys() -> None:
     assert dollars.cash_reserve == pytest.approx(plan.net_liquidation / 100, rel=Decimal("0.01"))
 
 
+def test_a_reserve_that_all_together_cannot_bring_is_filled_by_each_as_far_as_it_goes() -> None:
+    """It goes by net liquidation, of which most is excluded here."""
+    policy = Policy(cash_reserve_pct=Decimal(5), exclude=frozenset({"ZZZ"}))
+    plan = plan_of("DU1 cash 0 EUR 0; 10 AAA @100; 10 BBB EUR @100; 100 ZZZ @1_000", HALVES, policy)
+    assert orders(plan) == ["SELL 10 BBB", "SELL 10 AAA"]
+    assert all(0 < line.cash_after < line.cash_reserve for line in plan.cash_by_currency)
+
+
 def test_what_lacks_in_one_currency_is_told_with_what_to_convert() -> None:
     plan = plan_of("DU1 cash 9_000 EUR 1_000; AAA @10; BBB EUR @10", HALVES)
     (remark,) = [text for text in plan.remarks if "convert" in text]
