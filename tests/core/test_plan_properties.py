@@ -48,7 +48,7 @@ UNGATED = Policy(min_gain_bp=ZERO)
 
 
 def has_a_plan(case: Case) -> bool:
-    """Not where cash is to be raised that only holdings in another currency could bring."""
+    """Not where more cash is to be raised than all that may be sold would bring, which is refused."""
     if case.purpose.raise_cash:
         try:
             planned(case)

@@ -49,7 +49,7 @@ def life_told(teller: Teller, settings: Settings, *, dry_run: bool) -> Iterator[
         except KeyboardInterrupt:  # told twice, while no order was open
             teller.tell(stop)
             raise
-        except Exception as error:
+        except Exception as error:  # raised again: who is not looking has to hear of defects, too
             text = f"Events are no longer carried out. {_sentence(error)}"
             teller.tell(Notice(event="watch.fail", text=text, severity=Severity.WARNING))
             raise
@@ -71,7 +71,7 @@ def failure_told(settings: Settings, observer: Observer) -> Iterator[None]:
     except RebalancerError as error:
         _tell([run_notice(None, error)], settings, observer)
         raise
-    except Exception as bug:
+    except Exception as bug:  # raised again, likewise
         news = RunNews(trigger=COMMAND, exit_code=EXIT_BUG, code="BUG", hint="", report=None)
         _tell([Notice(event="run.end", text=_sentence(bug), news=news)], settings, observer)
         raise
